@@ -1,0 +1,92 @@
+"""What an agent reads, what it says, and the protocol between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from vt_env.dialogue import Dialogue
+from vt_env.pictures import View
+from vt_env.samples import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One rollout, as the agent sees it when it is its turn.
+
+    Attributes:
+        question: The question in plain text.
+        messages: The conversation in chat format; the n-th image mark is ``images[n]``.
+        images: The views shown so far, oldest first.
+        turn: Turns taken so far.
+        can_request: Whether a tool can still be called in this turn.
+        rng: This rollout's own generator, the same over its turns; it does not depend on which
+            rollouts share a batch.
+        sample: What is asked about, with the references. Only oracles may read it.
+    """
+
+    question: str
+    messages: Sequence[dict[str, Any]]
+    images: Sequence[View]
+    turn: int
+    can_request: bool
+    rng: np.random.Generator
+    sample: Sample
+
+    @classmethod
+    def of(cls, dialogue: Dialogue, rng: np.random.Generator) -> Conversation:
+        """The view of a dialogue in progress."""
+        return cls(
+            question=dialogue.sample.question,
+            messages=dialogue.messages,
+            images=dialogue.views,
+            turn=dialogue.turn,
+            can_request=dialogue.can_request,
+            rng=rng,
+            sample=dialogue.sample,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One turn of an agent.
+
+    Attributes:
+        text: The turn, exactly as generated.
+        token_ids: The generated tokens, where the agent is a model.
+        log_probs: Their log-probabilities under the sampling distribution, in nats.
+    """
+
+    text: str
+    token_ids: tuple[int, ...] | None = None
+    log_probs: tuple[float, ...] | None = None
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """A policy. It answers batches of any size, in order."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """One turn for each conversation."""
+        ...
+
+
+def answer_turn(answer: str, thought: str) -> str:
+    """A well-formed turn that answers."""
+    return f"<think>{thought}</think>\n<answer>{answer}</answer>"
+
+
+def request_turn(thought: str) -> str:
+    """A well-formed turn that asks for the original."""
+    call = json.dumps({"name": "resize_image", "arguments": {"action": "resize"}})
+    return f"<think>{thought}</think>\n<tool_call>{call}</tool_call>"

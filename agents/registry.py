@@ -1,0 +1,33 @@
+"""Agents by name."""
+
+from __future__ import annotations
+
+from agents.base import Agent
+from vt_env.registry import Registry, parse_spec
+
+AGENTS: Registry[Agent] = Registry(
+    "agent",
+    "vt.agents",
+    {
+        "direct": "agents.scripted:Direct",
+        "request": "agents.scripted:Request",
+        "random": "agents.scripted:Random",
+        "size-threshold": "agents.scripted:SizeThreshold",
+        "oracle": "agents.scripted:Oracle",
+        "confident": "agents.scripted:Confident",
+        "ocr": "agents.ocr:OcrAgent",
+    },
+)
+
+
+def make_agent(agent: str | Agent) -> Agent:
+    """An agent from its spec, ``NAME[:ARG,…,key=value,…]``, e.g. ``random:0.3,answerer=ocr``.
+
+    Raises:
+        ConfigError: On an unknown name, or arguments that it does not take.
+        MissingExtra: If it needs a package that is not installed.
+    """
+    if not isinstance(agent, str):
+        return agent
+    name, positional, keywords = parse_spec(agent)
+    return AGENTS.make(name, *positional, **keywords)

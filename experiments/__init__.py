@@ -1,0 +1,1 @@
+"""Recipes, evaluation and reports, behind one command line: ``vt``."""

@@ -1,0 +1,144 @@
+"""``vt judge``: verdicts for answers in a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from experiments.commands.options import console
+from experiments.files import json_line, whole_file
+from vt_env import ConfigError, DataError, Query, Verdict, make_judge
+
+BATCH = 256
+DESCRIPTION = """\
+Read a JSONL file, a row an answer:
+  question               the question
+  references             accepted answers: a list, or one (ground_truth means the same)
+  prediction             the answer to judge
+  answer_type, choices   optional, see the judges' documentation
+and write the same rows with verdict (true, false, or null: unscored), judge and reason.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "judge",
+        help="verdicts for answers in a file",
+        description=DESCRIPTION,
+        epilog="Where rows have a label (true or false), agreement with it is shown too.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the rows, JSONL in UTF-8")
+    parser.add_argument(
+        "--judge", default="auto", metavar="NAME", help="who judges (default: auto)"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="OUT", help="where rows go")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Check every row, then judge in batches and write."""
+    judge = make_judge(arguments.judge)
+    total = sum(1 for _ in _rows(arguments.file))
+    if arguments.out.exists() and arguments.out.samefile(arguments.file):
+        raise ConfigError("--out is the file that is read; choose another name")
+    from rich.progress import Progress
+
+    counts: Counter[tuple[bool | None, bool | None]] = Counter()
+    rows = _rows(arguments.file)
+    try:
+        with (
+            whole_file(arguments.out) as out,
+            Progress(console=console(True), transient=True) as bar,
+        ):
+            task = bar.add_task("judging", total=total)
+            while batch := list(islice(rows, BATCH)):
+                verdicts = judge.score([query for _, query in batch])
+                for (row, _), verdict in zip(batch, verdicts, strict=True):
+                    out.write(json_line({**row, **_verdict_row(verdict)}))
+                    counts[_label(row), verdict.correct] += 1
+                bar.advance(task, len(batch))
+    except OSError as error:
+        raise ConfigError(f"cannot write {arguments.out}: {error.strerror}") from error
+    _show(counts, judge.name, arguments.out)
+
+
+def _verdict_row(verdict: Verdict) -> dict[str, Any]:
+    return {"verdict": verdict.correct, "judge": verdict.judge, "reason": verdict.reason}
+
+
+def _rows(file: Path) -> Iterator[tuple[dict[str, Any], Query]]:
+    """Rows and what the judge is asked of each.
+
+    Raises:
+        DataError: If the file cannot be read, or a row is not what was expected; with its line.
+    """
+    try:
+        with file.open(encoding="utf-8-sig") as stream:
+            for number, line in enumerate(stream, 1):
+                if line.strip():
+                    yield _row(line, f"{file}, line {number}")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise DataError(f"cannot read {file}: {reason}") from error
+
+
+def _row(line: str, where: str) -> tuple[dict[str, Any], Query]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: expected one JSON object a line: {error}") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: expected a JSON object, got a {type(row).__name__}")
+    accepted = row.get("references", row.get("ground_truth"))
+    references = accepted if isinstance(accepted, list) else [accepted]
+    missing = [k for k in ("question", "prediction") if k not in row]
+    if accepted is None:
+        missing.append("references or ground_truth")
+    if missing:
+        raise DataError(f"{where}: the row lacks {', '.join(missing)}")
+    if not references:
+        raise DataError(f"{where}: references is empty; expected at least one accepted answer")
+    query = Query(
+        question=_text(row["question"], where, "question"),
+        references=tuple(_text(r, where, "references") for r in references),
+        answer=_text(row["prediction"], where, "prediction"),
+        answer_type=_text(row.get("answer_type"), where, "answer_type"),
+        choices=tuple(_text(c, where, "choices") for c in row.get("choices") or ()),
+    )
+    return row, query
+
+
+def _text(value: object, where: str, field: str) -> str:
+    """Text as it is, a number as it is written in JSON, nothing as empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise DataError(f"{where}: {field} must be text or a number, got a {type(value).__name__}")
+
+
+def _label(row: Mapping[str, Any]) -> bool | None:
+    label = row.get("label")
+    return label if isinstance(label, bool) else None
+
+
+def _show(counts: Counter[tuple[bool | None, bool | None]], judge: str, out: Path) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"verdicts of {judge}", caption=f"written to {out}")
+    for header in ("rows", "n", "correct", "incorrect", "unscored"):
+        table.add_column(header, justify="left" if header == "rows" else "right")
+    for label, name in ((True, "labelled right"), (False, "labelled wrong"), (None, "no label")):
+        cells = [counts[label, verdict] for verdict in (True, False, None)]
+        if n := sum(cells):
+            table.add_row(name, str(n), *(f"{c} ({c / n:.1%})" for c in cells))
+    console().print(table)

@@ -1,0 +1,70 @@
+"""Options that several commands share, and the terminal."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from vt_env import MissingExtra, Task, make_task
+from vt_env.pictures import FIRST_LOOKS
+from vt_env.protocol import PRESETS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def add_task_options(parser: argparse.ArgumentParser) -> None:
+    """What is played, by which rules, and who judges."""
+    group = parser.add_argument_group("the task")
+    group.add_argument(
+        "--protocol",
+        default="visionthink",
+        choices=sorted(PRESETS),
+        help="visionthink: half-size first, the original on request (default); general: the "
+        "original, no tool; low: half-size, no tool",
+    )
+    group.add_argument("--judge", default="auto", metavar="NAME", help="who judges (default: auto)")
+    group.add_argument(
+        "--tokens",
+        metavar="FAMILY",
+        help="whose visual tokens are counted: qwen2-vl, qwen2.5-vl, qwen3-vl, tiny, with bounds "
+        "as in qwen2.5-vl:max_pixels=1003520 (default: what the data was made for, else "
+        "qwen2.5-vl)",
+    )
+    group.add_argument("--prompt", metavar="FILE", help="a prompt template in place of the shipped")
+    group.add_argument(
+        "--factor", type=float, help="side of the first view over the original's (default: 0.5)"
+    )
+    group.add_argument("--max-turns", type=int, help="turns a policy has (default: 2)")
+    group.add_argument(
+        "--first-look",
+        default="lanczos",
+        choices=FIRST_LOOKS,
+        help="how the first view is made; reduce and draft are cheaper (default: lanczos)",
+    )
+
+
+def task_of(arguments: argparse.Namespace, data: Any, **replaced: Any) -> Task:
+    """The task that the options describe."""
+    names = ("protocol", "judge", "tokens", "prompt", "factor", "max_turns", "first_look")
+    return make_task(data, **{**{n: getattr(arguments, n) for n in names}, **replaced})
+
+
+def console(stderr: bool = False) -> Console:
+    """The terminal.
+
+    Raises:
+        MissingExtra: If rich is not installed.
+    """
+    try:
+        from rich.console import Console
+    except ImportError as error:
+        raise MissingExtra("rich", "cli", "the command line") from error
+    return Console(stderr=stderr, highlight=False)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)

@@ -1,0 +1,31 @@
+"""What several tests need."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vt_env import Sample
+
+REALVQA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
+
+
+@pytest.fixture
+def realvqa() -> Path:
+    """The real pictures that the repository carries."""
+    return REALVQA
+
+
+def picture(width: int = 64, height: int = 48, seed: int = 0) -> np.ndarray:
+    """Random pixels: uint8 [H, W, 3]."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def samples() -> list[Sample]:
+    """Four samples whose answers are one, two, three, four."""
+    words = ("one", "two", "three", "four")
+    return [
+        Sample(f"s{i}", f"What is written in picture {i}?", (word,), picture(640, 480, i))
+        for i, word in enumerate(words, 1)
+    ]

@@ -1,0 +1,72 @@
+"""Everything this package raises on purpose.
+
+    VisionThinkError
+    ├── ConfigError     a setting that is unknown, contradictory or out of range
+    ├── DataError       a data set that cannot be used (missing file, too many refused rows)
+    │   └── PictureError    one picture that is refused, with the reason
+    ├── ActionError     an action of the wrong type (wrong *text* is no error: it is malformed)
+    └── MissingExtra    an optional dependency is absent; the message has the install line
+
+A message says what was expected, what came and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VisionThinkError(Exception):
+    """Base of the tree."""
+
+
+class ConfigError(VisionThinkError, ValueError):
+    """A setting is unknown, contradictory or out of range."""
+
+
+class DataError(VisionThinkError, ValueError):
+    """A data set or one of its rows cannot be used."""
+
+
+class PictureError(DataError):
+    """A picture is refused; ``str(error)`` is the reason.
+
+    Attributes:
+        sample_id: Whose picture it is, where that is known.
+    """
+
+    def __init__(self, reason: str, sample_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.sample_id = sample_id
+
+    def about(self, sample_id: str) -> PictureError:
+        """The same error, naming the sample."""
+        return PictureError(f"sample {sample_id!r}: {self}", sample_id)
+
+
+class ActionError(VisionThinkError, TypeError):
+    """An action is neither text nor a tool call."""
+
+
+class MissingExtra(VisionThinkError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed: "
+            f'pip install "visionthink-gym[{extra}]"'
+        )
+
+
+def unknown_name(what: str, name: object, known: Iterable[str]) -> ConfigError:
+    """An error for a wrong name: the closest match, then every valid one.
+
+    Args:
+        what: What is being named, e.g. ``"judge"``.
+        name: What came.
+        known: The valid names.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return ConfigError(f"Unknown {what} {name!r}.{hint} Known: {', '.join(names)}.")

@@ -1,0 +1,260 @@
+"""Picture files: told apart by content, refused by their header, decoded once.
+
+The format classes of Pillow are called directly instead of through ``PIL.Image.open``, for three
+reasons: only formats on an allow-list are ever parsed, the limit on pixels is ours and holds before
+anything is decoded, without Pillow's own warning and exception (a TIFF above Pillow's limit still
+draws them where ``max_pixels`` was raised that far), and no process-wide Pillow setting is touched,
+so that threads cannot disturb each other.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from vt_env.errors import ConfigError, PictureError, unknown_name
+from vt_env.picture_headers import content_format, gif_size, orientation, stored_size
+from vt_env.picture_rgb import load, to_rgb, upright
+
+_READERS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "PPM": PpmImagePlugin.PpmImageFile,
+}
+FORMATS: tuple[str, ...] = tuple(_READERS)
+"""Every format that can be read. ``PPM`` stands for the whole family: PBM, PGM, PPM and PFM."""
+
+_HEAD_BYTES = 512
+
+
+@dataclass(frozen=True)
+class PictureRules:
+    """Which pictures are accepted.
+
+    Attributes:
+        formats: Accepted formats, some of :data:`FORMATS`, told by content and never by file name.
+        max_pixels: Largest width times height, checked before decoding.
+        max_bytes: Largest encoded size.
+        max_aspect: Largest ratio of the longer to the shorter side. Qwen's processors refuse what
+            is above 200.
+        min_side: Shortest side, in pixels.
+
+    Raises:
+        ConfigError: On an unknown format or a limit below 1.
+    """
+
+    formats: tuple[str, ...] = FORMATS
+    max_pixels: int = 64_000_000
+    max_bytes: int = 256 * 2**20
+    max_aspect: float = 200.0
+    min_side: int = 1
+
+    def __post_init__(self) -> None:
+        for name in self.formats:
+            if name not in FORMATS:
+                raise unknown_name("picture format", name, FORMATS)
+        for limit in ("max_pixels", "max_bytes", "max_aspect", "min_side"):
+            if not getattr(self, limit) >= 1:
+                raise ConfigError(
+                    f"PictureRules.{limit} must be 1 or more, got {getattr(self, limit)!r}"
+                )
+
+    def check_size(self, size: tuple[int, int], name: str) -> None:
+        """Refuses a picture by its size.
+
+        Args:
+            size: Width and height in pixels.
+            name: What to call the picture in the error.
+
+        Raises:
+            PictureError: When a side is too short, or the area or the aspect ratio too large.
+        """
+        (width, height), shape = size, f"{size[0]}x{size[1]} pixels"
+        if min(size) < self.min_side:
+            raise PictureError(
+                f"{name}: expected sides of at least {self.min_side} pixels, got {shape}; "
+                "leave it out"
+            )
+        if width * height > self.max_pixels:
+            raise PictureError(
+                f"{name}: expected at most {self.max_pixels:,} pixels, got {shape} = "
+                f"{width * height:,}; shrink it, or raise PictureRules.max_pixels if you trust it"
+            )
+        self.check_aspect(size, name)
+
+    def check_aspect(self, size: tuple[int, int], name: str) -> None:
+        """Refuses a picture that is too long and thin; arguments and errors as above."""
+        if max(size) > self.max_aspect * min(size):
+            raise PictureError(
+                f"{name}: expected an aspect ratio of at most {self.max_aspect:g}:1, got "
+                f"{size[0]}x{size[1]} pixels = {max(size) / min(size):.1f}:1; crop or pad it"
+            )
+
+
+@dataclass(frozen=True)
+class OpenPicture:
+    """An encoded picture whose header has been read and accepted, ready for one decode.
+
+    Attributes:
+        name: What errors call it.
+        image: Pillow's reader; holds no pixels yet.
+        orientation: EXIF orientation, 1 to 8.
+        size: Width and height in pixels as shown, that is after the orientation.
+    """
+
+    name: str
+    image: ImageFile.ImageFile
+    orientation: int
+    size: tuple[int, int]
+
+    def decode(self) -> Image.Image:
+        """Decodes the whole picture.
+
+        Returns:
+            RGB, upright, of :attr:`size`.
+
+        Raises:
+            PictureError: When the data is damaged or its samples have no defined 8-bit reading.
+        """
+        with _refusing(self.name, "decoded"):
+            load(self.image)
+            turned = upright(to_rgb(self.image, self.name), self._left_to_turn())
+        if turned.size != self.size:
+            raise PictureError(
+                f"{self.name}: the header promised {self.size}, decoding gave {turned.size}; "
+                "re-encode it"
+            )
+        return turned
+
+    def draft(self, divisor: int, size: tuple[int, int]) -> Image.Image | None:
+        """Decodes a JPEG directly at a reduced scale (fewer DCT coefficients per block).
+
+        libjpeg rounds a reduced side up where a first look rounds it down, so the last row or
+        column is dropped when a side is no multiple of ``divisor``.
+
+        Args:
+            divisor: 2, 4 or 8.
+            size: The wanted width and height in pixels, after the orientation.
+
+        Returns:
+            RGB, upright, of ``size``; ``None`` where the decoder cannot do it: another format, or
+            a side shorter than ``divisor``. This object can still be decoded then.
+
+        Raises:
+            PictureError: When the data is damaged.
+        """
+        if not isinstance(self.image, JpegImagePlugin.JpegImageFile) or min(self.size) < divisor:
+            return None
+        width, height = size if self.orientation < 5 else size[::-1]
+        with _refusing(self.name, "decoded"):
+            self.image.draft(None, (width, height))
+            load(self.image)
+            small = to_rgb(self.image, self.name)
+            if small.size != (width, height):
+                small = small.crop((0, 0, width, height))
+            return upright(small, self.orientation)
+
+    def _left_to_turn(self) -> int:
+        """The orientation still to apply after a decode: Pillow's TIFF reader turns by itself."""
+        return 1 if isinstance(self.image, TiffImagePlugin.TiffImageFile) else self.orientation
+
+
+@contextmanager
+def open_picture(data: Path | bytes, rules: PictureRules) -> Generator[OpenPicture]:
+    """Opens a picture and reads its header; the file is open within the ``with`` block only.
+
+    Args:
+        data: A file, or an encoded file in memory.
+        rules: What is accepted.
+
+    Yields:
+        The picture, nothing of it decoded.
+
+    Raises:
+        PictureError: When there is no such file, it cannot be read, or the rules refuse it.
+    """
+    name = f"picture {str(data)!r}" if isinstance(data, Path) else f"picture of {len(data)} bytes"
+    with _open_bytes(data, rules, name) as file:
+        head = file.read(_HEAD_BYTES)
+        file.seek(0)
+        kind = content_format(head)
+        if kind not in rules.formats:
+            got = kind or f"no known picture format (it starts with {head[:12]!r})"
+            advice = "allow it in PictureRules.formats" if kind in FORMATS else "convert it first"
+            raise PictureError(
+                f"{name}: expected one of {', '.join(rules.formats)}, got {got}; {advice} "
+                "(the content decides, not the file name)"
+            )
+        with _refusing(name, f"read as {kind}"):
+            if kind == "GIF":  # Pillow allocates a GIF's first frame as soon as it is opened
+                rules.check_size(gif_size(file), name)
+            image = _READERS[kind](file)
+            (width, height), turn = stored_size(image), orientation(image, file)
+        size = (width, height) if turn < 5 else (height, width)
+        rules.check_size(size, name)
+        yield OpenPicture(name, image, turn, size)
+
+
+def _open_bytes(data: Path | bytes, rules: PictureRules, name: str) -> BinaryIO:
+    """An open binary file over the encoded picture, after the checks that need no parsing."""
+    try:
+        if isinstance(data, bytes):
+            length, regular = len(data), True
+        else:
+            status = data.stat()
+            length, regular = status.st_size, stat.S_ISREG(status.st_mode)
+            if not regular:
+                kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a special file"
+                raise PictureError(f"{name}: expected a file, got {kind}; name one picture")
+        if not 0 < length <= rules.max_bytes:
+            raise PictureError(
+                f"{name}: expected 1 to {rules.max_bytes:,} bytes, got {length:,}; "
+                "get the file again, or set PictureRules.max_bytes"
+            )
+        return io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
+    except FileNotFoundError as error:
+        raise PictureError(f"{name}: no such file; check the path") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, PictureError):
+            raise
+        raise PictureError(
+            f"{name}: cannot be opened ({error}); check the path and its permissions"
+        ) from error
+
+
+@contextmanager
+def _refusing(name: str, done: str) -> Generator[None]:
+    """Turns whatever Pillow raises on bad data into a PictureError.
+
+    Pillow's parsers raise nearly anything (OSError, SyntaxError, ValueError, struct.error, …).
+    """
+    try:
+        yield
+    except (PictureError, MemoryError):
+        raise
+    except Exception as error:
+        raise PictureError(
+            f"{name}: cannot be {done} ({type(error).__name__}: {error}); it is damaged or "
+            "incomplete: get the file again or leave it out"
+        ) from error

@@ -1,0 +1,241 @@
+"""Pictures as an environment shows them: the original, and smaller versions for a first look.
+
+A :class:`Picture` is decoded at most once and shrunk at most once per factor, whoever asks and from
+whichever thread, so that a group of rollouts on one question shares the work. How files are told
+apart and refused is in :mod:`vt_env.picture_files`; how they become RGB, in
+:mod:`vt_env.picture_rgb`.
+
+Sizes are (width, height) in pixels; arrays are uint8 [H, W, 3].
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vt_env.errors import ConfigError, PictureError, unknown_name
+from vt_env.picture_files import FORMATS, OpenPicture, PictureRules, open_picture
+from vt_env.samples import PictureLike
+
+__all__ = ["FIRST_LOOKS", "FORMATS", "Picture", "PictureRules", "View", "shrunk_size"]
+
+FIRST_LOOKS = ("lanczos", "reduce", "draft")
+"""Ways to make the first look; see :class:`Picture`."""
+
+_DRAFT_DIVISORS = (2, 4, 8)
+
+
+class View:
+    """One picture as it is shown to a policy.
+
+    Attributes:
+        image: RGB, upright, without metadata. Shared: copy it before drawing on it.
+        method: How it was made: ``"original"``, ``"lanczos"``, ``"reduce"`` or ``"draft"``.
+    """
+
+    def __init__(self, image: Image.Image, method: str) -> None:
+        self.image = image
+        self.method = method
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.size
+
+    @cached_property
+    def array(self) -> NDArray[np.uint8]:
+        """The pixels: uint8 [H, W, 3], made once and read-only."""
+        pixels = np.asarray(self.image, dtype=np.uint8)
+        pixels.setflags(write=False)
+        return pixels
+
+    def __repr__(self) -> str:
+        return f"View({self.size[0]}x{self.size[1]}, {self.method})"
+
+
+def shrunk_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """The size of a picture whose sides are multiplied by ``factor`` and rounded down.
+
+    Args:
+        size: Width and height in pixels, each 1 or more.
+        factor: Above 0, at most 1.
+
+    Returns:
+        Width and height in pixels; a side never falls below 1.
+
+    Raises:
+        ConfigError: When ``factor`` is out of range.
+    """
+    if not 0 < factor <= 1:
+        raise ConfigError(f"a factor for shrinking must be above 0 and at most 1, got {factor!r}")
+    return max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
+
+
+class Picture:
+    """A source picture. Making one reads nothing; the first use does.
+
+    ``first_look`` is how :meth:`shrunk` works. The size is the same whichever is chosen, and
+    :attr:`View.method` tells what was done:
+
+    - ``"lanczos"``: decode, then a LANCZOS resize, as in the paper.
+    - ``"reduce"``: decode, then the mean of each block of pixels. For factors 1/n; other factors
+      use LANCZOS.
+    - ``"draft"``: decode a JPEG directly at 1/2, 1/4 or 1/8, never touching the full picture. Other
+      factors, other formats and sides shorter than the divisor are done as ``"reduce"`` does.
+
+    Decoding trusts Pillow's process-wide ``ImageFile.LOAD_TRUNCATED_IMAGES``, which is off unless a
+    program turns it on; while it is on, truncated files are accepted.
+
+    Args:
+        data: A file, an encoded file in memory, or uint8 [H, W, 3].
+        rules: What is accepted.
+        first_look: One of :data:`FIRST_LOOKS`.
+
+    Raises:
+        ConfigError: When ``first_look`` is unknown. The picture itself is judged on first use, by
+            every method and property below: they raise PictureError when it is refused.
+    """
+
+    def __init__(
+        self,
+        data: PictureLike,
+        rules: PictureRules = PictureRules(),  # noqa: B008 - frozen
+        *,
+        first_look: str = "lanczos",
+    ) -> None:
+        if first_look not in FIRST_LOOKS:
+            raise unknown_name("first look", first_look, FIRST_LOOKS)
+        self.data = data
+        self.rules = rules
+        self.first_look = first_look
+        self._lock = threading.RLock()
+        self._size: tuple[int, int] | None = None
+        self._views: dict[float, View] = {}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, after the EXIF orientation; reads the header only."""
+        with self._lock:
+            if self._size is None:
+                if isinstance(self.data, np.ndarray):
+                    self._size = _array_size(self.data, self.rules)
+                else:
+                    with self._open():
+                        pass
+            assert self._size is not None
+            return self._size
+
+    @property
+    def original(self) -> View:
+        """The whole picture, decoded on first use."""
+        with self._lock:
+            if 1.0 not in self._views:
+                self._views[1.0] = View(self._decode(), "original")
+            return self._views[1.0]
+
+    def shrunk(self, factor: float) -> View:
+        """The picture with both sides multiplied by ``factor``, made on first use.
+
+        Args:
+            factor: Above 0, at most 1; 1 gives :attr:`original`.
+
+        Returns:
+            A view of ``shrunk_size(picture.size, factor)``.
+
+        Raises:
+            ConfigError: When ``factor`` is out of range.
+            PictureError: When the picture is refused, or rounding the short side down takes the
+                result over ``rules.max_aspect`` (3x600 at 0.5 is 1x300).
+        """
+        if factor == 1:
+            return self.original
+        with self._lock:
+            if factor not in self._views:
+                self._views[factor] = self._shrink(factor)
+            return self._views[factor]
+
+    def check(self, decode: bool = False) -> None:
+        """Refuses a picture that cannot be shown.
+
+        Args:
+            decode: Decode it too, which alone finds truncated files. The result is kept.
+
+        Raises:
+            PictureError: With what was expected, what came and what to do.
+        """
+        _ = self.original if decode else self.size
+
+    def _shrink(self, factor: float) -> View:
+        divisor = round(1 / factor) if 0 < factor <= 1 else 1
+        whole = abs(divisor * factor - 1) < 1e-9
+        if self.first_look == "draft" and whole and divisor in _DRAFT_DIVISORS:
+            drafted = self._draft(divisor, factor)
+            if drafted is not None:
+                return View(drafted, "draft")
+        image = self.original.image
+        size = self._shrunk_size(factor)
+        if self.first_look == "lanczos" or not whole:
+            return View(image.resize(size, Image.Resampling.LANCZOS), "lanczos")
+        cell = min(divisor, image.width), min(divisor, image.height)
+        return View(image.reduce(cell, box=(0, 0, cell[0] * size[0], cell[1] * size[1])), "reduce")
+
+    def _draft(self, divisor: int, factor: float) -> Image.Image | None:
+        if isinstance(self.data, np.ndarray):
+            return None
+        with self._open() as opened:
+            return opened.draft(divisor, self._shrunk_size(factor))
+
+    def _decode(self) -> Image.Image:
+        if isinstance(self.data, np.ndarray):
+            self._size = _array_size(self.data, self.rules)
+            return Image.fromarray(self.data)
+        with self._open() as opened:
+            return opened.decode()
+
+    @contextmanager
+    def _open(self) -> Generator[OpenPicture]:
+        """Opens an encoded picture and notes its size; refuses other types of data."""
+        if not isinstance(self.data, (Path, bytes)):
+            raise PictureError(
+                "expected a picture as pathlib.Path, bytes or a uint8 array [H, W, 3], got "
+                f"{type(self.data).__name__}; wrap a file name in pathlib.Path"
+            )
+        with open_picture(self.data, self.rules) as opened:
+            self._size = opened.size
+            yield opened
+
+    def _shrunk_size(self, factor: float) -> tuple[int, int]:
+        size = shrunk_size(self.size, factor)
+        self.rules.check_aspect(size, f"picture shrunk by {factor:g} from {self.size}")
+        return size
+
+    def __getstate__(self) -> tuple[PictureLike, PictureRules, str]:
+        return self.data, self.rules, self.first_look
+
+    def __setstate__(self, state: tuple[PictureLike, PictureRules, str]) -> None:
+        data, rules, first_look = state
+        self.__init__(data, rules, first_look=first_look)
+
+
+def _array_size(array: NDArray[Any], rules: PictureRules) -> tuple[int, int]:
+    """Width and height of an array of pixels.
+
+    Raises:
+        PictureError: When it is not uint8 [H, W, 3] or the rules refuse its size.
+    """
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise PictureError(
+            f"array: expected uint8 [H, W, 3] (RGB), got {array.dtype} {list(array.shape)}; "
+            "convert it, e.g. np.repeat(grey[..., None], 3, axis=2) for a grey one"
+        )
+    size = array.shape[1], array.shape[0]
+    rules.check_size(size, "array")
+    return size

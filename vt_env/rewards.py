@@ -1,0 +1,202 @@
+"""Rewards as pure functions of outcomes: the same transcripts give the same numbers everywhere.
+
+    R = R_accuracy + R_format - P_control            (arXiv 2507.13348, Eq. 4)
+
+Accuracy and format belong to one rollout. The control penalty looks at the *group* of rollouts of
+one question, so whoever holds the group applies it: the vector environment, or a trainer through
+:func:`group_rewards`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from vt_env.errors import ConfigError, unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is left of a finished rollout for the rewards.
+
+    Attributes:
+        correct: The judge's verdict; ``None`` is unscored, which is not the same as wrong.
+        well_formed: Whether every turn kept the format.
+        requested: Whether a tool call brought a second view (a call that failed did not).
+        visual_tokens: Visual tokens of all views shown.
+        full_tokens: Visual tokens of the original picture, shown once.
+        probe: The arm that the rollout was forced into, if it was.
+    """
+
+    correct: bool | None
+    well_formed: bool
+    requested: bool
+    visual_tokens: int = 0
+    full_tokens: int = 0
+    probe: Literal["direct", "request"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """The terms of one rollout's reward; all ``None`` when it is unscored.
+
+    Attributes:
+        accuracy: ``accuracy_weight`` or 0.
+        format: ``format_weight`` or 0.
+        penalty: What the control penalty takes away, at least 0.
+        total: ``accuracy + format - penalty``.
+    """
+
+    accuracy: float | None
+    format: float | None
+    penalty: float | None
+    total: float | None
+
+
+UNSCORED = Reward(None, None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class RewardConfig:
+    """Weights and the penalty's rule.
+
+    The penalty compares r, the share of direct answers in the group's success, with a threshold
+    θ. Where r < θ a low resolution rarely suffices, so direct answers pay; otherwise requests do.
+
+    Attributes:
+        accuracy_weight: Reward of a correct answer (paper: 1).
+        format_weight: Reward of a rollout whose every turn is well formed (paper: 0.5).
+        penalty: The rule:
+
+            * ``none``: nobody pays.
+            * ``every_request``: a correct answer after a request pays (the ablation that collapses
+              to direct answers, Fig. 3a).
+            * ``paper``: Eq. 5, with r = C_direct / (C_direct + C_high) over counts of correct
+              rollouts.
+            * ``released``: the released code, which differs from Eq. 5: a correct answer after a
+              request always pays, a correct direct answer pays where 0 < r < θ; wrong ones never.
+            * ``rate``: ours: the rule of ``paper`` with r = p_direct / (p_direct + p_high) over
+              success *rates* of the two arms, which do not depend on how often each was tried.
+
+        penalty_weight: What a rollout pays (paper: 0.1).
+        threshold: θ (paper: 0.2).
+        wrong_pays: Whether wrong rollouts of the paying arm pay too, in ``paper`` and ``rate``.
+            Eq. 5 as written says so.
+        nobody_correct: What ``paper`` and ``rate`` do where r is 0/0: ``"none"``: nobody pays;
+            ``"zero"``: r counts as 0, so direct answers pay. The paper does not say.
+        untried_rate: Success rate that ``rate`` assumes of an arm that nobody tried; 1 is
+            optimistic and keeps both arms tried.
+
+    Raises:
+        ConfigError: On an unknown rule or a value out of range.
+    """
+
+    accuracy_weight: float = 1.0
+    format_weight: float = 0.5
+    penalty: str = "paper"
+    penalty_weight: float = 0.1
+    threshold: float = 0.2
+    wrong_pays: bool = True
+    nobody_correct: Literal["none", "zero"] = "none"
+    untried_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.penalty not in PENALTIES:
+            raise unknown_name("penalty", self.penalty, PENALTIES)
+        if self.nobody_correct not in ("none", "zero"):
+            raise unknown_name("nobody_correct", self.nobody_correct, ("none", "zero"))
+        for name in ("accuracy_weight", "format_weight", "penalty_weight"):
+            if not 0 <= (value := getattr(self, name)) < float("inf"):
+                raise ConfigError(f"{name} must be a finite number of at least 0, got {value}")
+        for name in ("threshold", "untried_rate"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ConfigError(f"{name} must be between 0 and 1, got {value}")
+
+    @property
+    def needs_group(self) -> bool:
+        """Whether the penalty of one rollout depends on its siblings."""
+        return self.penalty not in ("none", "every_request")
+
+
+def group_rewards(outcomes: Sequence[Outcome], config: RewardConfig) -> list[Reward]:
+    """Rewards of all rollouts of one question.
+
+    Unscored rollouts neither count in the penalty nor are rewarded.
+
+    Args:
+        outcomes: The group, in any order; the order of the result is the same.
+        config: Weights and the penalty's rule.
+    """
+    scored = [o for o in outcomes if o.correct is not None]
+    pays = PENALTIES[config.penalty](scored, config)
+    return [_reward(o, pays(o), config) if o.correct is not None else UNSCORED for o in outcomes]
+
+
+def _reward(outcome: Outcome, pays: bool, config: RewardConfig) -> Reward:
+    accuracy = config.accuracy_weight if outcome.correct else 0.0
+    form = config.format_weight if outcome.well_formed else 0.0
+    penalty = config.penalty_weight if pays else 0.0
+    return Reward(accuracy, form, penalty, accuracy + form - penalty)
+
+
+def direct_share_of_counts(group: Sequence[Outcome]) -> float | None:
+    """r of Eq. 5: C_direct / (C_direct + C_high); ``None`` when nobody is correct."""
+    direct = sum(bool(o.correct) and not o.requested for o in group)
+    high = sum(bool(o.correct) and o.requested for o in group)
+    return direct / (direct + high) if direct + high else None
+
+
+def direct_share_of_rates(group: Sequence[Outcome], untried_rate: float) -> float | None:
+    """r from success rates: p_direct / (p_direct + p_high); ``None`` when both are 0."""
+    direct = _success_rate([o for o in group if not o.requested], untried_rate)
+    high = _success_rate([o for o in group if o.requested], untried_rate)
+    return direct / (direct + high) if direct + high else None
+
+
+def _success_rate(arm: Sequence[Outcome], untried: float) -> float:
+    return sum(bool(o.correct) for o in arm) / len(arm) if arm else untried
+
+
+Pays = Callable[[Outcome], bool]
+
+
+def _nobody(group: Sequence[Outcome], config: RewardConfig) -> Pays:
+    return lambda o: False
+
+
+def _every_request(group: Sequence[Outcome], config: RewardConfig) -> Pays:
+    return lambda o: bool(o.correct) and o.requested
+
+
+def _paper(group: Sequence[Outcome], config: RewardConfig) -> Pays:
+    return _arm_pays(direct_share_of_counts(group), config)
+
+
+def _rate(group: Sequence[Outcome], config: RewardConfig) -> Pays:
+    return _arm_pays(direct_share_of_rates(group, config.untried_rate), config)
+
+
+def _released(group: Sequence[Outcome], config: RewardConfig) -> Pays:
+    r = direct_share_of_counts(group)
+    direct_pays = r is not None and 0 < r < config.threshold
+    return lambda o: bool(o.correct) and (o.requested or direct_pays)
+
+
+def _arm_pays(r: float | None, config: RewardConfig) -> Pays:
+    """Eq. 5: P = w · [direct · 1(r < θ) + high · 1(r ≥ θ)]."""
+    if r is None:
+        if config.nobody_correct == "none":
+            return lambda o: False
+        r = 0.0
+    requests_pay = r >= config.threshold
+    return lambda o: o.requested == requests_pay and (config.wrong_pays or bool(o.correct))
+
+
+PENALTIES: dict[str, Callable[[Sequence[Outcome], RewardConfig], Pays]] = {
+    "none": _nobody,
+    "every_request": _every_request,
+    "paper": _paper,
+    "released": _released,
+    "rate": _rate,
+}

@@ -1,0 +1,156 @@
+"""What a source is: a sequence of samples that can be asked for by position or by id."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from vt_env.errors import DataError
+from vt_env.samples import PictureLike, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that a source does not serve.
+
+    Attributes:
+        row: The row's id (its own, or the one it would have got), or where it could not be read so
+            far its number: the line in a text file, the position from 0 in a list or a Hugging
+            Face data set.
+        reason: Why, in a sentence.
+    """
+
+    row: str | int
+    reason: str
+
+    def __str__(self) -> str:
+        where = f"row {self.row}" if isinstance(self.row, int) else self.row
+        return f"{where}: {self.reason}"
+
+
+class Source(ABC):
+    """A sequence of samples.
+
+    Indices count what is served, ``0 <= i < len(source)``, negative ones from the end. A row that
+    is refused is in ``refused`` and leaves no gap; no other row is ever served in its place.
+
+    Attributes:
+        name: For tables and provenance.
+        refused: The rows that are not served, in the order of the data.
+        tokens: The family of :mod:`vt_env.tokens` whose visual tokens are counted by default, where
+            the pictures were made for one; else ``None``.
+    """
+
+    name: str
+    refused: Sequence[Refusal] = ()
+    tokens: str | None = None
+
+    @abstractmethod
+    def ids(self) -> Sequence[str]:
+        """The ids of all samples in order; no picture is read."""
+
+    @abstractmethod
+    def _sample(self, index: int) -> Sample:
+        """The sample at ``0 <= index < len(self)``."""
+
+    def __len__(self) -> int:
+        return len(self.ids())
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample at a position.
+
+        Raises:
+            IndexError: If there is none.
+        """
+        position = operator.index(index)
+        size = len(self)
+        if not -size <= position < size:
+            raise IndexError(f"source {self.name!r} has {size} samples, asked for number {index}")
+        return self._sample(position % size)
+
+    def __iter__(self) -> Iterator[Sample]:
+        for index in range(len(self)):
+            yield self._sample(index)
+
+    def __repr__(self) -> str:
+        refused = f", {len(self.refused)} refused" if self.refused else ""
+        return f"<{type(self).__name__} {self.name!r}: {len(self)} samples{refused}>"
+
+    def by_id(self, sample_id: str) -> Sample:
+        """The sample with an id.
+
+        Raises:
+            DataError: If there is none; the message has the closest id, or the reason for which
+                the row was refused.
+        """
+        index = self._positions.get(sample_id)
+        if index is None:
+            raise DataError(self._no_such(sample_id))
+        return self._sample(index)
+
+    def fingerprint(self) -> str:
+        """SHA-256 (64 hexadecimal digits) over every served sample, pictures included.
+
+        It does not depend on where the files are. Reads every picture file once, undecoded.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        pictures: dict[Path, bytes] = {}
+        for sample in self:
+            image = sample.image
+            if not isinstance(image, Path):
+                picture = picture_digest(image)
+            elif (known := pictures.get(image)) is not None:
+                picture = known
+            else:
+                picture = pictures[image] = picture_digest(image)
+            digest.update(_text_of(sample).encode())
+            digest.update(picture)
+        return digest.hexdigest()
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {sample_id: index for index, sample_id in enumerate(self.ids())}
+
+    def _no_such(self, sample_id: str) -> str:
+        for refusal in self.refused:
+            if refusal.row == sample_id:
+                return f"source {self.name!r} refused sample {sample_id!r}: {refusal.reason}"
+        close = difflib.get_close_matches(str(sample_id), self.ids()[:20_000], n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        return f"source {self.name!r} has no sample {sample_id!r} among its {len(self)}{hint}"
+
+
+def picture_digest(image: PictureLike) -> bytes:
+    """SHA-256 of a picture's encoded bytes, or of its shape and pixels where it is an array."""
+    if isinstance(image, np.ndarray):
+        shape = "x".join(map(str, image.shape))
+        return hashlib.sha256(shape.encode() + image.tobytes()).digest()
+    return hashlib.sha256(image.read_bytes() if isinstance(image, Path) else image).digest()
+
+
+def _text_of(sample: Sample) -> str:
+    """All that a sample says but its pixels, in one canonical line."""
+    fields = (
+        sample.id,
+        sample.question,
+        sample.references,
+        sample.source,
+        sample.kind,
+        sample.answer_type,
+        sample.choices,
+        dict(sample.metadata),
+    )
+    return json.dumps(fields, sort_keys=True, default=str)

@@ -1,0 +1,182 @@
+"""From a text such as ``generated:n=200,seed=1`` or a path to an open source.
+
+A spec is ``name[:argument][,key=value]…`` (``generated``, ``jsonl:data/vqa.jsonl,limit=100``) or
+``path[,key=value]…`` (``data/vqa.jsonl``, ``data/pictures``).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from vt_env.errors import ConfigError, DataError, unknown_name
+from vt_env.registry import Registry
+from vt_env.samples import Sample
+from vt_env.sources.admission import Admission
+from vt_env.sources.base import Source
+from vt_env.sources.folder import table_in
+from vt_env.sources.hf import is_saved
+from vt_env.sources.tables import ListSource
+
+SOURCES: Registry[Source] = Registry(
+    "source",
+    "vt.sources",
+    {
+        "generated": "vt_env.sources.generated:GeneratedSource",
+        "jsonl": "vt_env.sources.jsonl:JsonlSource",
+        "folder": "vt_env.sources.folder:FolderSource",
+        "hf": "vt_env.sources.hf:HuggingFaceSource",
+    },
+)
+
+_OPTION = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+_DECIMAL = re.compile(r"-?[0-9]*\.[0-9]+")
+_WORD = re.compile(r"[A-Za-z_][\w-]+")
+
+
+def register_source(name: str, factory: Callable[..., Source] | str) -> None:
+    """Add a source.
+
+    Args:
+        name: What stands before the colon of a spec.
+        factory: Called with the spec's argument, if it has one, and its options as keywords; or
+            the ``"module:attribute"`` of such a callable, imported on first use. Where it is a
+            class, its ``**options`` are those of :class:`~vt_env.sources.admission.Admission`.
+
+    Raises:
+        ConfigError: If the name is taken or not a plain word.
+    """
+    SOURCES.register(name, factory)
+
+
+def open_source(spec: str | Path | Source | Sequence[Sample], **options: Any) -> Source:
+    """Open a source.
+
+    Args:
+        spec: ``name[:argument][,key=value]…`` with a name of :func:`source_names`; a path, with
+            options or without; a list of samples; or a source, which is returned as it is.
+        **options: Further options of that source. Those over real data, and lists, share
+            ``max_refused``, ``check``, ``limit`` and ``rules``, see
+            :class:`~vt_env.sources.admission.Admission`.
+
+    Raises:
+        ConfigError: On an unknown name or option, or a value out of range.
+        DataError: If the data cannot be found or used.
+    """
+    if isinstance(spec, Source):
+        if options:
+            raise ConfigError(f"a source that is open takes no options, got {', '.join(options)}")
+        return spec
+    if isinstance(spec, Path):
+        return _make(guess_source(spec.expanduser()), [spec], options)
+    if not isinstance(spec, str):
+        return _from_samples(spec, options)
+    name, argument, written = parse_spec(spec)
+    if twice := sorted(written.keys() & options.keys()):
+        raise ConfigError(f"{', '.join(twice)} stands in the spec {spec!r} and beside it")
+    if not name:
+        if _WORD.fullmatch(argument) and not Path(argument).exists():
+            raise unknown_name("source", argument, source_names())
+        name = guess_source(Path(argument).expanduser())
+    return _make(name, [argument] if argument else [], {**written, **options})
+
+
+def source_names() -> list[str]:
+    """The names that a spec may start with."""
+    return SOURCES.names()
+
+
+def parse_spec(spec: str) -> tuple[str, str, dict[str, Any]]:
+    """A spec's name (empty for a bare path), argument and options.
+
+    The options are the ``key=value`` pieces at the end, so that a path may have commas.
+    """
+    name, colon, rest = spec.partition(":")
+    if not colon:
+        name, comma, rest = spec.partition(",")
+        rest = comma + rest
+    if name not in source_names():
+        if colon and _WORD.fullmatch(name) and not Path(spec.partition(",")[0]).exists():
+            raise unknown_name("source", name, source_names())
+        name, rest = "", spec
+    pieces = rest.split(",")
+    options: dict[str, Any] = {}
+    while len(pieces) > (not name) and (match := _OPTION.fullmatch(pieces[-1])):
+        if match[1] in options:
+            raise ConfigError(f"{match[1]} is written twice in {spec!r}")
+        options[match[1]] = _value(match[2])
+        pieces.pop()
+    argument = ",".join(pieces)
+    if not spec.strip():
+        raise ConfigError(f"expected a source's name or a path, got {spec!r}")
+    return name, argument.lstrip(",") if name else argument, dict(reversed(options.items()))
+
+
+def guess_source(path: Path) -> str:
+    """The name of the source that reads a path.
+
+    Raises:
+        DataError: If nothing is there, or nothing that is known.
+    """
+    if path.is_file():
+        kind = {".jsonl": "jsonl", ".csv": "folder", ".tsv": "folder"}.get(path.suffix.lower())
+        if kind is None:
+            raise DataError(f"expected a .jsonl, .csv or .tsv file, or a folder, got {path}")
+        return kind
+    if path.is_dir():
+        if is_saved(path):
+            return "hf"
+        if table_in(path) is not None:
+            return "folder"
+        if any(path.glob("*.jsonl")):
+            return "jsonl"
+        raise DataError(
+            f"{path} is no source: expected a .jsonl file, a metadata.csv beside pictures, or what "
+            "datasets.save_to_disk writes. Other folders for `datasets`: write hf:PATH"
+        )
+    raise DataError(
+        f"expected a .jsonl file, a folder, or one of {', '.join(source_names())}; "
+        f"there is nothing at {path}. A set on the Hub is written hf:{path}"
+    )
+
+
+def _make(name: str, arguments: Sequence[Any], options: dict[str, Any]) -> Source:
+    factory = SOURCES.get(name)
+    known: list[str] = []
+    for parameter in inspect.signature(factory).parameters.values():
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            known.append(parameter.name)
+        else:
+            known += Admission.option_names() if isinstance(factory, type) else options
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of source {name!r}", option, known)
+    return SOURCES.make(name, *arguments, **options)
+
+
+def _from_samples(samples: Sequence[Sample], options: dict[str, Any]) -> Source:
+    name = options.pop("name", "samples")
+    for option in options:
+        if option not in Admission.option_names():
+            raise unknown_name(
+                "option of a list of samples", option, ["name", *Admission.option_names()]
+            )
+    for sample in cast("Sequence[object]", samples):
+        if not isinstance(sample, Sample):
+            raise ConfigError(
+                f"expected a spec, a source or a list of Sample, got a {type(sample).__name__}"
+            )
+    return ListSource(samples, name, Admission(**options))
+
+
+def _value(text: str) -> Any:
+    """An option's value: an integer, a number, true or false, else text."""
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _DECIMAL.fullmatch(text):
+        return float(text)
+    return {"true": True, "false": False}.get(text.lower(), text)

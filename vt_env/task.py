@@ -1,0 +1,87 @@
+"""What an environment needs beside Gymnasium: data, rules, a judge. One value, built once.
+
+The single and the vector environment, evaluation and trainers all play the same :class:`Task`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vt_env.dialogue import Dialogue
+from vt_env.judges import Judge, Query, Verdict, make_judge
+from vt_env.pictures import Picture
+from vt_env.protocol import Protocol, make_protocol
+from vt_env.samples import Sample
+from vt_env.sources import Source, open_source
+
+
+@dataclass(frozen=True)
+class Task:
+    """Samples, the rules of a conversation, and who judges.
+
+    Attributes:
+        source: Where samples come from.
+        protocol: The rules.
+        judge: Who reads the answers.
+    """
+
+    source: Source
+    protocol: Protocol
+    judge: Judge
+
+    def begin(self, sample: Sample, copies: int = 1) -> list[Dialogue]:
+        """Dialogues about one sample; its picture is decoded and shrunk once for all of them.
+
+        Raises:
+            PictureError: If the picture is refused; the error names the sample.
+        """
+        rules, first_look = self.protocol.rules, self.protocol.first_look
+        picture = Picture(sample.image, rules, first_look=first_look)
+        return [Dialogue(self.protocol, sample, picture) for _ in range(copies)]
+
+    def judge_all(self, dialogues: Sequence[Dialogue]) -> list[Verdict]:
+        """Verdicts of finished dialogues, in their order, from one call of the judge.
+
+        Equal queries are judged once; a dialogue without an answer is wrong without a judge.
+        """
+        queries = [dialogue.query() for dialogue in dialogues]
+        distinct = list(dict.fromkeys(query for query in queries if query is not None))
+        verdicts: dict[Query, Verdict] = {}
+        if distinct:
+            verdicts = dict(zip(distinct, self.judge.score(distinct), strict=True))
+        return [
+            dialogue.no_answer() if query is None else verdicts[query]
+            for dialogue, query in zip(dialogues, queries, strict=True)
+        ]
+
+
+def make_task(
+    data: str | Source | Sequence[Sample] = "generated",
+    *,
+    protocol: str | Protocol = "visionthink",
+    judge: str | Judge = "auto",
+    tokens: Any = None,
+    **rules: Any,
+) -> Task:
+    """A task from names.
+
+    Args:
+        data: A source, its spec (e.g. ``"jsonl:PATH"``; see :func:`vt_env.sources.open_source`) or
+            a list of samples.
+        protocol: See :func:`vt_env.protocol.make_protocol`.
+        judge: See :func:`vt_env.judges.make_judge`.
+        tokens: Model family whose visual tokens are counted. By default the source's own, where
+            it was drawn for one (``generated``: ``tiny``), else ``qwen2.5-vl``.
+        rules: ``factor``, ``tools``, ``prompt``, ``max_turns``, ``rules``, ``first_look``, which
+            replace the protocol's own.
+
+    Raises:
+        ConfigError: On an unknown name or a value out of range.
+        DataError: If the data cannot be used.
+    """
+    source = open_source(data)
+    family = tokens or source.tokens or "qwen2.5-vl"
+    made = make_protocol(protocol, tokens=family, **rules)
+    return Task(source, made, make_judge(judge))

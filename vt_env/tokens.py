@@ -1,0 +1,161 @@
+"""Visual tokens: how many of them a vision-language model spends on a picture.
+
+Models of the Qwen-VL line resize a picture so that both sides are multiples of
+``factor = patch * merge`` and the area lies between two bounds, cut it into patches of
+``patch x patch`` pixels, and merge ``merge x merge`` patches into one visual token. So half the
+sides are a quarter of the tokens only between the bounds; below the lower one the small picture is
+blown up again and may cost as much as the original.
+
+Source: ``smart_resize`` in the Qwen2-VL image processor of Hugging Face transformers, which the
+tests compare with. Sizes are (width, height) in pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+
+from vt_env.errors import ConfigError, PictureError, unknown_name
+
+MAX_ASPECT = 200
+"""Qwen's processors refuse a picture whose longer side is more than this many times the shorter."""
+
+
+@dataclass(frozen=True)
+class TokenCounter:
+    """Geometry of one model family's image processor.
+
+    Attributes:
+        name: The family.
+        patch: Side of a patch in pixels.
+        merge: Side of a token in patches.
+        min_pixels: A picture with a smaller area is enlarged to at least this one.
+        max_pixels: A picture with a larger area is shrunk to at most this one, except where the
+            short side is already a single token.
+
+    Raises:
+        ConfigError: When a value is below 1, or the bounds are the wrong way round or leave no room
+            for one token.
+    """
+
+    name: str
+    patch: int
+    merge: int
+    min_pixels: int
+    max_pixels: int
+
+    def __post_init__(self) -> None:
+        for key in ("patch", "merge", "min_pixels", "max_pixels"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"{self.name}: {key} must be 1 or more, got {getattr(self, key)}")
+        if self.max_pixels < max(self.min_pixels, self.factor**2):
+            raise ConfigError(
+                f"{self.name}: max_pixels must be at least min_pixels ({self.min_pixels}) and the "
+                f"{self.factor**2} pixels of one token, got {self.max_pixels}"
+            )
+
+    @property
+    def factor(self) -> int:
+        """Side of one visual token in pixels: ``patch * merge``."""
+        return self.patch * self.merge
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """The size that a picture of ``width`` x ``height`` pixels has inside the model.
+
+        With f = factor, A = width * height and round-half-to-even, each side s becomes
+
+            f * round(s / f)
+            max(f, f * floor(s / (f * sqrt(A / max_pixels))))   if that exceeds max_pixels
+            f * ceil(s * sqrt(min_pixels / A) / f)              if that falls below min_pixels
+
+        Boxes that Qwen2.5-VL writes are in pixels of this size, not of the original.
+
+        Args:
+            width: In pixels.
+            height: In pixels.
+
+        Returns:
+            Width and height in pixels, multiples of :attr:`factor`.
+
+        Raises:
+            PictureError: When a side is below 1 or the aspect ratio above 200:1.
+        """
+        if min(width, height) < 1:
+            raise PictureError(f"expected sides of at least 1 pixel, got {width}x{height}")
+        if max(width, height) > MAX_ASPECT * min(width, height):
+            raise PictureError(
+                f"expected an aspect ratio of at most {MAX_ASPECT}:1, got {width}x{height} pixels; "
+                "crop or pad the picture"
+            )
+        f, area = self.factor, width * height
+        wide, high = round(width / f) * f, round(height / f) * f
+        # The order of the divisions is the processor's: another one rounds differently.
+        if wide * high > self.max_pixels:
+            scale = math.sqrt(area / self.max_pixels)
+            wide = max(f, math.floor(width / scale / f) * f)
+            high = max(f, math.floor(height / scale / f) * f)
+        elif wide * high < self.min_pixels:
+            scale = math.sqrt(self.min_pixels / area)
+            wide = math.ceil(width * scale / f) * f
+            high = math.ceil(height * scale / f) * f
+        return wide, high
+
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        """Patches before merging, (rows, columns): the last two entries of ``image_grid_thw``.
+
+        Arguments and errors are those of :meth:`resized`.
+        """
+        wide, high = self.resized(width, height)
+        return high // self.patch, wide // self.patch
+
+    def count(self, width: int, height: int) -> int:
+        """Visual tokens of one picture, without the marks before and after it.
+
+        Arguments and errors are those of :meth:`resized`.
+        """
+        wide, high = self.resized(width, height)
+        return (wide // self.factor) * (high // self.factor)
+
+
+FAMILIES: dict[str, TokenCounter] = {
+    counter.name: counter
+    for counter in (
+        TokenCounter("qwen2-vl", patch=14, merge=2, min_pixels=3_136, max_pixels=12_845_056),
+        TokenCounter("qwen2.5-vl", patch=14, merge=2, min_pixels=3_136, max_pixels=12_845_056),
+        TokenCounter("qwen3-vl", patch=16, merge=2, min_pixels=65_536, max_pixels=16_777_216),
+        TokenCounter("tiny", patch=4, merge=2, min_pixels=64, max_pixels=16_777_216),
+    )
+}
+"""By name, with the bounds of the released checkpoints (their ``preprocessor_config.json``).
+
+The processor *class* has other defaults (at most 1,003,520 pixels): what a run uses is what its
+checkpoint says. ``tiny`` is for small models on 32x32 pictures: 16 tokens, and 4 at half the sides.
+"""
+
+_OPTIONS = tuple(f.name for f in fields(TokenCounter) if f.name.endswith("_pixels"))
+
+
+def token_counter(spec: str) -> TokenCounter:
+    """A family's counter, with other bounds where they are given.
+
+    Args:
+        spec: A name in :data:`FAMILIES`, then optionally a colon and bounds:
+            ``"qwen2.5-vl:min_pixels=3136,max_pixels=1003520"``.
+
+    Raises:
+        ConfigError: On an unknown family or option, a repeated option, or a bad value.
+    """
+    name, colon, options = spec.partition(":")
+    if name not in FAMILIES:
+        raise unknown_name("visual-token family", name, FAMILIES)
+    bounds: dict[str, int] = {}
+    for option in options.split(",") if colon else ():
+        key, _, value = (part.strip() for part in option.partition("="))
+        if key not in _OPTIONS:
+            raise unknown_name(f"option of visual-token family {name!r}", key, _OPTIONS)
+        if key in bounds:
+            raise ConfigError(f"{spec!r} gives {key} twice; give it once")
+        if not value.isdecimal():
+            raise ConfigError(f"{spec!r}: {key} must be a whole number of pixels, got {value!r}")
+        bounds[key] = int(value)
+    return replace(FAMILIES[name], **bounds)

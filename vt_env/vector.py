@@ -1,0 +1,286 @@
+"""The batched environment: groups of rollouts, each group about one sample.
+
+Made for policies that are language models: generation is dear, so no action is ever thrown away.
+
+* A group's picture is decoded and shrunk once.
+* A group's rewards are known when its last rollout is done, and come then, in one piece, with
+  ``terminated``. Until then a finished rollout waits: ``info["active"]`` says which rows need an
+  action; whatever is given for the others is not read.
+* Groups that end in the same step are judged in one call.
+* Nothing resets by itself (``AutoresetMode.DISABLED``): ``reset(options={"reset_mask": …})``
+  begins new groups where the mask says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from vt_env.actions import Action, ToolCall
+from vt_env.dialogue import Dialogue
+from vt_env.env import ORDERS, as_number, as_reward_config, as_task, as_turn, dialogue_info
+from vt_env.errors import ActionError, ConfigError, unknown_name
+from vt_env.rewards import Reward, RewardConfig, group_rewards
+from vt_env.samples import Sample
+from vt_env.spaces import ImageSpace, Turn, UnicodeText
+
+_RESET_OPTIONS = ("reset_mask", "sample_ids")
+_NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
+_NO_PICTURE.setflags(write=False)
+
+VectorObservation = dict[str, tuple[Any, ...]]
+
+
+class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[Any]]):
+    """``gym.make_vec("vt_env:VisionThink-v0", num_envs=32, group_size=8)``.
+
+    Row ``i`` belongs to group ``i // group_size``. Observations are those of
+    :class:`~vt_env.env.VisionThinkEnv` as tuples over rows: ``image`` (read-only arrays, shared by
+    siblings that see the same view) and ``text``. A row that was never reset shows one black
+    pixel and no text. Info has the single environment's keys as arrays over rows, and ``active``.
+    """
+
+    metadata: dict[str, Any] = {
+        "autoreset_mode": AutoresetMode.DISABLED,
+        "render_modes": [],
+    }
+
+    def __init__(
+        self,
+        num_envs: int = 16,
+        *,
+        group_size: int | None = None,
+        data: Any = "generated",
+        protocol: Any = "visionthink",
+        judge: Any = "auto",
+        reward: RewardConfig | Mapping[str, Any] | None = None,
+        order: str = "random",
+        **settings: Any,
+    ) -> None:
+        """Open the data and check every setting.
+
+        Args:
+            num_envs: Rows; a multiple of ``group_size``.
+            group_size: Rollouts of one sample; all rows by default.
+            data: As for the single environment.
+            protocol: As for the single environment.
+            judge: As for the single environment.
+            reward: Weights and penalty; by default the paper's, or no penalty with groups of one.
+            order: As for the single environment.
+            settings: As for the single environment.
+
+        Raises:
+            ConfigError: On an unknown name, or a value out of range.
+            DataError: If the data cannot be used.
+        """
+        self.group_size = num_envs if group_size is None else group_size
+        if num_envs < 1 or self.group_size < 1 or num_envs % self.group_size:
+            raise ConfigError(
+                f"num_envs must be a multiple of group_size and both at least 1, got "
+                f"num_envs={num_envs}, group_size={self.group_size}"
+            )
+        self.num_envs = num_envs
+        self.task = as_task(data, protocol=protocol, judge=judge, **settings)
+        alone = self.group_size == 1
+        self.reward_config = as_reward_config(reward, default_penalty="none" if alone else "paper")
+        if alone and self.reward_config.needs_group:
+            raise ConfigError(
+                f"the penalty {self.reward_config.penalty!r} compares the rollouts of one "
+                "question; group_size must be at least 2"
+            )
+        if order not in ORDERS:
+            raise unknown_name("order", order, ORDERS)
+        self.order = order
+        self.single_observation_space = gym.spaces.Dict(
+            {"image": ImageSpace(), "text": UnicodeText()}
+        )
+        self.single_action_space = Turn()
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._next = 0
+        self.dialogues: list[Dialogue | None] = [None] * num_envs
+        self._ended = np.ones(num_envs, bool)  # rewarded, or never begun
+
+    @property
+    def active(self) -> NDArray[np.bool_]:
+        """Rows that need an action: bool [num_envs]."""
+        return np.array([d is not None and not d.done for d in self.dialogues])
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[VectorObservation, dict[str, Any]]:
+        """Begin groups.
+
+        Args:
+            seed: Seeds the choice of samples; in sequential order it goes back to the start.
+            options: ``reset_mask``: bool [num_envs], the same for all rows of a group, says which
+                groups begin anew (all by default). ``sample_ids``: one id for each of those.
+
+        Raises:
+            ConfigError: On an unknown option, a mask that splits a group, or too few ids.
+            DataError: If there is no such sample, or a picture is refused; then no row changes.
+        """
+        super().reset(seed=seed)
+        if seed is not None:
+            self._next = 0
+        options = options or {}
+        if unknown := [name for name in options if name not in _RESET_OPTIONS]:
+            raise unknown_name("reset option", unknown[0], _RESET_OPTIONS)
+        groups = self._groups_to_reset(options.get("reset_mask"))
+        samples = self._choose(len(groups), options.get("sample_ids"))
+        begun = [self.task.begin(sample, self.group_size) for sample in samples]
+        for group, dialogues in zip(groups, begun, strict=True):
+            rows = self._rows(group)
+            self.dialogues[rows] = dialogues
+            self._ended[rows] = False
+        changed = np.zeros(self.num_envs, bool)
+        for group in groups:
+            changed[self._rows(group)] = True
+        return self._observation(), self._info(changed)
+
+    def step(
+        self, actions: Sequence[str | ToolCall]
+    ) -> tuple[
+        VectorObservation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+    ]:
+        """Take one turn in every active row.
+
+        Args:
+            actions: One a row; those of rows that are not active are not read.
+
+        Returns:
+            Observations, rewards (float64 [num_envs], NaN where unscored), terminated and
+            truncated (bool [num_envs]) and info. ``terminated`` stays true until a reset.
+
+        Raises:
+            ActionError: If there is not one action a row, or one is of the wrong type; then no
+                row changes.
+            gymnasium.error.ResetNeeded: If no row is active.
+        """
+        if len(actions) != self.num_envs:
+            raise ActionError(f"expected {self.num_envs} actions, one a row, got {len(actions)}")
+        active = self.active
+        if not active.any():
+            raise gym.error.ResetNeeded("no row is active; call reset() to begin new groups")
+        turns = {int(row): as_turn(actions[int(row)]) for row in np.flatnonzero(active)}
+        taken: dict[int, Action] = {}
+        for row, turn in turns.items():
+            taken[row] = self.dialogue(row).apply(turn)
+        info = self._info(active)
+        _put(info, "action", taken, self.num_envs)
+        rewards = self._reward_finished_groups(info)
+        return self._observation(), rewards, self._ended.copy(), np.zeros(self.num_envs, bool), info
+
+    def _reward_finished_groups(self, info: dict[str, Any]) -> NDArray[np.float64]:
+        rewards = np.zeros(self.num_envs)
+        rows = [
+            row
+            for group in range(self.num_envs // self.group_size)
+            for row in self._finished(self._rows(group))
+        ]
+        verdicts = self.task.judge_all([self.dialogue(row) for row in rows])
+        outcomes = {
+            row: self.dialogue(row).outcome(verdict)
+            for row, verdict in zip(rows, verdicts, strict=True)
+        }
+        terms: dict[int, Reward] = {}
+        for start in range(0, len(rows), self.group_size):
+            group = rows[start : start + self.group_size]
+            made = group_rewards([outcomes[row] for row in group], self.reward_config)
+            terms |= dict(zip(group, made, strict=True))
+        for row, reward in terms.items():
+            rewards[row] = as_number(reward)
+        self._ended[rows] = True
+        _put(info, "verdict", dict(zip(rows, verdicts, strict=True)), self.num_envs)
+        _put(info, "outcome", outcomes, self.num_envs)
+        _put(info, "reward_terms", terms, self.num_envs)
+        return rewards
+
+    def _finished(self, rows: slice) -> range:
+        """The rows of a group that is done and not rewarded yet, else none."""
+        dialogues = self.dialogues[rows]
+        done = all(d is not None and d.done for d in dialogues) and not self._ended[rows].any()
+        return range(rows.start, rows.stop) if done else range(0)
+
+    def _rows(self, group: int) -> slice:
+        return slice(group * self.group_size, (group + 1) * self.group_size)
+
+    def dialogue(self, row: int) -> Dialogue:
+        """The rollout of one row.
+
+        Raises:
+            gymnasium.error.ResetNeeded: If the row was never reset.
+        """
+        dialogue = self.dialogues[row]
+        if dialogue is None:
+            raise gym.error.ResetNeeded(f"row {row} was never reset")
+        return dialogue
+
+    def _groups_to_reset(self, mask: Any) -> list[int]:
+        if mask is None:
+            return list(range(self.num_envs // self.group_size))
+        mask = np.asarray(mask)
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+            raise ConfigError(
+                f"reset_mask must be bool [{self.num_envs}], got {mask.dtype} {list(mask.shape)}"
+            )
+        by_group = mask.reshape(-1, self.group_size)
+        if (by_group.any(1) != by_group.all(1)).any():
+            raise ConfigError("reset_mask splits a group; rollouts of one sample begin together")
+        return [int(group) for group in np.flatnonzero(by_group.all(1))]
+
+    def _choose(self, number: int, ids: Sequence[str] | None) -> list[Sample]:
+        source = self.task.source
+        if ids is not None:
+            if len(ids) != number:
+                raise ConfigError(f"expected {number} sample_ids, one a group, got {len(ids)}")
+            return [source.by_id(sample_id) for sample_id in ids]
+        if self.order == "random":
+            picked = self.np_random.integers(len(source), size=number)
+            return [source[int(index)] for index in picked]
+        start, self._next = self._next, self._next + number
+        return [source[index % len(source)] for index in range(start, start + number)]
+
+    def _observation(self) -> VectorObservation:
+        shown = self.dialogues
+        return {
+            "image": tuple(d.views[-1].array if d else _NO_PICTURE for d in shown),
+            "text": tuple(d.text if d else "" for d in shown),
+        }
+
+    def _info(self, rows: NDArray[np.bool_]) -> dict[str, Any]:
+        """Info of some rows, in Gymnasium's form: an array a key, and ``_key`` for who has it."""
+        infos = {int(row): dialogue_info(self.dialogue(int(row))) for row in np.flatnonzero(rows)}
+        made: dict[str, Any] = {"active": self.active}
+        for key, empty in _INFO_DTYPES.items():
+            _put(made, key, {row: info[key] for row, info in infos.items()}, self.num_envs, empty)
+        return made
+
+
+_INFO_DTYPES: dict[str, type] = {
+    "sample_id": object,
+    "turn": int,
+    "messages": object,
+    "new_image": bool,
+    "visual_tokens": int,
+    "full_visual_tokens": int,
+    "futile_request": bool,
+}
+
+
+def _put(
+    info: dict[str, Any], key: str, values: Mapping[int, Any], length: int, dtype: type = object
+) -> None:
+    """One array over all rows, and a mask of the rows that have a value."""
+    array = np.full(length, None if dtype is object else 0, dtype)
+    mask = np.zeros(length, bool)
+    for row, value in values.items():
+        array[row] = value
+        mask[row] = True
+    info[key], info[f"_{key}"] = array, mask

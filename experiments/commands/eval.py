@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents import AGENTS, make_agent
 from experiments.commands.options import add_task_options, console, positive, task_of
@@ -17,6 +17,9 @@ from experiments.plots import accuracy_against_tokens
 from experiments.provenance import provenance
 from experiments.summary import summarise
 from vt_env import Task, open_source
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 DESCRIPTION = f"""\
 Play one agent, or several one after the other, on a data set, one episode a sample.
@@ -145,22 +148,50 @@ def _draw(results: Mapping[str, Mapping[str, Any]], data: str, out: Path) -> Non
 
 
 def _show(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
-    """A table: a line an agent; for one agent also a line a kind."""
+    """A line an agent and where each asks; of one agent, a line a kind."""
+    screen = console()
+    if len(results) > 1:
+        screen.print(_table("agent", "accuracy against visual tokens", results))
+        screen.print(_where(results))
+    else:
+        ((spec, result),) = results.items()
+        lines = {"all": result, **{k or "(no kind)": v for k, v in result["by_kind"].items()}}
+        screen.print(_table("kind", f"{spec}: accuracy against visual tokens", lines))
+    screen.print(f"written to {out}")
+
+
+def _table(first: str, title: str, lines: Mapping[str, Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
-    table = Table(title="accuracy against visual tokens", caption=f"written to {out}")
-    table.add_column("agent" if len(results) > 1 else "questions")
-    headers = ("n", "accuracy", "95 %", "asks", "visual tokens", "share", "format", "unscored")
-    for header in (*headers, "refused"):
+    table = Table(title=title)
+    table.add_column(first)
+    for header in ("n", "accuracy", "95 %", "asks", "visual tokens", "share", "format"):
         table.add_column(header, justify="right")
-    lines = dict(results)
-    if len(results) == 1:
-        ((spec, result),) = results.items()
-        table.title = f"{spec}: accuracy against visual tokens"
-        lines = {"all": result, **{k or "(no kind)": v for k, v in result["by_kind"].items()}}
+    for header in ("unscored", "refused"):
+        table.add_column(header, justify="right")
     for name, result in lines.items():
         table.add_row(name, *_cells(result))
-    console().print(table)
+    return table
+
+
+def _where(results: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Accuracy and request rate of each agent by source: where asking pays."""
+    from rich.table import Table
+
+    table = Table(title="where asking pays: accuracy (request rate) by source")
+    table.add_column("source")
+    table.add_column("n", justify="right")
+    for spec in results:
+        table.add_column(spec, justify="right")
+    parts = [result["by_source"] for result in results.values()]
+    for source in parts[0]:
+        cells = [
+            "-" if p[source]["accuracy"] is None
+            else f"{p[source]['accuracy']:.2f} ({p[source]['request_rate']:.0%})"
+            for p in parts
+        ]  # fmt: skip
+        table.add_row(source.partition(" (")[0] or "(none)", str(parts[0][source]["n"]), *cells)
+    return table
 
 
 def _cells(result: Mapping[str, Any]) -> list[str]:

@@ -86,7 +86,7 @@ def load_prompt(prompt: str | Path | Prompt) -> Prompt:
     """
     if isinstance(prompt, Prompt):
         return prompt
-    shipped = resources.files(__package__)
+    shipped = resources.files(__name__)
     names = sorted(f.name[:-5] for f in shipped.iterdir() if f.name.endswith(".toml"))
     try:
         if str(prompt) in names:

@@ -17,7 +17,7 @@ from vt_env.pictures import Picture, View
 
 
 class ScriptedAgent(ABC):
-    """A rule for asking, and an answerer.
+    """A rule for asking, at most once, and an answerer.
 
     Args:
         answerer: Who answers: ``ocr``, ``ideal``, or ``auto``, which takes ``ideal`` where a
@@ -38,7 +38,8 @@ class ScriptedAgent(ABC):
         return [Reply(self._turn(conversation)) for conversation in conversations]
 
     def _turn(self, conversation: Conversation) -> str:
-        reason = self.asks(conversation) if conversation.can_request else None
+        may_ask = conversation.can_request and len(conversation.images) == 1
+        reason = self.asks(conversation) if may_ask else None
         if reason is not None:
             return request_turn(reason)
         guess = self.look(conversation, conversation.images[-1])

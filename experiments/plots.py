@@ -30,7 +30,7 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
     except ImportError as error:
         raise MissingExtra("matplotlib", "cli", "a plot") from error
     with mpl.rc_context({"svg.hashsalt": "visionthink", "font.size": 10}):
-        figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+        figure = Figure(figsize=(9.2, 4.6), layout="constrained")
         axes = figure.add_subplot()
         shown = {name: p for name, p in points.items() if p["accuracy"] is not None}
         for index, (name, point) in enumerate(shown.items()):
@@ -50,13 +50,14 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
             )
         axes.set_xlabel("visual tokens shown, as a share of every original shown once")
         axes.set_ylabel("accuracy")
-        axes.set_ylim(-0.03, 1.03)
+        spreads = [p["interval_95"]["accuracy"] for p in shown.values()]
+        low, high = min((s[0] for s in spreads), default=0), max((s[1] for s in spreads), default=1)
+        axes.set_ylim(low - 0.05, high + 0.05)
         axes.set_xlim(left=0)
         axes.axvline(1.0, color="0.7", linewidth=1, linestyle=":")
         axes.grid(alpha=0.25)
         axes.set_title(title)
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-        figure.set_size_inches(9.2, 4.6)
         figure.savefig(out.with_suffix(".png"), dpi=130)
         figure.savefig(out.with_suffix(".svg"), metadata={"Date": None})
 

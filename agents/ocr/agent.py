@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 
 from agents.answerers import Guess
-from agents.base import Conversation
 from agents.ocr.answers import answer, is_prior, prior
 from agents.ocr.reader import Reader
 from agents.scripted import Confident
@@ -13,6 +12,7 @@ from vt_env.pictures import View
 from vt_env.samples import Sample
 
 THRESHOLD = 0.9
+"""Chosen on realvqa, a development set; 0.85 to 0.92 differ there by two answers in 92."""
 
 
 _shared_reader = cache(Reader)
@@ -55,7 +55,3 @@ class OcrAgent(Confident):
 
     def __init__(self, threshold: float = THRESHOLD, threads: int = 2) -> None:
         super().__init__(threshold, OcrAnswerer(threads))
-
-    def asks(self, conversation: Conversation) -> str | None:
-        """By the answer's confidence; at most once."""
-        return None if len(conversation.images) > 1 else super().asks(conversation)

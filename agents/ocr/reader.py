@@ -61,6 +61,7 @@ class Reader:
 
     Args:
         threads: Threads of the inference engine; more than the machine's cores counts as unset.
+            They wait by spinning: with other work on the same cores, 1 is faster than 2.
         remember: How many pictures' words are kept, the least recently used forgotten first.
 
     Raises:

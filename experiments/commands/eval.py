@@ -157,18 +157,19 @@ def _show(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
         ((spec, result),) = results.items()
         lines = {"all": result, **{k or "(no kind)": v for k, v in result["by_kind"].items()}}
         screen.print(_table("kind", f"{spec}: accuracy against visual tokens", lines))
-    screen.print(f"written to {out}")
+    screen.print(f"tokens: visual tokens an episode; share: of the original shown once\nin {out}")
+
+
+_HEADERS = ("n", "accuracy", "95 %", "asks", "tokens", "share", "format")
 
 
 def _table(first: str, title: str, lines: Mapping[str, Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
     table = Table(title=title)
-    table.add_column(first)
-    for header in ("n", "accuracy", "95 %", "asks", "visual tokens", "share", "format"):
-        table.add_column(header, justify="right")
-    for header in ("unscored", "refused"):
-        table.add_column(header, justify="right")
+    table.add_column(first, no_wrap=True)
+    for header in (*_HEADERS, "unscored", "refused"):
+        table.add_column(header, justify="right", no_wrap=True)
     for name, result in lines.items():
         table.add_row(name, *_cells(result))
     return table
@@ -179,7 +180,7 @@ def _where(results: Mapping[str, Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
     table = Table(title="where asking pays: accuracy (request rate) by source")
-    table.add_column("source")
+    table.add_column("source", no_wrap=True)
     table.add_column("n", justify="right")
     for spec in results:
         table.add_column(spec, justify="right")
@@ -190,7 +191,7 @@ def _where(results: Mapping[str, Mapping[str, Any]]) -> Table:
             else f"{p[source]['accuracy']:.2f} ({p[source]['request_rate']:.0%})"
             for p in parts
         ]  # fmt: skip
-        table.add_row(source.partition(" (")[0] or "(none)", str(parts[0][source]["n"]), *cells)
+        table.add_row(source or "(none)", str(parts[0][source]["n"]), *cells)
     return table
 
 

@@ -60,7 +60,10 @@ def console(stderr: bool = False) -> Console:
         from rich.console import Console
     except ImportError as error:
         raise MissingExtra("rich", "cli", "the command line") from error
-    return Console(stderr=stderr, highlight=False)
+    screen = Console(stderr=stderr, highlight=False)
+    if not screen.is_terminal:
+        screen.width = 120  # a log or a pipe: wide enough for every table
+    return screen
 
 
 def positive(text: str) -> int:

@@ -40,7 +40,7 @@ def drawn(text: str) -> np.ndarray:
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r'pip install "visionthink-gym\[ocr\]"'):
-        OcrAgent()
+        OcrAgent(threads=7)
 
 
 def test_a_drawn_word_is_read_offline_in_its_place(

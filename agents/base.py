@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -57,14 +57,19 @@ class Reply:
 
     Attributes:
         text: The turn, exactly as generated.
-        token_ids: The generated tokens, where the agent is a model.
+        prompt_ids: Where the agent is a model: the tokens that stand between its previous turn (or
+            the beginning) and this one, image tokens included. An episode's sequence is
+            ``prompt_ids + token_ids`` of its replies, one after the other.
+        token_ids: The generated tokens, the end-of-turn token included where it was generated.
         log_probs: Their log-probabilities under the sampling distribution, in nats.
+        truncated: Whether generation stopped at a limit instead of an end-of-turn token.
     """
 
     text: str
+    prompt_ids: tuple[int, ...] | None = None
     token_ids: tuple[int, ...] | None = None
     log_probs: tuple[float, ...] | None = None
-    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+    truncated: bool = False
 
 
 @runtime_checkable

@@ -164,7 +164,8 @@ def _call(content: str, thought: str, flaws: tuple[str, ...]) -> ToolCall | Malf
     fields = cast("dict[str, Any]", call)
     if not isinstance(fields["name"], str) or not isinstance(fields["arguments"], dict):
         return Malformed('in a tool call "name" is a string and "arguments" an object', True)
-    return ToolCall(fields["name"], fields["arguments"], thought, flaws)
+    arguments = cast("dict[str, Any]", fields["arguments"])
+    return ToolCall(fields["name"], arguments, thought, flaws)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

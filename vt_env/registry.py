@@ -77,7 +77,9 @@ class Registry(Generic[T]):
         except TypeError as error:
             if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
                 raise  # raised inside the factory: a bug, not a wrong argument
-            raise ConfigError(f"{self.what} {name!r}: {error}") from error
+            raise ConfigError(
+                f"{self.what} {name!r} does not take these arguments: {error}"
+            ) from error
 
     def _from_entry_point(self, name: str) -> Factory[T]:
         for point in entry_points(group=self.group):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -19,7 +20,7 @@ DESCRIPTION = """\
 Read a JSONL file, a row an answer:
   question               the question
   references             accepted answers: a list, or one (ground_truth means the same)
-  prediction             the answer to judge
+  prediction             the answer to judge; of a whole turn, what its answer tags hold
   answer_type, choices   optional, see the judges' documentation
 and write the same rows with verdict (true, false, or null: unscored), judge and reason.
 """
@@ -108,7 +109,7 @@ def _row(line: str, where: str) -> tuple[dict[str, Any], Query]:
     query = Query(
         question=_text(row["question"], where, "question"),
         references=tuple(_text(r, where, "references") for r in references),
-        answer=_text(row["prediction"], where, "prediction"),
+        answer=_unwrapped(_text(row["prediction"], where, "prediction")),
         answer_type=_text(row.get("answer_type"), where, "answer_type"),
         choices=tuple(_text(c, where, "choices") for c in row.get("choices") or ()),
     )
@@ -124,6 +125,15 @@ def _text(value: object, where: str, field: str) -> str:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     raise DataError(f"{where}: {field} must be text or a number, got a {type(value).__name__}")
+
+
+_TURN = re.compile(r"\s*(?:<think>[^<]*</think>)?\s*<answer>([^<]*)</answer>\s*")
+
+
+def _unwrapped(prediction: str) -> str:
+    """The answer of a prediction that is a whole turn and nothing else; others as they are."""
+    turn = _TURN.fullmatch(prediction)
+    return turn[1].strip() if turn else prediction
 
 
 def _label(row: Mapping[str, Any]) -> bool | None:

@@ -148,11 +148,13 @@ def test_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         {"question": "How many?", "references": ["3", "three"], "prediction": 3, "label": True},
         {"question": "How many?", "references": 3, "prediction": "4", "label": False},
         {"question": "What is written?", "ground_truth": "a\ud800", "prediction": None},
+        {"question": "How many?", "references": "3", "prediction": "<answer>3</answer>"},
+        {"question": "How many?", "references": "3", "prediction": "4</answer><answer>3</answer>"},
     ]
     file.write_text("\n".join(json.dumps(row) for row in rows))
     assert main(["judge", str(file), "--judge", "auto", "--out", str(out)]) == 0
     judged = lines(out)
-    assert [r["verdict"] for r in judged] == [True, True, False, False]
+    assert [r["verdict"] for r in judged] == [True, True, False, False, True, False]
     assert judged[0]["id"] == 1
     assert all(r["judge"] and r["reason"] for r in judged)
     assert "labelled right" in capsys.readouterr().out

@@ -1,0 +1,81 @@
+"""Making and registering judges."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+from vt_env.errors import ConfigError, MissingExtra
+from vt_env.judges import JUDGES, Judge, Query, Verdict, make_judge, register_judge
+
+
+class Agreeable:
+    name = "agreeable"
+
+    def __init__(self, mood: str = "good") -> None:
+        self.mood = mood
+
+    def score(self, queries):
+        return [Verdict(True, self.name, self.mood) for _ in queries]
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    monkeypatch.setattr(JUDGES, "_factories", dict(JUDGES._factories))
+
+
+@pytest.mark.parametrize("name", JUDGES.names())
+def test_every_name_makes_a_judge(name):
+    if name == "math":
+        pytest.importorskip("math_verify")
+    judge = make_judge(name)
+    assert isinstance(judge, Judge)
+    assert judge.score([]) == []
+
+
+def test_a_ready_judge_is_returned():
+    judge = Agreeable()
+    assert make_judge(judge) is judge
+    with pytest.raises(ConfigError, match="ready judge"):
+        make_judge(judge, mood="bad")
+
+
+def test_registered_factories_take_the_argument():
+    register_judge("agreeable", Agreeable)
+    assert make_judge("agreeable:sunny").mood == "sunny"
+    assert make_judge("agreeable", mood="dull").mood == "dull"
+    with pytest.raises(ConfigError, match="unexpected keyword"):
+        make_judge("agreeable", moods=1)
+
+
+def test_text_factories_are_imported_at_first_use():
+    register_judge("lazy", f"{__name__}:Agreeable")
+    assert make_judge("lazy").name == "agreeable"
+
+
+@pytest.mark.parametrize("name", ["auto", "", "a:b"])
+def test_names_that_cannot_be_registered(name):
+    with pytest.raises(ConfigError):
+        register_judge(name, Agreeable)
+
+
+def test_entry_points_are_consulted(monkeypatch):
+    entry = metadata.EntryPoint("brought", "vt_env.judges.basic:exact", "vt.judges")
+    monkeypatch.setattr("vt_env.registry.entry_points", lambda group: [entry])
+    assert make_judge("brought").score([Query("", ("a",), "A")])[0].correct is True
+    with pytest.raises(ConfigError, match="brought"):
+        make_judge("brough")
+
+
+def test_math_without_the_extra(monkeypatch):
+    monkeypatch.setattr("vt_env.judges.math_process.is_installed", lambda: False)
+    with pytest.raises(MissingExtra, match=r"visionthink-gym\[math\]"):
+        make_judge("math")
+
+
+def test_importing_judges_does_not_import_the_library():
+    code = "import sys, vt_env.judges.auto; sys.exit('math_verify' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

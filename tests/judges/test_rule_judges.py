@@ -1,0 +1,158 @@
+"""The judges for one kind of answer and the benchmarks' rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from vt_env.errors import ConfigError
+from vt_env.judges import Query, make_judge
+
+CASES = {
+    "exact": [
+        ("Which?", "The Cat", "cat.", True),
+        ("Which?", "cat", "“Cat”", True),
+        ("Which?", "cat", "a dog", False),
+        ("Which?", "cat", "c\u0430t", False),
+    ],
+    "numeric": [
+        ("How many?", "1,234", "1234", True),
+        ("How many?", "1.5 million", "1,500,000", True),
+        ("How many?", "2.5", "2,5", True),
+        ("How much?", "$5", "five dollars", True),
+        ("How long?", "5 km", "5 miles", False),
+        ("How many?", "1234", "1.234", False),
+        ("How many?", "cat", "5", None),
+    ],
+    "numeric:0.1": [("How many?", "100", "109", True), ("How many?", "100", "111", False)],
+    "relaxed:official": [
+        ("Year?", "2019", "2010", True),
+        ("Share?", "47", "47%", False),
+        ("Value?", "100", "105", True),
+        ("Value?", "100", "106", False),
+        ("Value?", "0", "0", True),
+        ("Which?", "Cat", "cat", True),
+        ("Value?", "100", "nan", False),
+    ],
+    "relaxed": [
+        ("Year?", "2019", "2010", False),
+        ("Year?", "2019", "2019", True),
+        ("Share?", "47", "47%", True),
+        ("Share?", "47%", "49", True),
+        ("Value?", "100", "The value is 104.", True),
+        ("Value?", "100", "106", False),
+        ("Value?", "10 km", "10.2 miles", False),
+        ("Value?", "10 km", "10,200 m", True),
+        ("Which?", "gray", "grey", True),
+    ],
+    "yesno:official": [
+        ("Is it?", "yes", "Yes.", True),
+        ("Is it?", "yes", ":", True),
+        ("Is it?", "no", "There is no dog", True),
+        ("Is it?", "perhaps", "yes", None),
+    ],
+    "yesno": [
+        ("Is it red?", "yes", "Yes.", True),
+        ("Is it red?", "yes", ":", False),
+        ("Is there a dog?", "no", "There is no dog.", True),
+        ("Is it red?", "no", "Yes, no", False),
+        ("Is it red?", "perhaps", "yes", None),
+    ],
+    "mcq": [
+        ("Which? (A) dog (B) cat", "B", "(B)", True),
+        ("Which? (A) dog (B) cat", "B", "The answer is B.", True),
+        ("Which? (A) dog (B) cat", "B", "cat", True),
+        ("Which? (A) dog (B) cat", "cat", "b", True),
+        ("Which? (A) dog (B) cat", "B", "B. dog", False),
+        ("Which? (A) dog (B) cat", "B", "A, B", False),
+        ("Which? (A) dog (B) cat", "E", "E", None),
+        ("Which?", "B", "Answer: (B)", True),
+        ("Which?", "B", "A", False),
+        ("Which?", "cat", "B", None),
+    ],
+    "substring:official": [
+        ("Text?", "Stop", "go stop left", True),
+        ("Text?", "Stop", "sto p", False),
+    ],
+    "substring": [
+        ("What does it say?", "Stop", "It says \"STOP\"", True),
+        ("What does it say?", "Stop", "go stop left", False),
+    ],
+    "math": [
+        ("Expand.", "(x+1)^2", "x^2 + 2x + 1", True),
+        ("Solve.", "\\frac{1}{2}", "0.5", True),
+        ("Solve.", "[0, 1)", "(0, 1)", False),
+        ("Solve.", "\\sqrt{2}", "1.41421356", False),
+        ("Solve.", "AB", "BA", False),
+    ],
+}  # fmt: skip
+ROWS = [(name, *row) for name, rows in CASES.items() for row in rows]
+
+
+@pytest.mark.parametrize(("name", "question", "reference", "answer", "correct"), ROWS)
+def test_cases(name, question, reference, answer, correct):
+    if name == "math":
+        pytest.importorskip("math_verify")
+    judge = make_judge(name)
+    verdict = judge.score([Query(question, (reference,), answer)])[0]
+    assert verdict.correct is correct, verdict.reason
+    assert verdict.judge == judge.name
+    assert (verdict.score is None) is (correct is None)
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "score"),
+    [("hello", "Hello ", 1), ("hello", "hallo", 0.8), ("ab", "ac", 0), ("abcd", "abcdefgh", 0)],
+)
+@pytest.mark.parametrize("variant", ["official", "fixed"])
+def test_anls_grades(variant, reference, answer, score):
+    verdict = make_judge(f"anls:{variant}").score([Query("", ("zzzz", reference), answer)])[0]
+    assert verdict.score == pytest.approx(score)
+    assert verdict.correct is (score >= 0.5)
+
+
+def test_anls_variants_differ_in_quotes_and_full_stop():
+    query = Query("", ("one",), "“one”.")
+    assert make_judge("anls:official").score([query])[0].correct is False
+    assert make_judge("anls:fixed").score([query])[0].score == 1
+
+
+def test_vqa_official_averages_over_sets_of_nine():
+    query = Query("", ("cat",) * 3 + ("dog",) * 7, "The cat")
+    verdict = make_judge("vqa:official").score([query])[0]
+    assert verdict.score == pytest.approx((3 * 2 / 3 + 7 * 1) / 10)
+    assert make_judge("vqa:official").score([Query("", ("cat",), "cat")])[0].correct is None
+
+
+@pytest.mark.parametrize(
+    ("references", "answer", "score"),
+    [
+        (("cat",) * 2 + ("dog",) * 8, "a cat.", 2 / 3),
+        (("2",) * 10, "two", 1),
+        (("dont know",) * 10, "don't know", 1),
+        (("cat",), "cat", 1),
+        (("cat", "dog", "cow", "hen"), "cat", 0.5),
+        (("cat",), "dog", 0),
+    ],
+)
+def test_vqa_fixed_grades(references, answer, score):
+    verdict = make_judge("vqa").score([Query("", references, answer)])[0]
+    assert verdict.score == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("relaxt", "Did you mean 'relaxed'"),
+        ("relaxed:loose", "fixed, official"),
+        ("numeric:many", "tolerance"),
+        ("numeric:1", "tolerance"),
+        ("exact:x", "does not take these arguments"),
+        ("math:soon", "time-out"),
+        ("auto:-1", "time-out"),
+    ],
+)
+def test_wrong_specs_say_what_is_wrong(spec, message):
+    if spec.startswith(("math", "auto")):
+        pytest.importorskip("math_verify")
+    with pytest.raises(ConfigError, match=message):
+        make_judge(spec)

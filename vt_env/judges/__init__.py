@@ -1,0 +1,15 @@
+"""Judges: what decides whether an answer is right.
+
+A judge reads text only: a question, the accepted answers, and the answer given. Every judge here
+is a set of rules; none asks a model. ``make_judge("auto")`` is the strict one for mixed answers.
+
+    >>> from vt_env.judges import Query, make_judge
+    >>> judge = make_judge("auto")
+    >>> judge.score([Query("How long is it?", ("5 km",), "5,000 metres")])[0].correct
+    True
+"""
+
+from vt_env.judges.base import Judge, Query, Verdict
+from vt_env.judges.registry import JUDGES, make_judge, register_judge
+
+__all__ = ["JUDGES", "Judge", "Query", "Verdict", "make_judge", "register_judge"]

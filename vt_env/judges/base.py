@@ -1,0 +1,66 @@
+"""What a judge reads, what it says, and the protocol between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One answer to be judged. A judge reads text only, never the picture.
+
+    Attributes:
+        question: The question as it was asked.
+        references: One or more accepted answers; the first is canonical.
+        answer: The answer extracted from the last turn (never the whole turn).
+        answer_type: ``exact``, ``numeric``, ``yesno``, ``mcq``, ``math``, ``list``, ``date``,
+            or ``""`` when it is not known.
+        choices: Option texts of a multiple-choice question in the order of their letters.
+    """
+
+    question: str
+    references: tuple[str, ...]
+    answer: str
+    answer_type: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge says of one answer.
+
+    Attributes:
+        correct: ``True``, ``False``, or ``None`` for *unscored*: no judgement could be had.
+            Unscored is not wrong: it neither counts nor is rewarded.
+        judge: Name of the judge that decided.
+        reason: Why, in a few words.
+        score: Graded score in [0, 1] for metrics that have one (ANLS, VQA accuracy), else 1 or 0;
+            ``None`` when unscored.
+    """
+
+    correct: bool | None
+    judge: str
+    reason: str
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.correct is None and self.score is not None:
+            raise ValueError(f"an unscored verdict cannot have a score, got {self.score}")
+        if self.correct is not None and self.score is None:
+            object.__setattr__(self, "score", float(self.correct))
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Scores answers in batches; batches may be any size, also empty."""
+
+    @property
+    def name(self) -> str:
+        """The name written into every verdict."""
+        ...
+
+    def score(self, queries: Sequence[Query]) -> list[Verdict]:
+        """One verdict a query, in the queries' order. Never raises for an odd text."""
+        ...

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents import AGENTS, make_agent
-from experiments.commands.options import add_task_options, console, positive, task_of
+from experiments.commands.options import add_task_options, console, positive, share, task_of
 from experiments.evaluation import Refused, episode_row, evaluate
 from experiments.files import json_line, results_folder, whole_file, write_json
 from experiments.plots import accuracy_against_tokens
@@ -57,6 +57,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--batch", type=positive, default=16, metavar="N", help="episodes at once (default: 16)"
     )
+    parser.add_argument(
+        "--max-refused",
+        type=share,
+        default=0.1,
+        metavar="SHARE",
+        help="share of pictures that may turn out broken before it stops (default: 0.1)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace results that are in DIR")
     add_task_options(parser)
     parser.set_defaults(run=run)
@@ -95,12 +102,17 @@ def _play(
     task: Task, agent: Any, spec: str, folder: Path, arguments: argparse.Namespace
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Play one agent with a progress bar; every episode is on disk as soon as it is over."""
+    screen = console(stderr=True)
     from rich.progress import track
 
-    screen = console(stderr=True)
     total = min(arguments.limit or len(task.source), len(task.source))
     episodes = evaluate(
-        task, agent, limit=arguments.limit, seed=arguments.seed, batch=arguments.batch
+        task,
+        agent,
+        limit=arguments.limit,
+        seed=arguments.seed,
+        batch=arguments.batch,
+        max_refused=arguments.max_refused,
     )
     rows: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []

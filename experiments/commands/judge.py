@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     total = sum(1 for _ in _rows(arguments.file))
     if arguments.out.exists() and arguments.out.samefile(arguments.file):
         raise ConfigError("--out is the file that is read; choose another name")
+    screen = console(stderr=True)
     from rich.progress import Progress
 
     counts: Counter[tuple[bool | None, bool | None]] = Counter()
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         with (
             whole_file(arguments.out) as out,
-            Progress(console=console(True), transient=True) as bar,
+            Progress(console=screen, transient=True) as bar,
         ):
             task = bar.add_task("judging", total=total)
             while batch := list(islice(rows, BATCH)):

@@ -110,6 +110,7 @@ def test_too_many_broken_pictures_stop_it(
         (["eval", "--agent", "direct", "--data", "generated", "--judge", "x"], "Unknown judge"),
         (["eval", "--agent", "direct", "--data", "generated", "--factor", "2"], "at most 1"),
         (["eval", "--agent", "direct", "--data", "generated", "--tokens", "gpt"], "Unknown"),
+        (["eval", "--agent", "direct", "--data", "generated", "--max-refused", "2"], "from 0 to 1"),
         (["judge", "nowhere.jsonl"], "nowhere.jsonl"),
         (["play", "--image", "nowhere.png", "--question", "What?"], "no picture at"),
         (["play", "--question", "What?"], "belong to --image"),
@@ -128,6 +129,23 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     error = capsys.readouterr().err
     assert code == 2
     assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["eval", "judge"])
+def test_without_the_extra_there_is_one_line(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    file = tmp_path / "in.jsonl"
+    file.write_text('{"question": "a", "prediction": "b", "references": ["c"]}')
+    options = {"eval": ["--agent", "direct", "--data", "generated:n=2"], "judge": [str(file)]}
+    assert main([command, *options[command], "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "pip install" in error
     assert error.count("\n") == 1
 
 

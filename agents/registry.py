@@ -16,6 +16,8 @@ AGENTS: Registry[Agent] = Registry(
         "oracle": "agents.scripted:Oracle",
         "confident": "agents.scripted:Confident",
         "ocr": "agents.ocr:OcrAgent",
+        "transformers": "agents.transformers:TransformersAgent",
+        "tiny": "agents.tiny:TinyAgent",
     },
 )
 

@@ -31,7 +31,7 @@ def test_realvqa_opens_whole():
     assert first.references == ("COSWAY (M) SDN BHD",)
     assert first.answer_type == "exact"
     assert first.kind == "strong_ocr"
-    assert first.source.startswith("ICDAR-2019-SROIE")
+    assert first.source == "SROIE"
     assert first.metadata["tokens_full"] == 3472
     assert "question" not in first.metadata
     assert source.by_id("realvqa-0002").references == ("RM111.90", "111.90")

@@ -12,6 +12,8 @@ from vt_env.judges import Query, Verdict, make_judge
 
 sys.path.insert(0, str(Path(__file__).parent))
 from accepted_pairs import ACCEPTED
+from closer_accepted import CLOSER_ACCEPTED
+from closer_rejected import CLOSER_REJECTED
 from rejected_pairs import REJECTED
 from sentence_pairs import NOT_STATED, STATED
 
@@ -32,14 +34,16 @@ def one(judge, question: str, references: tuple[str, ...], answer: str, **more) 
 
 
 @needs_math
-@pytest.mark.parametrize(("question", "reference", "answer"), ACCEPTED + STATED)
+@pytest.mark.parametrize(("question", "reference", "answer"), ACCEPTED + STATED + CLOSER_ACCEPTED)
 def test_accepts(judge, question, reference, answer):
     verdict = one(judge, question, (reference,), answer)
     assert verdict.correct is True, verdict.reason
     assert verdict.score == 1
 
 
-@pytest.mark.parametrize(("question", "reference", "answer"), REJECTED + NOT_STATED)
+@pytest.mark.parametrize(
+    ("question", "reference", "answer"), REJECTED + NOT_STATED + CLOSER_REJECTED
+)
 def test_rejects(judge, question, reference, answer):
     verdict = one(judge, question, (reference,), answer)
     assert verdict.correct is False, verdict.reason

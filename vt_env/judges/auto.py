@@ -118,7 +118,7 @@ def _decide(query: Query, reference: str) -> tuple[bool | None, str]:
     asked = read_question(query.question)
     wanted_side = side(reference)
     if wanted_side is not None:
-        truth = bool(_TRUTH.search(reference + query.question))
+        truth = bool(_TRUTH.search(f"{reference} {query.question}"))
         return side_taken(answer, asked, truth) is wanted_side, "the right side"
     reason = _how_stated(answer, clean(reference), asked)
     return (True, reason) if reason else (None, "")

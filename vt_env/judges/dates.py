@@ -24,6 +24,9 @@ _MONTH_NUMBER = {
     **{name[:3]: index + 1 for index, name in enumerate(MONTHS)},
     "sept": 9,
 }
+_SPOKEN_DECADE = re.compile(
+    r"(?:the )?(?:(eighteen|nineteen)[- ])?(twent|thirt|fort|fift|sixt|sevent|eight|ninet)ies"
+)
 _WEEKDAY = {name[:length]: i for i, name in enumerate(WEEKDAYS) for length in (3, 4, len(name))}
 _NUMERIC = re.compile(r"([0-9]{1,4})([-/.])([0-9]{1,2})\2([0-9]{2,4})")
 _YEAR_MONTH = re.compile(r"([0-9]{4})[-/.]([0-9]{2})")
@@ -125,7 +128,11 @@ def dates_agree(answer: frozenset[Date], reference: frozenset[Date], years: froz
 
 def parse_decade(text: str) -> tuple[int, ...]:
     """Decades a text can mean, by their first year: ``the 1990s``, ``'90s``."""
-    match = _DECADE.fullmatch(text.strip().rstrip("."))
+    text = text.strip().rstrip(".").lower()
+    if spoken := _SPOKEN_DECADE.fullmatch(text):
+        tens = CARDINALS[f"{spoken[2]}y"]
+        return (1900 + tens, 2000 + tens) if not spoken[1] else (100 * CARDINALS[spoken[1]] + tens,)
+    match = _DECADE.fullmatch(text)
     if not match:
         return ()
     tens = int(match[1]) * 10
@@ -137,6 +144,7 @@ _CLOCK = re.compile(
     r"(a\.?m\.?|p\.?m\.?|o'? ?clock|h|hours|hrs)?(?: sharp)?",
     re.I,
 )
+_DAYTIME = re.compile(r" in the (morning|afternoon|evening)$")
 _SPOKEN = re.compile(
     r"(half|(?:a )?quarter|[a-z]+(?:[- ][a-z]+)?|[0-9]{1,2})(?: minutes?)? (past|to|after|before) "
     r"([a-z]+|[0-9]{1,2})(?: o'?clock)?\s?(a\.?m\.?|p\.?m\.?)?",
@@ -152,6 +160,7 @@ def parse_time(text: str) -> tuple[int, int, int] | None:
     text = " ".join(text.strip().rstrip(".").lower().split())
     if len(text) > 40:
         return None
+    text = _DAYTIME.sub(lambda m: " am" if m[1] == "morning" else " pm", text)
     if text.removeprefix("12 ") in ("noon", "midday"):
         return (12, 0, 0)
     if text.removeprefix("12 ") == "midnight":

@@ -78,10 +78,14 @@ def comparable(answer: str, reference: str) -> str | None:
         return "not an expression"
     if sorted(_RELATION.findall(answer)) != sorted(_RELATION.findall(reference)):
         return "other relations"
+    if any(answer.count(sign) != reference.count(sign) for sign in ":'"):
+        return "other signs"
     if answer.count(",") != reference.count(",") or ";" in answer + reference:
         return "other number of components"
     if "," in reference and (answer[0], answer[-1]) != (reference[0], reference[-1]):
         return "other brackets"
+    if _NUMBER.fullmatch(reference) and _SUM.search(answer):
+        return "a sum that is not worked out"
     if _variables(answer) != _variables(reference):
         return "other variables"
     if bool(_DECIMAL.search(answer)) != bool(_DECIMAL.search(reference)) and _IRRATIONAL.search(
@@ -95,6 +99,8 @@ def comparable(answer: str, reference: str) -> str | None:
     return None
 
 
+_SUM = re.compile(r"[0-9)] ?[-+*×] ?[(0-9]")
+_NUMBER = re.compile(r"-?[0-9.,]+")
 _CODE = re.compile(r"0[0-9]+")
 _DECIMAL = re.compile(r"[0-9]\.[0-9]|(?<![0-9])\.[0-9]")
 _IRRATIONAL = re.compile(r"√|π|\\sqrt|\\pi|\\log|\\ln|log|ln|(?<![a-z])e(?![a-z])|sin|cos|tan")

@@ -61,6 +61,7 @@ _ESCAPED = re.compile(r"\\([%$&#_{}])")
 _SPACE = re.compile(r"\\[,;:! ]|~")
 _DOLLARS = re.compile(r"\$\$?([^$]{1,300})\$\$?(?![0-9])")
 _PRICE = re.compile(r"[0-9][0-9.,]*(?:\s.*)?")
+_SUM = re.compile(r"[0-9.,() ]*[0-9)] ?[:+*/=<>^] ?[-0-9.,()+*/=<>^: ]*[0-9)]")
 _LIMIT = 2_000
 
 
@@ -89,7 +90,9 @@ def delatex(text: str) -> str:
 
 
 def _is_price(inside: str) -> bool:
-    return " " in inside and _PRICE.fullmatch(inside) is not None and "\\" not in inside
+    if "\\" in inside or _SUM.fullmatch(inside):
+        return False
+    return " " in inside and _PRICE.fullmatch(inside) is not None
 
 
 def _exponent(match: re.Match[str]) -> str:

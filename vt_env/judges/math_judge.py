@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vt_env.judges.assignments import split_assignment
 from vt_env.judges.base import Query, Verdict
 from vt_env.judges.characters import objection, usable
 from vt_env.judges.expressions import comparable, same_form, to_latex
 from vt_env.judges.math_process import MathProcess, NoReply, read_timeout, require
 from vt_env.judges.questions import Asked, read_question
-from vt_env.judges.sameness import clean, same, same_kind, split_assignment
+from vt_env.judges.sameness import clean, same, same_kind
 from vt_env.judges.sentences import claimed_expression, states
 
 
@@ -69,7 +70,7 @@ def eligible(answer: str, references: Sequence[str], asked: Asked) -> list[tuple
     Not those that are values of one kind (numbers, dates, times), which have been compared
     exactly, and not those that the guards keep apart.
     """
-    pairs = [split_assignment(answer, clean(reference)) for reference in references]
+    pairs = [split_assignment(answer, clean(reference), asked) for reference in references]
     return [pair for pair in pairs if same_kind(*pair, asked) is None and comparable(*pair) is None]
 
 

@@ -104,6 +104,8 @@ def chooses(answer: str, wanted: int, options: Options) -> bool:
     bare = bare.rstrip(" .!")
 
     def names(claim: str, _: str, context: Asked) -> bool:
+        if _is_part_of_text(claim, answer, options):
+            return False
         return _names(claim, wanted, options, context, whole=claim in (bare, answer))
 
     return (
@@ -116,11 +118,33 @@ def _names(claim: str, wanted: int, options: Options, asked: Asked, whole: bool)
     if by_label is not None and (whole or not claim.islower()):
         return by_label == wanted
     text = options.texts[wanted]
+    if _is_labelled(claim, options, whole) and _lettered_index(claim, options) != wanted:
+        return False
     if same(claim, text, asked):
         others = (t for i, t in enumerate(options.texts) if i != wanted)
         return not any(same(claim, other, asked) for other in others)
     lettered = _lettered(claim, options)
     return lettered is not None and lettered[0] == wanted and states(lettered[1], text, asked, same)
+
+
+def _is_part_of_text(claim: str, answer: str, options: Options) -> bool:
+    """Whether a letter follows the first word of some option: *Vitamin B* is no option B."""
+    before = re.search(rf"([^\W\d_]+) {re.escape(claim)}(?!\w)", answer)
+    firsts = {text.split(" ", 1)[0].lower() for text in options.texts if " " in text}
+    return len(claim) == 1 and before is not None and before[1].lower() in firsts
+
+
+def _lettered_index(claim: str, options: Options) -> int | None:
+    lettered = _lettered(claim, options)
+    return lettered[0] if lettered else None
+
+
+def _is_labelled(claim: str, options: Options, whole: bool) -> bool:
+    """Whether a claim surely starts with a label; an article *A* starts a text in lower case."""
+    match = _LETTERED.fullmatch(claim)
+    if match is None or _lettered(claim, options) is None:
+        return False
+    return not (match["bare"] and whole and match["text"][0].islower())
 
 
 def _label_index(text: str, options: Options) -> int | None:

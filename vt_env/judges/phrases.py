@@ -27,6 +27,7 @@ _TOKEN = re.compile(
     r"|[^\W\d_]+(?:'[^\W\d_]+)*(?:\+\+|[+#](?!\w))?"
     r"|(?<=\w)-(?=\s*$|,)|[^\w\s]|_"
 )
+_NUMBERED = re.compile(r"\bno\. ?(?=[0-9])", re.I)
 _SOFT = frozenset(".,;:!?'\"()[]-_*`")
 _COMPANY = frozenset("inc ltd corp co llc plc gmbh ag".split())
 _ROMAN = pairs(
@@ -83,6 +84,7 @@ def key(text: str, plurals: bool = False) -> tuple[str, ...]:
     """
     if "." in text:
         text = _DOTTED.sub(lambda m: m[0].replace(".", "").replace(" ", "") + " ", text)
+    text = _NUMBERED.sub("number ", text)
     raw = _without_articles(_TOKEN.findall(text))
     tokens = [_word(token, index, raw) for index, token in enumerate(raw)]
     tokens = _shortened(_numbered([t for t in tokens if t]))
@@ -146,7 +148,9 @@ def _numbered(tokens: list[str]) -> list[str]:
     merged: list[str] = []
     for index, token in enumerate(tokens):
         nexts = tokens[index + 1] if index + 1 < len(tokens) else ""
-        if token in ("number", "no", "#", "nr") and nexts[:1].isdecimal():
+        if token in ("number", "#", "nr") and nexts[:1].isdecimal():
+            continue
+        if token == "no" and index and nexts[:1].isdecimal():
             continue
         if token in CARDINALS:
             value = CARDINALS[token]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from vt_env.judges.phrases import stem
@@ -20,6 +21,9 @@ _ANTONYMS = {
         "same different|more less|more fewer|high low|old young|hot cold|big small|large small|"
         "tall short|long short|increase decrease|rise fall|allow prohibit|allow forbid|clean dirty|"
         "wet dry|male female|inside outside|above below|light dark|awake asleep|alive dead|"
+        "happy sad|wide narrow|thick thin|fast slow|new old|early late|near far|first last|"
+        "top bottom|front back|win lose|positive negative|even odd|safe dangerous|heavy light|"
+        "present absent|visible hidden|legal illegal|strong weak|true false|raw cooked|"
         "sunny cloudy|clear cloudy|before after|greater smaller|equal unequal|standing sitting"
     ).split("|")
     for word, other in (pair.split(), reversed(pair.split()))
@@ -33,6 +37,9 @@ _DISTRUSTED = frozenset(
     "prediction verdict match equivalent idea doubt way problem comment".split()
 )
 """Words that turn a yes or no into something else, unless the question has them."""
+_SUBJECTS = frozenset("it he she they this that".split())
+_HOLDS = frozenset("contains contain has have shows show".split())
+_LIMITS = frozenset("only just all every fully entirely solely mostly".split())
 _MAX_UNKNOWN = 2
 
 
@@ -101,17 +108,29 @@ def _consistent(lead: bool, rest: list[str], asked: Asked) -> bool:
         return True
     negations = _negations(rest)
     unknown = [word for word in content if word not in asked.stems]
-    opposites = [word for word in rest if word in _ANTONYMS]
-    if len(unknown) > _MAX_UNKNOWN or (len(unknown) == len(content) > 0 and not opposites):
+    opposites = [word for word in rest if stem(_ANTONYMS.get(word, "")) in asked.stems]
+    if len(unknown) > _MAX_UNKNOWN:
+        return False
+    if len(unknown) == len(content) > 0 and not opposites and (lead or not _is_reason(rest, asked)):
         return False
     if set(rest) & _DISTRUSTED - asked.stems:
         return False
     if lead:
-        opposed = {stem(_ANTONYMS[word]) for word in opposites}
-        return not negations and not opposed & set(question)
+        return not negations and not opposites
     if negations:
+        return not any(
+            _negations([before]) and word in opposites for before, word in itertools.pairwise(rest)
+        )
+    known = [word for word in content if word in asked.stems]
+    if opposites or not known or not _is_subsequence(known, question):
         return True
-    return not content or not _is_subsequence(content, question)
+    return bool(unknown) and known[-1] != question[-1]
+
+
+def _is_reason(rest: list[str], asked: Asked) -> bool:
+    """Whether a no is followed by what there is instead: *No, it contains meat*."""
+    held = len(rest) > 2 and rest[0] in _SUBJECTS and rest[1] in _HOLDS
+    return held and stem(rest[1]) not in asked.stems and not set(rest) & (_LIMITS | NEGATIONS)
 
 
 def _declared(words: list[str], asked: Asked) -> bool | None:

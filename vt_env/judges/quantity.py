@@ -205,7 +205,7 @@ def _read_words(words: list[str]) -> tuple[Fraction, int, str]:
         singular = word.rstrip("s")
         if word in ("-", "and") and used and index + 1 < len(words):
             index += 1
-            if words[index] not in CARDINALS and words[index] not in ORDINALS:
+            if words[index] not in CARDINALS and words[index].rstrip("s") not in ORDINALS:
                 if words[index] in _PARTS or words[index] in ("a", "half"):
                     return _with_part(total + group, words, index, used)
                 if words[index].rstrip("s") not in _PARTS:
@@ -295,7 +295,7 @@ def _compound(head: Quantity, rest: str) -> Quantity | None:
 def _counted(head: Quantity, rest: str) -> Quantity | None:
     words = re.findall(r"[^\W\d_]+", rest)
     ascii_rest = re.sub(r"[^\W\d_]+|[ '-]", "", rest)
-    if ascii_rest or not 1 <= len(words) <= 4:
+    if ascii_rest or not 1 <= len(words) <= 4 or len(words[0]) == 1:
         return None
     noun = tuple(word.lower() for word in words)
     if set(noun) & (NEGATIONS | {"or", "and", "to", "am", "pm", "than", "with"} | set(CARDINALS)):

@@ -9,7 +9,14 @@ from functools import lru_cache
 from vt_env.judges.characters import fold
 from vt_env.judges.latex import delatex
 from vt_env.judges.phrases import stem
-from vt_env.judges.tables import ARTICLES, NAME_CUES, ORDER_CUES, SCALE_WORDS
+from vt_env.judges.tables import (
+    ARTICLES,
+    COPULAS,
+    NAME_CUES,
+    ORDER_CUES,
+    PREPOSITIONS,
+    SCALE_WORDS,
+)
 from vt_env.judges.units import Unit, units_in
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|[0-9]+(?:[.,][0-9]+)*")
@@ -18,6 +25,10 @@ _LIST = re.compile(
     r"(?:and|or) [\w'-]{1,30}(?: [\w'-]{1,30})?"
 )
 _WH = frozenset("which who what whose where when how".split())
+_ORDERED = re.compile(
+    r"\bfirst\b.*\b(?:then|second|next)\b|\w(?:est|most) to (?:the )?\w+(?:est|\b)|\bformer\b", re.I
+)
+_CLOSING = (COPULAS | PREPOSITIONS | {"do", "does", "did", "can", "will"}) - {"of"}
 _LIMIT = 4_000
 
 
@@ -35,6 +46,7 @@ class Asked:
         proportion: Whether it asks for a share without saying how to write it.
         ordered: Whether the order of a list matters.
         names: Whether exact word forms matter.
+        counted: Stems of what *how many* asks to count.
     """
 
     text: str
@@ -46,6 +58,7 @@ class Asked:
     proportion: bool
     ordered: bool
     names: bool
+    counted: frozenset[str]
 
 
 @lru_cache(maxsize=256)
@@ -64,9 +77,21 @@ def read_question(question: str) -> Asked:
         proportion=bool(
             plain & set("fraction proportion share ratio probability chance rate".split())
         ),
-        ordered=bool(plain & ORDER_CUES),
+        ordered=bool(plain & ORDER_CUES) or _ORDERED.search(text) is not None,
         names=bool(plain & NAME_CUES),
+        counted=_counted(text),
     )
+
+
+def _counted(text: str) -> frozenset[str]:
+    """Stems of the words after *how many*, up to a verb, a preposition or a sign."""
+    _, asked, after = text.lower().rpartition("how many ")
+    counted: list[str] = []
+    for word in re.findall(r"[^\W_]+|[^\w\s]", after if asked else ""):
+        if word in _CLOSING or not word.isalnum():
+            break
+        counted.append(stem(word))
+    return frozenset(counted)
 
 
 def _is_clause(before: str, after: str) -> bool:

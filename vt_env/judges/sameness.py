@@ -6,13 +6,17 @@ dates, two times, two lists), that kind decides and no looser rule gets a second
 
 from __future__ import annotations
 
-import json
+import ast
 import re
 from fractions import Fraction
+from typing import cast
 
+from vt_env.judges.assignments import name_of, split_assignment, value_of
 from vt_env.judges.characters import fold
 from vt_env.judges.dates import dates_agree, parse_dates, parse_decade, parse_time
 from vt_env.judges.expressions import is_mathematical, same_form
+from vt_env.judges.identifiers import same_address, same_phone
+from vt_env.judges.intervals import same_interval
 from vt_env.judges.latex import delatex
 from vt_env.judges.phrases import same_phrase, singular, spelling, stem
 from vt_env.judges.quantity import Quantity, parse_quantity
@@ -26,12 +30,17 @@ _SEPARATOR = re.compile(
 _RANGE = re.compile(
     r"(?:from |between )?(\S.{0,30}?)\s*(?:-|\bto\b|\buntil\b|\bthrough\b|\band\b)\s*(.{1,30})"
 )
-_RATIO = re.compile(r"([0-9.]+)\s*(?::|\bto\b)\s*([0-9.]+)")
+_RATIO = re.compile(r"(?P<left>[0-9.]+)\s*(?P<sign>[:/]|\bto\b)\s*(?P<right>[0-9.]+)")
+_RANKS = frozenset(stem(word) for word in "place position rank".split())
+_SET_CUES = frozenset(
+    stem(word) for word in "interval domain range inequality solve solution set".split()
+)
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 _SIZE = re.compile(
     rf"(?P<sides>{_NUMBER}(?:\s?[x×*]\s?{_NUMBER}){{1,2}})(?:\s?(?P<unit>[^\W\d_]{{1,12}}))?"
 )
-_ASSIGNED = re.compile(r"(?P<name>[^\W\d_](?:_?[0-9])?)\s*(?:=|∈)\s*(?P<value>[^=]+)")
+_PI = re.compile(r"(?<![a-zA-Z])pi(?= ?[-+*/^])|(?<=[0-9(*/^√])pi(?![a-zA-Z])")
+_MEASURED = re.compile(r"(?P<value>[-+]?[0-9][0-9.,]* ?%) (?P<tail>[a-z]+(?: [a-z]+)?)")
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _MAX_ITEMS = 50
 
@@ -41,7 +50,8 @@ def clean(text: str) -> str:
     bullets = re.sub(r"(?:^|\n)[ \t]*(?:[-*•]|[0-9]{1,2}\.)[ \t]+(?=\S)", "\n", "\n" + text)
     lines = [line for line in bullets.split("\n") if line.strip()]
     text = "; ".join(lines) if len(lines) > 1 else text
-    text = fold(delatex(fold(text))).replace("**", "").strip()
+    text = _PI.sub("π", fold(delatex(fold(text))).replace("**", "").strip())
+    text = text.replace("<=", "≤").replace(">=", "≥").replace("!=", "≠")
     while len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`*_":
         text = text[1:-1].strip()
     return text
@@ -59,9 +69,15 @@ def same(answer: str, reference: str, asked: Asked) -> bool:
     if is_mathematical(answer) or is_mathematical(reference):
         if same_form(answer, reference):
             return True
-    elif same_phrase(answer, reference, plurals=not asked.names):
+    elif same_phrase(_forename_first(answer, reference), reference, plurals=not asked.names):
         return True
     return _same_list(answer, reference, asked) or _same_assignment(answer, reference, asked)
+
+
+def _forename_first(answer: str, reference: str) -> str:
+    """A name written *Surname, Forename* where the reference has no comma."""
+    match = re.fullmatch(r"([A-Z][a-z'-]+), ([A-Z][a-z'-]+)", answer)
+    return f"{match[2]} {match[1]}" if match and "," not in reference else answer
 
 
 def same_kind(answer: str, reference: str, asked: Asked) -> bool | None:
@@ -74,6 +90,8 @@ def same_kind(answer: str, reference: str, asked: Asked) -> bool | None:
         _same_range,
         _same_ratio,
         _same_size,
+        _same_set,
+        _same_identifier,
     ):
         verdict = rule(answer, reference, asked)
         if verdict is not None:
@@ -127,6 +145,8 @@ def agree(given: Quantity, wanted: Quantity, asked: Asked) -> bool:
     if not given.units and not wanted.units:
         return _scaled_equal(given, wanted, asked)
     with_unit, plain = (given, wanted) if given.units else (wanted, given)
+    if asked.counted and not asked.units:
+        return False
     dimensions = {unit.dimension for unit in with_unit.units}
     if dimensions == {"percent"} and not asked.percent and _is_share(with_unit, plain):
         return True
@@ -142,6 +162,8 @@ def agree(given: Quantity, wanted: Quantity, asked: Asked) -> bool:
     if dimensions == {"percent"} or is_currency(with_unit.units):
         rivals = {"percent"} if dimensions == {"percent"} else set[str]()
         return not _foreign(named, dimensions | rivals, with_unit)
+    if dimensions == {"angle"} and "angl" in asked.stems:
+        return True
     if "point" in dimensions:
         return asked.percent or "point" in asked.stems
     return with_unit is given and not named
@@ -171,9 +193,14 @@ def _scaled_equal(given: Quantity, wanted: Quantity, asked: Asked) -> bool:
 
 
 def _nouns_agree(given: Quantity, wanted: Quantity, asked: Asked) -> bool:
+    """Whether nouns differ at most by words of the question; a count is of what it asks for."""
     left = {singular(spelling(word)) for word in given.noun}
     right = {singular(spelling(word)) for word in wanted.noun}
-    return {stem(word) for word in left ^ right} <= asked.stems - asked.alternatives
+    ranks = _RANKS if given.ordinal and _RANKS & asked.stems else frozenset[str]()
+    counts = asked.counted and given.noun and not wanted.noun
+    if counts and stem(given.noun[-1]) not in asked.counted:
+        return False
+    return {stem(word) for word in left ^ right} <= (asked.stems - asked.alternatives) | ranks
 
 
 def _same_range(answer: str, reference: str, asked: Asked) -> bool | None:
@@ -208,11 +235,24 @@ def _is_scalar(text: str) -> bool:
     return bool(parse_quantity(text) or parse_time(text) or parse_dates(text))
 
 
-def _same_ratio(answer: str, reference: str, _: Asked) -> bool | None:
+def _same_ratio(answer: str, reference: str, asked: Asked) -> bool | None:
+    """``4:7``, ``4 to 7``, and where a ratio is asked for also ``4/7``, but not two fractions."""
     given, wanted = _RATIO.fullmatch(answer), _RATIO.fullmatch(reference)
     if not given or not wanted:
         return None
-    return given.groups() == wanted.groups()
+    signs = given["sign"], wanted["sign"]
+    if signs == ("/", "/") or ("/" in signs and "ratio" not in asked.stems):
+        return None
+    return (given["left"], given["right"]) == (wanted["left"], wanted["right"])
+
+
+def _same_set(answer: str, reference: str, asked: Asked) -> bool | None:
+    return same_interval(answer, reference, bool(asked.stems & _SET_CUES))
+
+
+def _same_identifier(answer: str, reference: str, _: Asked) -> bool | None:
+    verdict = same_address(answer, reference)
+    return same_phone(answer, reference) if verdict is None else verdict
 
 
 def _same_size(answer: str, reference: str, asked: Asked) -> bool | None:
@@ -231,31 +271,46 @@ def _same_size(answer: str, reference: str, asked: Asked) -> bool | None:
 def items(text: str) -> list[str]:
     """The items of a written list; a single item when it is none."""
     text = text.strip()
-    if text[:1] == "[" and '"' in text:
-        try:
-            loaded: object = json.loads(text)
-        except ValueError:
-            loaded = None
-        if isinstance(loaded, list):
-            return [str(item) for item in loaded]  # type: ignore[reportUnknownVariableType]
+    if loaded := _literal_items(text):
+        return loaded
     if text[:1] in _BRACKETS and text[-1:] == _BRACKETS[text[0]]:
         text = text[1:-1]
     found = [part.strip(" .\"'") for part in _SEPARATOR.split(text)]
     found = [part for part in found if part]
     if len(found) == 1 and " or " in text:
         parts = text.split(" or ")
-        if all(_ASSIGNED.fullmatch(part.strip()) for part in parts):
+        if len({name_of(part.strip()) for part in parts} | {""}) == 2:
             return [part.strip() for part in parts]
+    if len(found) == 1 and text.count("±") == 1:
+        return [text.replace("±", "+"), text.replace("±", "-")]
     return found
+
+
+def _literal_items(text: str) -> list[str]:
+    """The texts of a list in the notation of JSON or Python; empty when it is none."""
+    if not (text[:1] == "[" and text[-1:] == "]" and ("'" in text or '"' in text)):
+        return []
+    try:
+        loaded: object = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return []
+    found = cast(list[object], loaded) if isinstance(loaded, list) else []
+    return [str(item) for item in found]
 
 
 def _same_list(answer: str, reference: str, asked: Asked) -> bool:
     given, wanted = items(answer), items(reference)
     if len(wanted) < 2 or len(given) != len(wanted) or len(wanted) > _MAX_ITEMS:
         return False
-    given, wanted = [_value_of(item) for item in given], [_value_of(item) for item in wanted]
-    brackets = {text[0] for text in (answer, reference)} & {"(", "["}
-    if asked.ordered or (brackets and '"' not in reference + answer):
+    if len({name_of(item) for item in given + wanted} - {""}) > 1:
+        point = (reference if name_of(given[0]) else answer)[0] == "("
+        return _same_system(given, wanted, point, asked)
+    given, wanted = [value_of(item) for item in given], [value_of(item) for item in wanted]
+    plain = [text for text in (answer, reference) if not _literal_items(text)]
+    brackets = {text[0] for text in plain} & {"(", "["}
+    if asked.ordered and not brackets:
+        return all(same(g, w, asked) for g, w in zip(given, wanted, strict=True))
+    if brackets:
         kinds = {text[0] if text[0] in "([{" else "" for text in (answer, reference)}
         ends = {text[-1] if text[-1] in ")]}" else "" for text in (answer, reference)}
         paired = zip(given, wanted, strict=True)
@@ -269,39 +324,42 @@ def _same_list(answer: str, reference: str, asked: Asked) -> bool:
     return True
 
 
-def _value_of(item: str) -> str:
-    match = _ASSIGNED.fullmatch(item)
-    item = match["value"].strip() if match else item
-    return re.sub(r"^(?:the|an?|and) (?=\S)", "", item)
+def _same_system(given: list[str], wanted: list[str], point: bool, asked: Asked) -> bool:
+    """Values of several variables: by their names, or as a point in the order of the alphabet."""
+    names = [[name_of(item) for item in side] for side in (given, wanted)]
+    if all(names[0]) and all(names[1]):
+        given, wanted = sorted(given), sorted(wanted)
+        if sorted(names[0]) != sorted(names[1]) or len(set(names[0])) < len(given):
+            return False
+    elif any(names[0]) and any(names[1]):
+        return False
+    else:
+        named = names[0] if any(names[0]) else names[1]
+        if not (point and all(named) and named == sorted(set(named))):
+            return False
+    pairs = zip(given, wanted, strict=True)
+    return all(same(value_of(g), value_of(w), asked) for g, w in pairs)
 
 
 def _same_assignment(answer: str, reference: str, asked: Asked) -> bool:
     """``x = 5`` against ``5``; two assignments must name the same variable."""
-    given, wanted = _ASSIGNED.fullmatch(answer), _ASSIGNED.fullmatch(reference)
-    if given and wanted:
-        same_name = given["name"] == wanted["name"]
-        return same_name and same(given["value"].strip(), wanted["value"].strip(), asked)
-    if given and not re.search(r"[=<>≤≥≠]", reference):
-        return same(given["value"].strip(), reference, asked)
-    if wanted and not re.search(r"[=<>≤≥≠]", answer):
-        return same(answer, wanted["value"].strip(), asked)
-    return False
-
-
-def split_assignment(answer: str, reference: str) -> tuple[str, str]:
-    """The two values where one side, or both with one name, is ``name = value``."""
-    given, wanted = _ASSIGNED.fullmatch(answer), _ASSIGNED.fullmatch(reference)
-    if given and wanted and given["name"] == wanted["name"]:
-        return given["value"].strip(), wanted["value"].strip()
-    if given and not wanted and "=" not in reference:
-        return given["value"].strip(), reference
-    if wanted and not given and "=" not in answer:
-        return answer, wanted["value"].strip()
-    return answer, reference
+    values = split_assignment(answer, reference, asked)
+    return values != (answer, reference) and same(*values, asked)
 
 
 def shortened(reference: str, asked: Asked) -> str:
-    """A reference without a last word that the question has: ``4th floor`` for *which floor*."""
+    """A reference without a last word that the question has: ``4th floor`` for *which floor*.
+
+    After a percentage its noun may have one more word (``82% relative humidity``), but no
+    comparison (``12% lower humidity``).
+    """
+    if match := _MEASURED.fullmatch(reference):
+        *more, last = match["tail"].split()
+        if last == "off" and not more and "discount" in asked.stems:
+            return match["value"]
+        compared = any(word.endswith("er") or word in ("more", "less") for word in more)
+        if stem(last) in asked.stems - asked.alternatives and not compared:
+            return match["value"]
     head, _, last = reference.rpartition(" ")
     if head and last.isalpha() and stem(last) in asked.stems - asked.alternatives:
         return head

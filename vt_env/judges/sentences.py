@@ -17,7 +17,11 @@ from vt_env.judges.questions import Asked
 from vt_env.judges.sameness import clean
 from vt_env.judges.tables import (
     ALTERNATIVES,
+    ARTICLES,
     COPULAS,
+    DIMENSIONS,
+    DIRECTIONS,
+    EXTREMES,
     FUNCTION_WORDS,
     HEADS,
     NEGATIONS,
@@ -26,6 +30,8 @@ from vt_env.judges.tables import (
     PREPOSITIONS,
     REPORTING,
     SCENE,
+    TOTALS,
+    TURNS,
 )
 
 _TOKEN = re.compile(r"[0-9]+(?:[.,:/][0-9]+)*|[^\W\d_]+(?:'[^\W\d_]+)*|\S")
@@ -35,6 +41,11 @@ _CLAUSE = re.compile(r"(?:,? so |[.!;] (?=\S)|, (?:which is|i\.e\.) | - |\s\((?=
 _ASIDE = re.compile(r"\s?(?:\(([^()]{1,60})\)|- ([^-]{1,30}) -)(?=[\s.,]|$)")
 _DANGLING = frozenset(("from", "to", "of", "for", "with", "as", "into"))
 _RESTARTS = frozenset("it they he she i we you this these those there here so therefore".split())
+_PLACES = frozenset(
+    stem(word)
+    for word in "section page room level chapter platform gate flight vitamin place rank".split()
+)
+_SUMS = frozenset(("amounts", "comes", "equal", "adds", "equals", "stands"))
 _MAX_TOKENS = 60
 _MAX_CLAUSES = 3
 
@@ -88,23 +99,40 @@ def _in_sentence(answer: str, reference: str, asked: Asked, same: Same) -> bool:
         return False
     written = [match[0] for match in found]
     words = [word.lower() for word in written]
-    known = [_known(words, index, asked) for index in range(len(words))]
-    before = _runs([fine or _is_head(word) for fine, word in zip(known, words, strict=True)])
+    if words[-1] in ARTICLES | PREPOSITIONS and words[-1] not in _words(asked):
+        return False
+    known = [_known(written, words, index, asked) for index in range(len(words))]
+    before = _runs([f or _is_head(word, asked) for f, word in zip(known, words, strict=True)])
     after = list(reversed(_runs(list(reversed(known)))))
     for start in range(len(found)):
         if not before[start]:
             break
-        if not _can_begin(words, start, asked):
+        if words[start] in ".,:;!" or not _can_begin(words, start, asked):
             continue
         for end in range(len(found), start, -1):
             if not after[end - 1]:
                 break
             if end - start == len(found) or not _can_end(written, end):
                 continue
+            if _is_glued(found, start) or _is_glued(found, end):
+                continue
             claim = answer[found[start].start() : found[end - 1].end()]
+            if start and words[start - 1] == "(" and "," in claim:
+                continue
+            if not _is_directed(words, start, claim, asked):
+                continue
             if same(claim, reference, asked):
                 return True
     return False
+
+
+def _is_glued(found: list[re.Match[str]], index: int) -> bool:
+    """Whether no space parts two tokens of letters or digits: ``7x``."""
+    if not 0 < index < len(found):
+        return False
+    left, right = found[index - 1], found[index]
+    glued = left.end() == right.start()
+    return glued and left[0][-1].isalnum() and right[0][0].isalnum()
 
 
 def _runs(known: list[bool]) -> list[bool]:
@@ -116,12 +144,21 @@ def _runs(known: list[bool]) -> list[bool]:
     return result[:-1]
 
 
-def _known(words: list[str], index: int, asked: Asked) -> bool:
+def _known(written: list[str], words: list[str], index: int, asked: Asked) -> bool:
     """Whether a word may stand around a claim."""
     word = words[index]
     if word == "a":
-        nouns = words[index + 1 : index + 2]
-        return bool(nouns) and len(nouns[0]) > 1 and nouns[0] not in FUNCTION_WORDS
+        noun = written[index + 1] if index + 1 < len(words) else ""
+        is_article = index == 0 or written[index] == "a"
+        is_noun = len(noun) > 1 and noun.islower() and noun not in FUNCTION_WORDS - TOTALS
+        return is_article and is_noun
+    pair = f"{words[index - 1]} {word}" if index else ""
+    if pair in TURNS:
+        return pair in asked.text.lower()
+    if any(word in group and group & _words(asked) for group in EXTREMES):
+        return True
+    if word in DIMENSIONS:
+        return bool(DIMENSIONS[word] & _words(asked))
     if word == "and":
         return " ".join(words[max(0, index - 1) : index + 2]) in asked.text.lower()
     if word in _PUNCTUATION or word in FUNCTION_WORDS or word in REPORTING:
@@ -143,9 +180,11 @@ def _can_begin(words: list[str], start: int, asked: Asked) -> bool:
     if start == 0:
         return True
     last = words[start - 1]
+    if last in DIRECTIONS and last in _words(asked):
+        return True
     if start == 1 and last in _DANGLING:
         return False
-    if last in OPENERS or last in REPORTING or last in ":\"'(`*" or _is_head(last):
+    if last in OPENERS or last in REPORTING or last in ":\"'(`*" or _is_head(last, asked):
         return True
     if start == 1 and stem(last) in asked.stems and any(c.isdecimal() for c in words[start]):
         return True
@@ -156,8 +195,35 @@ def _can_begin(words: list[str], start: int, asked: Asked) -> bool:
     return _is_verb_of(last, asked)
 
 
-def _is_head(word: str) -> bool:
-    return word in HEADS or word.removesuffix("s") in HEADS
+def _is_directed(words: list[str], start: int, claim: str, asked: Asked) -> bool:
+    """Whether a preposition before a claim is called for: *rose to 5* does not tell by how much."""
+    before = [word for word in words[:start] if word not in ARTICLES]
+    last, verb = before[-1] if before else "", before[-2] if len(before) > 1 else ""
+    text = _words(asked)
+    if verb in DIMENSIONS and last in PREPOSITIONS:
+        return False
+    if last in text or (last == "of" and verb not in COPULAS):
+        return True
+    if last not in DIRECTIONS | {"of"}:
+        return True
+    if any(c.isdecimal() for c in claim) or NUMBER_WORDS & set(claim.lower().split()):
+        summed = last == "to" and verb in _SUMS
+        return summed or last == "for" or (last == "by" and {"how", "much"} <= text)
+    participle = verb in REPORTING and verb.endswith(("ed", "en", "made"))
+    if last in ("by", "as"):
+        return participle or (last == "by" and asked.names)
+    moved = last in ("from", "to", "into") and "where" in text and not DIRECTIONS & text
+    return moved and stem(verb) in asked.stems
+
+
+def _words(asked: Asked) -> frozenset[str]:
+    return frozenset(re.findall(r"[^\W_]+", asked.text.lower()))
+
+
+def _is_head(word: str, asked: Asked) -> bool:
+    if asked.counted:
+        return word in ("number", "value")
+    return word in HEADS or word.removesuffix("s") in HEADS or stem(word) in asked.stems & _PLACES
 
 
 def _is_verb_of(word: str, asked: Asked) -> bool:
@@ -173,11 +239,15 @@ def _can_end(written: list[str], end: int) -> bool:
     words, follows = [word.lower() for word in written], written[end].lower()
     if written[end][0].isupper() and written[end - 1][0].isalpha():
         return False
+    if follows in ("'", '"') and follows not in words[: end - 1]:
+        return False
+    if follows == "!" and words[end - 1][-1].isdecimal():
+        return False
     if follows in ",;":
         return end + 1 == len(words) or words[end + 1] in SCENE | PREPOSITIONS
     if follows in ".!" and end + 1 < len(words):
         return all(word in _PUNCTUATION or word in SCENE for word in words[end:])
-    if follows == "and" or follows in _RESTARTS:
+    if follows in ("and", "to", "into") or follows in _RESTARTS:
         return False
     if words[end - 1][-1].isdecimal() or words[end - 1] in NUMBER_WORDS:
         return follows in FUNCTION_WORDS or follows in REPORTING or follows in _PUNCTUATION

@@ -44,20 +44,39 @@ REPORTING = _words(
     "sitting standing lying hanging parked holding riding made lasts weighs measures reached "
     "reach reaches equals counted count dated priced worth amounts comes opened labelled marked "
     "written printed listed stated indicated visible receives received gets has owns accounts "
-    "represents choose chose pick select totals stands runs goes lies leads made used"
+    "represents choose chose pick select totals stands runs goes lies leads made"
 )
 """Participles and verbs that join a subject to an answer without adding a claim."""
 FOREIGN = _words("der die das ist beträgt le la les est el los")
-DIMENSIONS = _words("long tall high wide deep old away far total altogether overall each")
+TOTALS = _words("total altogether overall")
+DIMENSIONS: dict[str, frozenset[str]] = {
+    "long": _words("long length last duration take distance"),
+    "tall": _words("tall high height taller tallest"),
+    "high": _words("tall high height elevation altitude"),
+    "wide": _words("wide width broad across"),
+    "deep": _words("deep depth"),
+    "old": _words("old age"),
+    "away": _words("away far distance"),
+    "far": _words("far distance"),
+    "apart": _words("apart far distance between"),
+}
+"""Words after a measure, and what a question must ask for so that they add nothing."""
+EXTREMES = (
+    _words("lowest minimum smallest fewest"),
+    _words("highest maximum largest greatest peak biggest"),
+)
+"""Words of which one may stand for another that the question has."""
 HEADS = _words(
     "number code word words website url address name title letter year month day date value "
-    "colour color size shape city country state category class type section page room level "
-    "chapter platform gate flight vitamin variable text phrase brand animal fruit"
+    "colour color size shape city country state category class type variable text phrase brand "
+    "animal fruit"
 )
 """Nouns that an answer can directly follow: *the word coffee*, *the year 2010*."""
-FUNCTION_WORDS = (
-    ARTICLES | COPULAS | PREPOSITIONS | PRONOUNS | ANSWERS | SCENE | FOREIGN | DIMENSIONS
-)
+TURNS = frozenset(("to be", "at least", "at most"))
+"""Pairs of harmless words that change a claim together; only a question may have them."""
+DIRECTIONS = _words("to from into by with for as until till since")
+"""Prepositions that change what a claim says; a question or a verb before must call for them."""
+FUNCTION_WORDS = ARTICLES | COPULAS | PREPOSITIONS | PRONOUNS | ANSWERS | SCENE | FOREIGN | TOTALS
 OPENERS = ARTICLES | COPULAS | PREPOSITIONS | _words("answer option choice result so ist est")
 """Words after which an answer can begin."""
 
@@ -88,7 +107,10 @@ ORDINALS: dict[str, int] = {
     **{word: value for value, word in enumerate(_ORDINALS)},
     **{f"{tens[:-1]}ieth": 10 * (index + 2) for index, tens in enumerate(_TENS)},
 }
-NUMBER_WORDS = frozenset(CARDINALS) | frozenset(SCALE_WORDS) | frozenset(ORDINALS)
+NUMBER_WORDS = (
+    frozenset(CARDINALS) | frozenset(SCALE_WORDS) | frozenset(ORDINALS)
+    | _words("dozen pair couple half quarter")
+)  # fmt: skip
 MONTHS = (
     "january february march april may june july august september october november december"
 ).split()

@@ -63,6 +63,8 @@ class Reply:
         token_ids: The generated tokens, the end-of-turn token included where it was generated.
         log_probs: Their log-probabilities under the sampling distribution, in nats.
         truncated: Whether generation stopped at a limit instead of an end-of-turn token.
+        forced: How many of the first ``token_ids`` the caller chose; their ``log_probs`` are the
+            model's own.
     """
 
     text: str
@@ -70,6 +72,7 @@ class Reply:
     token_ids: tuple[int, ...] | None = None
     log_probs: tuple[float, ...] | None = None
     truncated: bool = False
+    forced: int = 0
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from typing import NoReturn
 import agents
 from vt_env.errors import VisionThinkError
 
-COMMANDS = ("play", "eval", "judge")
+COMMANDS = ("demo", "play", "train", "eval", "judge")
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    arguments = build_parser().parse_args(argv)
+    arguments = _parse(argv)
     try:
         arguments.run(arguments)
     except VisionThinkError as error:
@@ -68,6 +68,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse; ``key=value`` settings may stand before and after options."""
+    parser = build_parser()
+    arguments, left = parser.parse_known_args(argv)
+    takes_settings = hasattr(arguments, "settings")
+    if takes_settings and all("=" in word and not word.startswith("-") for word in left):
+        arguments.settings = [*arguments.settings, *left]
+    elif left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return arguments
 
 
 def one_line(error: Exception) -> str:

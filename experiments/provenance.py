@@ -16,9 +16,13 @@ _PACKAGES = (
     "gymnasium",
     "numpy",
     "pillow",
+    "math-verify",
     "rapidocr",
     "onnxruntime",
-    "math-verify",
+    "torch",
+    "transformers",
+    "peft",
+    "wandb",
 )
 
 

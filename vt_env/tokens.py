@@ -123,7 +123,7 @@ FAMILIES: dict[str, TokenCounter] = {
         TokenCounter("qwen2-vl", patch=14, merge=2, min_pixels=3_136, max_pixels=12_845_056),
         TokenCounter("qwen2.5-vl", patch=14, merge=2, min_pixels=3_136, max_pixels=12_845_056),
         TokenCounter("qwen3-vl", patch=16, merge=2, min_pixels=65_536, max_pixels=16_777_216),
-        TokenCounter("tiny", patch=4, merge=2, min_pixels=64, max_pixels=16_777_216),
+        TokenCounter("tiny", patch=4, merge=2, min_pixels=64, max_pixels=65_536),
     )
 }
 """By name, with the bounds of the released checkpoints (their ``preprocessor_config.json``).

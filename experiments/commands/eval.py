@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agents import AGENTS, make_agent
 from experiments.commands.options import add_task_options, console, positive, share, task_of
@@ -16,10 +16,8 @@ from experiments.files import json_line, results_folder, whole_file, write_json
 from experiments.plots import accuracy_against_tokens
 from experiments.provenance import provenance
 from experiments.summary import summarise
+from experiments.tables import result_table, source_table
 from vt_env import Task, open_source
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 DESCRIPTION = f"""\
 Play one agent, or several one after the other, on a data set, one episode a sample.
@@ -163,63 +161,10 @@ def _show(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
     """A line an agent and where each asks; of one agent, a line a kind."""
     screen = console()
     if len(results) > 1:
-        screen.print(_table("agent", "accuracy against visual tokens", results))
-        screen.print(_where(results))
+        screen.print(result_table("agent", "accuracy against visual tokens", results))
+        screen.print(source_table(results))
     else:
         ((spec, result),) = results.items()
         lines = {"all": result, **{k or "(no kind)": v for k, v in result["by_kind"].items()}}
-        screen.print(_table("kind", f"{spec}: accuracy against visual tokens", lines))
+        screen.print(result_table("kind", f"{spec}: accuracy against visual tokens", lines))
     screen.print(f"tokens: visual tokens an episode; share: of the original shown once\nin {out}")
-
-
-_HEADERS = ("n", "accuracy", "95 %", "asks", "tokens", "share", "format")
-
-
-def _table(first: str, title: str, lines: Mapping[str, Mapping[str, Any]]) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title)
-    table.add_column(first, no_wrap=True)
-    for header in (*_HEADERS, "unscored", "refused"):
-        table.add_column(header, justify="right", no_wrap=True)
-    for name, result in lines.items():
-        table.add_row(name, *_cells(result))
-    return table
-
-
-def _where(results: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Accuracy and request rate of each agent by source: where asking pays."""
-    from rich.table import Table
-
-    table = Table(title="where asking pays: accuracy (request rate) by source")
-    table.add_column("source", no_wrap=True)
-    table.add_column("n", justify="right")
-    for spec in results:
-        table.add_column(spec, justify="right")
-    parts = [result["by_source"] for result in results.values()]
-    for source in parts[0]:
-        cells = [
-            "-" if p[source]["accuracy"] is None
-            else f"{p[source]['accuracy']:.2f} ({p[source]['request_rate']:.0%})"
-            for p in parts
-        ]  # fmt: skip
-        table.add_row(source or "(none)", str(parts[0][source]["n"]), *cells)
-    return table
-
-
-def _cells(result: Mapping[str, Any]) -> list[str]:
-    def number(key: str, form: str) -> str:
-        return "-" if result[key] is None else format(result[key], form)
-
-    spread = result["interval_95"]["accuracy"]
-    return [
-        str(result["n"]),
-        number("accuracy", ".3f"),
-        f"{spread[0]:.2f}-{spread[1]:.2f}" if spread else "-",
-        number("request_rate", ".0%"),
-        number("visual_tokens", ".1f"),
-        number("token_ratio", ".2f"),
-        number("format_rate", ".0%"),
-        str(result["unscored"]),
-        str(result["refused"]),
-    ]

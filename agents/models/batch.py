@@ -1,0 +1,222 @@
+"""Episodes as tensors, and the model's view of them: what a trainer needs.
+
+Two layouts. *Sequences* are what the model reads: prompts, pictures and turns of an episode one
+after the other, [episodes, columns], padded on the right. *Generated* tokens alone, of all turns of
+an episode one after the other, are what losses are about: [episodes, tokens], padded on the right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from agents.models.positions import positions
+from agents.models.vlm import Features, VisionLanguageModel
+from agents.rollout import AgentError, Episode
+from vt_env.pictures import View
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Episodes as tensors, on the model's device.
+
+    Attributes:
+        tokens: Generated tokens: int64 [episodes, tokens], 0 where there is none.
+        mask: Where there is one: bool [episodes, tokens].
+        old_log_probs: As noted when they were generated: float32 [episodes, tokens], else 0.
+        forced: Tokens that the agent was made to say: bool [episodes, tokens].
+        turn: Each token's turn: int64 [episodes, tokens].
+        ids: The sequences: int64 [episodes, columns].
+        positions: int64 [3, episodes, columns].
+        before: The column before each generated token, whose hidden state predicts it:
+            int64 [episodes, tokens].
+        views: The distinct views of the batch.
+        shown: For each sequence, which views its pictures are.
+        lengths: Of the sequences, in columns.
+    """
+
+    tokens: torch.Tensor
+    mask: torch.Tensor
+    old_log_probs: torch.Tensor
+    forced: torch.Tensor
+    turn: torch.Tensor
+    ids: torch.Tensor
+    positions: torch.Tensor
+    before: torch.Tensor
+    views: Sequence[View]
+    shown: Sequence[Sequence[int]]
+    lengths: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the model makes of the generated tokens.
+
+    Attributes:
+        log_probs: Of each token under the sampling distribution, in nats: float32
+            [episodes, tokens], 0 where there is none.
+        entropy: Of the distribution that each token was drawn from: float32 [episodes, tokens],
+            else 0.
+        hidden: The hidden state that predicted each token, e.g. for a value head:
+            [episodes, tokens, width], else 0.
+    """
+
+    log_probs: torch.Tensor
+    entropy: torch.Tensor
+    hidden: torch.Tensor
+
+
+def collate(vlm: VisionLanguageModel, episodes: Sequence[Episode]) -> TokenBatch:
+    """Episodes that this model played, exactly as it read and said them.
+
+    Args:
+        vlm: The model that played, or one of the same family and tokenizer.
+        episodes: One or more. Siblings share views, and each view is encoded once.
+
+    Raises:
+        AgentError: If an episode has no tokens, because no model of this kind played it.
+    """
+    views: dict[int, int] = {}
+    distinct: list[View] = []
+    shown: list[list[int]] = []
+    rows = [_row(vlm, episode) for episode in episodes]
+    for episode in episodes:
+        for view in episode.views:
+            if id(view) not in views:
+                views[id(view)] = len(distinct)
+                distinct.append(view)
+        shown.append([views[id(view)] for view in episode.views])
+    columns = max(len(row.ids) for row in rows)
+    longest = max(len(row.tokens) for row in rows)
+    device = vlm.device
+
+    def padded(name: str, length: int, dtype: torch.dtype, fill: int = 0) -> torch.Tensor:
+        made = torch.full((len(rows), length), fill, dtype=dtype)
+        for index, row in enumerate(rows):
+            values = torch.as_tensor(getattr(row, name), dtype=dtype)
+            made[index, : len(values)] = values
+        return made.to(device)
+
+    at = torch.zeros(3, len(rows), columns, dtype=torch.int64)
+    for index, row in enumerate(rows):
+        at[:, index, : len(row.ids)] = torch.from_numpy(row.positions)
+    lengths = torch.tensor([len(row.tokens) for row in rows])
+    return TokenBatch(
+        tokens=padded("tokens", longest, torch.int64),
+        mask=(torch.arange(longest) < lengths[:, None]).to(device),
+        old_log_probs=padded("log_probs", longest, torch.float32),
+        forced=padded("forced", longest, torch.bool),
+        turn=padded("turn", longest, torch.int64),
+        ids=padded("ids", columns, torch.int64, vlm.tokenizer.pad_token_id),
+        positions=at.to(device),
+        before=padded("before", longest, torch.int64),
+        views=distinct,
+        shown=shown,
+        lengths=[len(row.ids) for row in rows],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    ids: list[int]
+    positions: np.ndarray
+    tokens: list[int]
+    log_probs: list[float]
+    forced: list[bool]
+    turn: list[int]
+    before: list[int]
+
+
+def _row(vlm: VisionLanguageModel, episode: Episode) -> _Row:
+    row = _Row([], np.empty(0), [], [], [], [], [])
+    for turn, reply in enumerate(episode.replies):
+        if reply.prompt_ids is None or reply.token_ids is None or reply.log_probs is None:
+            raise AgentError(
+                f"the episode of sample {episode.sample.id!r} has no tokens; only an agent that is "
+                "a model here (transformers, tiny) can be trained here"
+            )
+        number, forced = len(reply.token_ids), reply.forced
+        row.ids.extend(reply.prompt_ids)
+        row.before.extend(range(len(row.ids) - 1, len(row.ids) - 1 + number))
+        row.ids.extend(reply.token_ids)
+        row.tokens.extend(reply.token_ids)
+        row.log_probs.extend(reply.log_probs)
+        row.forced.extend(index < forced for index in range(number))
+        row.turn.extend([turn] * number)
+    grids = [vlm.grid(view) for view in episode.views]
+    made, _ = positions(row.ids, vlm.image_id, grids)
+    return _Row(row.ids, made, row.tokens, row.log_probs, row.forced, row.turn, row.before)
+
+
+def score(
+    vlm: VisionLanguageModel,
+    batch: TokenBatch,
+    *,
+    temperature: float = 1.0,
+    features: Features | None = None,
+) -> Scores:
+    """One differentiable forward pass over whole sequences.
+
+    Args:
+        vlm: The model.
+        batch: From :func:`collate`.
+        temperature: Of the sampling distribution; with 0 the log-probabilities are those at 1.
+        features: ``vlm.features(batch.views)``, where the caller has them already: a frozen vision
+            encoder gives policy and reference the same.
+
+    Returns:
+        Scores at the generated tokens; those that the model may not say have no probability.
+    """
+    features = features if features is not None else vlm.features(batch.views)
+    read = [_states(vlm, batch, features, bucket) for bucket in _buckets(batch.lengths)]
+    states = torch.cat([states for states, _ in read])
+    rows, tokens = torch.cat([places for _, places in read]).unbind(1)
+    log_probs = (vlm.logits(states) / (temperature or 1.0)).log_softmax(-1)
+    said = log_probs.gather(1, batch.tokens[rows, tokens, None])[:, 0]
+    entropy = -(log_probs.exp() * log_probs).sum(-1)
+    empty = log_probs.new_zeros(batch.mask.shape)
+    return Scores(
+        log_probs=empty.index_put((rows, tokens), said),
+        entropy=empty.index_put((rows, tokens), entropy),
+        hidden=states.new_zeros(*batch.mask.shape, states.shape[-1]).index_put(
+            (rows, tokens), states
+        ),
+    )
+
+
+def _states(
+    vlm: VisionLanguageModel, batch: TokenBatch, features: Features, rows: Sequence[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read some sequences.
+
+    Returns:
+        The hidden states that predict their generated tokens, [tokens of these rows, width], and
+        where those stand: int64 [tokens of these rows, 2], row and token.
+    """
+    index = torch.tensor(rows, device=batch.ids.device)
+    columns = max(batch.lengths[row] for row in rows)
+    states = vlm.hidden(
+        batch.ids[index, :columns],
+        batch.positions[:, index, :columns],
+        pictures=features.gather([view for row in rows for view in batch.shown[row]]),
+    )
+    within, tokens = batch.mask[index].nonzero(as_tuple=True)
+    of = index[within]
+    return states[within, batch.before[of, tokens]], torch.stack([of, tokens], 1)
+
+
+def _buckets(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows by similar length, so that short ones are not padded to the longest.
+
+    A direct answer is half as long as an answer after a request.
+    """
+    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+    buckets: list[list[int]] = [[]]
+    for row in order:
+        if buckets[-1] and lengths[row] > 1.25 * lengths[buckets[-1][0]]:
+            buckets.append([])
+        buckets[-1].append(row)
+    return buckets

@@ -1,0 +1,104 @@
+"""Conversations as tokens, through the model's own chat template.
+
+What a model said is never rendered or tokenised again: a later turn's prompt is only what the
+template puts between the model's last token and its next one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+_MARK = re.compile(r"<\|(?=[a-z_]{1,32}\|>)")
+_SAID = "WHAT-THE-MODEL-SAID"
+
+
+class Chat:
+    """Renders and tokenises.
+
+    Args:
+        tokenizer: With a chat template.
+        image_id: The token that the template puts where a picture stands.
+    """
+
+    def __init__(self, tokenizer: Any, image_id: int) -> None:
+        self.tokenizer = tokenizer
+        self.image_id = image_id
+        self._tokens = lru_cache(maxsize=4096)(self._tokenised)
+
+    def opening(
+        self, messages: Sequence[Mapping[str, Any]], image_tokens: Sequence[int]
+    ) -> list[int]:
+        """The whole conversation, ready for the model's turn.
+
+        Args:
+            messages: In chat format.
+            image_tokens: Visual tokens of each picture, in order.
+        """
+        return self._expanded(self._tokens(_key(messages, said=False), False), image_tokens)
+
+    def continuation(
+        self, messages: Sequence[Mapping[str, Any]], image_tokens: Sequence[int]
+    ) -> list[int]:
+        """What stands after the model's last turn, ready for its next.
+
+        It begins with the end-of-turn token, which the model may have generated already.
+
+        Args:
+            messages: The whole conversation; a turn of the model and what came after it are last.
+            image_tokens: Visual tokens of each picture since, in order.
+        """
+        return self._expanded(self._tokens(_key(messages, said=True), True), image_tokens)
+
+    def _tokenised(self, key: str, after_said: bool) -> tuple[int, ...]:
+        text = self.tokenizer.apply_chat_template(
+            json.loads(key), tokenize=False, add_generation_prompt=True
+        )
+        if after_said:
+            text = text.rpartition(_SAID)[2]
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def _expanded(self, ids: Sequence[int], image_tokens: Sequence[int]) -> list[int]:
+        """One image token for each visual token of a picture.
+
+        Raises:
+            ValueError: If there is not one mark for each picture.
+        """
+        marks = [index for index, token in enumerate(ids) if token == self.image_id]
+        if len(marks) != len(image_tokens):
+            raise ValueError(
+                f"the chat template marks {len(marks)} pictures where {len(image_tokens)} stand"
+            )
+        made: list[int] = []
+        at = 0
+        for mark, number in zip(marks, image_tokens, strict=True):
+            made.extend(ids[at:mark])
+            made.extend([self.image_id] * number)
+            at = mark + 1
+        made.extend(ids[at:])
+        return made
+
+
+def _key(messages: Sequence[Mapping[str, Any]], *, said: bool) -> str:
+    """The messages as a key of the cache, made safe.
+
+    A chat mark inside a text would forge a turn or a picture, so a space is put into it. Turns of
+    the model are replaced where its own tokens stand for them.
+    """
+    return json.dumps(
+        [
+            {"role": "assistant", "content": _SAID}
+            if said and message["role"] == "assistant"
+            else {"role": message["role"], "content": _safe(message["content"])}
+            for message in messages
+        ]
+    )
+
+
+def _safe(content: Any) -> Any:
+    if isinstance(content, str):
+        return _MARK.sub("< |", content)
+    return [{**b, "text": _safe(b["text"])} if "text" in b else dict(b) for b in content]

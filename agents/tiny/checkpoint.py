@@ -1,0 +1,154 @@
+"""The tiny policy's model: a Qwen2.5-VL of a quarter of a million parameters.
+
+The classes are those of ``transformers``; only the sizes are ours. Heads have 32 dimensions, the
+least that vLLM's attention takes on a CPU, and all vision layers see the whole picture.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLImageProcessorPil,
+)
+
+from agents.models.vlm import VisionLanguageModel
+from agents.tiny.tokenizer import (
+    IMAGE,
+    IMAGE_END,
+    IMAGE_START,
+    PAD,
+    TURN_END,
+    VIDEO,
+    make_tokenizer,
+)
+from vt_env.errors import ConfigError
+from vt_env.tokens import FAMILIES
+
+HEAD = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TinyConfig:
+    """Sizes of the model.
+
+    Attributes:
+        width: Of both transformers' hidden states; a multiple of 32, the size of a head.
+        layers: Of the language model.
+        vision_layers: Of the vision model.
+        scale: Standard deviation of the first weights. Transformers' 0.02 is for wider models.
+
+    Raises:
+        ConfigError: On a value out of range.
+    """
+
+    width: int = 64
+    layers: int = 2
+    vision_layers: int = 2
+    scale: float = 0.07
+
+    def __post_init__(self) -> None:
+        if self.width < HEAD or self.width % HEAD:
+            raise ConfigError(f"width must be a multiple of {HEAD}, got {self.width}")
+        if min(self.layers, self.vision_layers) < 1:
+            raise ConfigError("both transformers need at least one layer")
+
+
+def model_config(tokenizer: PreTrainedTokenizerFast, config: TinyConfig) -> Qwen2_5_VLConfig:
+    """The sizes, as transformers takes them."""
+    ids = tokenizer.get_vocab()
+    family = FAMILIES["tiny"]
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": config.width,
+        "intermediate_size": 2 * config.width,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.width // HEAD,
+        "num_key_value_heads": config.width // HEAD,
+        "max_position_embeddings": tokenizer.model_max_length,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 10_000.0,
+            "mrope_section": [4, 6, 6],  # time, height, width: half a head
+        },
+        "initializer_range": config.scale,
+        "bos_token_id": None,
+        "eos_token_id": ids[TURN_END],
+        "pad_token_id": ids[PAD],
+        "tie_word_embeddings": True,
+    }
+    vision = {
+        "depth": config.vision_layers,
+        "hidden_size": config.width,
+        "intermediate_size": 2 * config.width,
+        "num_heads": config.width // HEAD,
+        "out_hidden_size": config.width,
+        "patch_size": family.patch,
+        "spatial_merge_size": family.merge,
+        "temporal_patch_size": 2,
+        "window_size": 4 * family.factor,
+        "fullatt_block_indexes": list(range(config.vision_layers)),
+        "initializer_range": config.scale,
+    }
+    return Qwen2_5_VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=ids[IMAGE],
+        video_token_id=ids[VIDEO],
+        vision_start_token_id=ids[IMAGE_START],
+        vision_end_token_id=ids[IMAGE_END],
+        tie_word_embeddings=True,
+        dtype="float32",
+    )
+
+
+def make_vlm(config: TinyConfig | None = None, seed: int = 0) -> VisionLanguageModel:
+    """An untrained model, ready to be used. Torch's global generator is left as it was."""
+    tokenizer = make_tokenizer()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen2_5_VLForConditionalGeneration(model_config(tokenizer, config or TinyConfig()))
+    model.generation_config = GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
+    return VisionLanguageModel(model.eval(), tokenizer, Qwen2VLImageProcessorPil(**_images(model)))
+
+
+def save(vlm: VisionLanguageModel, folder: str | Path) -> Path:
+    """Write a checkpoint: model, tokenizer, and a processor.
+
+    The processor's files are written as text, since making a processor needs torchvision, for
+    videos. With torchvision ``AutoProcessor`` reads them; without, ``AutoImageProcessor`` does.
+    """
+    folder = Path(folder)
+    vlm.model.save_pretrained(folder)
+    vlm.tokenizer.save_pretrained(folder)
+    for file, key, kind in (
+        ("preprocessor_config.json", "image_processor_type", "Qwen2VLImageProcessor"),
+        ("video_preprocessor_config.json", "video_processor_type", "Qwen2VLVideoProcessor"),
+    ):
+        content = {"processor_class": "Qwen2_5_VLProcessor", key: kind, **_images(vlm.model)}
+        path = folder / file
+        path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    return folder
+
+
+def _images(model: Any) -> dict[str, Any]:
+    """Settings of the image processor, and of the one for videos."""
+    vision, family = model.config.vision_config, FAMILIES["tiny"]
+    return {
+        "patch_size": vision.patch_size,
+        "merge_size": vision.spatial_merge_size,
+        "temporal_patch_size": vision.temporal_patch_size,
+        "size": {"shortest_edge": family.min_pixels, "longest_edge": family.max_pixels},
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+    }

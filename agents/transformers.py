@@ -1,0 +1,291 @@
+"""A vision-language model of ``transformers`` as an agent.
+
+Prompts go through the model's own chat template. Keys and values are kept from one turn of a
+rollout to the next, every distinct view of a batch is encoded once, and siblings of a group read
+their common prompt once. A reply keeps the tokens and their log-probabilities as they were
+generated; what the model said is never tokenised again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.base import Conversation, Reply
+from agents.models.generation import Memory, Stretch, Turns, read, speak
+from agents.models.positions import positions
+from agents.models.vlm import VisionLanguageModel, load_vlm
+from vt_env.errors import ConfigError, unknown_name
+from vt_env.pictures import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PREFIXES: Mapping[str, str] = {
+    "direct": "<think>The image shows enough.</think>\n<answer>",
+    "request": "<think>The image does not show enough.</think>\n<tool_call>",
+}
+"""Beginnings of a turn that decide it: for an answer, and for a request."""
+
+
+@dataclass(slots=True, eq=False)
+class _Rollout:
+    """One conversation so far, in tokens.
+
+    Attributes:
+        messages: The environment's list, which also tells rollouts apart.
+        ids: All tokens read and said.
+        said: The text of each turn of the model, and how many tokens there were after it.
+        read: How many of them are in the memory.
+        position: Of the next token to read.
+        views: How many views have been read.
+        memory: Where its keys and values are, if they are kept.
+        row: Its row there.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    ids: list[int] = field(default_factory=list)
+    said: list[tuple[str, int]] = field(default_factory=list)
+    read: int = 0
+    position: int = 0
+    views: int = 0
+    memory: Memory | None = None
+    row: int = 0
+
+    def rewind(self, texts: Sequence[str]) -> bool:
+        """Go back to where the model had said these texts, if it did."""
+        if [text for text, _ in self.said[: len(texts)]] != list(texts):
+            return False
+        del self.said[len(texts) :]
+        end = self.said[-1][1] if texts else 0
+        if len(self.ids) > end:
+            del self.ids[end:]
+            self.forget()
+        return True
+
+    def forget(self) -> None:
+        """Drop keys and values; the tokens stay."""
+        self.memory, self.read, self.position, self.views = None, 0, 0, 0
+
+
+class TransformersAgent:
+    """``make_agent("transformers:PATH,temperature=1")``.
+
+    A token depends on the rollout's own generator and on what the rollout has seen, not on which
+    rollouts share a batch (but for rounding: a sum in another order can differ in the last bit).
+
+    Args:
+        path: Folder or Hub name of a checkpoint of one of :data:`agents.models.vlm.FAMILIES`, or
+            the loaded model.
+        temperature: Of sampling; 0 takes the likeliest token.
+        max_new_tokens: Most tokens of one turn; a turn that reaches it is cut off.
+        batch: Most conversations at once.
+        dtype: See :func:`agents.models.vlm.load_vlm`.
+        device: As there.
+        arm: ``"direct"`` or ``"request"`` forces every first turn that could ask; ``None`` leaves
+            the choice to the model.
+
+    Raises:
+        ConfigError: On a value out of range, or if the model cannot be used.
+    """
+
+    prefixes: Mapping[str, str] = PREFIXES
+
+    def __init__(
+        self,
+        path: str | Path | VisionLanguageModel,
+        *,
+        temperature: float = 0.0,
+        max_new_tokens: int = 512,
+        batch: int = 64,
+        dtype: str = "auto",
+        device: str | None = None,
+        arm: str | None = None,
+    ) -> None:
+        if not 0 <= temperature < float("inf"):
+            raise ConfigError(f"temperature must be a finite number from 0 up, got {temperature}")
+        if min(max_new_tokens, batch) < 1:
+            raise ConfigError("max_new_tokens and batch must be at least 1")
+        if arm is not None and arm not in self.prefixes:
+            raise unknown_name("arm", arm, self.prefixes)
+        loaded = isinstance(path, VisionLanguageModel)
+        self.vlm = path if loaded else load_vlm(path, dtype=dtype, device=device)
+        self.temperature = temperature
+        self.max_new_tokens = max_new_tokens
+        self.batch = batch
+        self.arm = arm
+        source = self.vlm.model.config.name_or_path if loaded else str(path)
+        self.name = Path(source).name or "model"
+        self._rollouts: dict[int, _Rollout] = {}
+
+    def act(
+        self,
+        conversations: Sequence[Conversation],
+        forced: Sequence[str | None] | None = None,
+    ) -> list[Reply]:
+        """One turn for each conversation.
+
+        Args:
+            conversations: Any number. Siblings that see the same view share it as one object.
+            forced: What each turn must begin with, e.g. one of :attr:`prefixes`; ``None`` or
+                ``""`` for a free one.
+        """
+        starts = self._starts(conversations, forced)
+        rollouts = [self._rollout(conversation) for conversation in conversations]
+        kept = {id(rollout) for rollout in rollouts}
+        for rollout in self._rollouts.values():
+            if id(rollout) not in kept:
+                rollout.forget()
+        replies: list[Reply] = []
+        for begin in range(0, len(conversations), self.batch):
+            part = slice(begin, begin + self.batch)
+            replies += self._turns(rollouts[part], conversations[part], starts[part])
+        return replies
+
+    def forget(self) -> None:
+        """Drop what is kept for turns to come, e.g. after the model's weights have changed."""
+        self._rollouts.clear()
+
+    def _starts(
+        self, conversations: Sequence[Conversation], forced: Sequence[str | None] | None
+    ) -> list[list[int]]:
+        if forced is None:
+            prefix = self.prefixes[self.arm] if self.arm else None
+            forced = [prefix if c.turn == 0 and c.can_request else None for c in conversations]
+        if len(forced) != len(conversations):
+            raise ConfigError(
+                f"forced must have one text for each of {len(conversations)} conversations, got "
+                f"{len(forced)}"
+            )
+        encode = self.vlm.tokenizer.encode
+        ids = {text: encode(text, add_special_tokens=False) for text in set(forced) if text}
+        return [ids.get(text, []) if text else [] for text in forced]
+
+    def _rollout(self, conversation: Conversation) -> _Rollout:
+        """What there is of the conversation in tokens; none where it is not as the model said."""
+        key = id(conversation.messages)
+        rollout = self._rollouts.pop(key, None)
+        if rollout is None or not rollout.rewind(_said(conversation.messages)):
+            rollout = _Rollout(conversation.messages)
+        self._rollouts[key] = rollout
+        while len(self._rollouts) > max(4 * self.batch, 1024):
+            del self._rollouts[next(iter(self._rollouts))]
+        return rollout
+
+    def _prompt(self, rollout: _Rollout, conversation: Conversation) -> list[int]:
+        """The tokens since the model last spoke."""
+        counts = [self.vlm.counter.count(*view.size) for view in conversation.images]
+        if not rollout.ids:
+            return self.vlm.chat.opening(conversation.messages, counts)
+        shown = sum(_pictures(message) for message in _since_said(conversation.messages))
+        ids = self.vlm.chat.continuation(conversation.messages, counts[len(counts) - shown :])
+        return ids[ids[0] == rollout.ids[-1] :]  # an end-of-turn token that the model said itself
+
+    def _turns(
+        self,
+        rollouts: Sequence[_Rollout],
+        conversations: Sequence[Conversation],
+        starts: Sequence[Sequence[int]],
+    ) -> list[Reply]:
+        """One batch of turns; rollouts whose keys and values lie together go together."""
+        prompts = [self._prompt(r, c) for r, c in zip(rollouts, conversations, strict=True)]
+        for rollout, prompt in zip(rollouts, prompts, strict=True):
+            rollout.ids.extend(prompt)
+        groups: dict[int, list[int]] = {}
+        for index, rollout in enumerate(rollouts):
+            groups.setdefault(id(rollout.memory), []).append(index)
+        replies: dict[int, Reply] = {}
+        for indices in groups.values():
+            members = [rollouts[i] for i in indices]
+            memory, logits = self._read(members, [conversations[i].images for i in indices])
+            turns = speak(
+                self.vlm,
+                memory,
+                logits,
+                np.array([member.position for member in members]),
+                np.stack([conversations[i].rng.random(self.max_new_tokens) for i in indices]),
+                temperature=self.temperature,
+                forced=[starts[i] for i in indices] if any(starts[i] for i in indices) else None,
+            )
+            for place, index in enumerate(indices):
+                rollout = rollouts[index]
+                rollout.memory, rollout.row = memory, place
+                rollout.read = len(rollout.ids) + turns.read[place]
+                rollout.position += turns.read[place]
+                rollout.ids.extend(turns.ids[place])
+                reply = self._reply(turns, place, prompts[index], starts[index])
+                rollout.said.append((reply.text, len(rollout.ids)))
+                replies[index] = reply
+        return [replies[index] for index in range(len(rollouts))]
+
+    def _reply(
+        self, turns: Turns, place: int, prompt: Sequence[int], start: Sequence[int]
+    ) -> Reply:
+        ids = turns.ids[place]
+        return Reply(
+            text=self.vlm.decode(ids),
+            prompt_ids=tuple(prompt),
+            token_ids=tuple(ids),
+            log_probs=tuple(turns.log_probs[place]),
+            truncated=ids[-1] not in self.vlm.stop_ids,
+            forced=min(len(start), len(ids)),
+        )
+
+    def _read(
+        self, rollouts: Sequence[_Rollout], images: Sequence[Sequence[View]]
+    ) -> tuple[Memory, Tensor]:
+        """Let rollouts of one memory read what they have not; equal beginnings are read once.
+
+        Returns:
+            The memory, one row a rollout, and the logits of the next tokens.
+        """
+        memory = rollouts[0].memory
+        if memory is not None:
+            memory = memory.take([rollout.row for rollout in rollouts])
+        keys = [
+            (tuple(r.ids), tuple(map(id, v))) if memory is None else index
+            for index, (r, v) in enumerate(zip(rollouts, images, strict=True))
+        ]
+        first = {key: index for index, key in reversed(list(enumerate(keys)))}
+        rows = {key: row for row, key in enumerate(reversed(first))}
+        stretches: list[Stretch] = []
+        unread: list[View] = []
+        for key in rows:
+            index = first[key]
+            rollout, views = rollouts[index], images[index][rollouts[index].views :]
+            ids = rollout.ids[rollout.read :]
+            grids = [self.vlm.grid(view) for view in views]
+            where, after = positions(ids, self.vlm.image_id, grids, rollout.position)
+            stretches.append(Stretch(ids, where, after))
+            unread.extend(views)
+        memory, logits = read(self.vlm, memory, stretches, self.vlm.pictures(unread))
+        if len(rows) < len(rollouts):
+            order = [rows[key] for key in keys]
+            memory, logits = memory.take(order), logits[order]
+        for rollout, key, views in zip(rollouts, keys, images, strict=True):
+            rollout.position = stretches[rows[key]].after
+            rollout.views = len(views)
+        return memory, logits
+
+
+def _said(messages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The model's turns, as the environment noted them."""
+    turns = [message["content"] for message in messages if message["role"] == "assistant"]
+    return [
+        turn if isinstance(turn, str) else "".join(block.get("text", "") for block in turn)
+        for turn in turns
+    ]
+
+
+def _since_said(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The messages after the model's last turn."""
+    last = max(i for i, message in enumerate(messages) if message["role"] == "assistant")
+    return messages[last + 1 :]
+
+
+def _pictures(message: Mapping[str, Any]) -> int:
+    return sum(block["type"] == "image" for block in message["content"])

@@ -1,0 +1,116 @@
+"""A trained policy beside its references: the same model, with the decision to ask made otherwise.
+
+===================  =======================================================================
+trained              the policy decides
+low                  never asks
+full                 sees the original at once, in one turn: 1.0 of the tokens
+always_request       always asks: 1.25 of the tokens
+random               asks as often as ``trained``, at random
+size_threshold       asks where the picture is large
+oracle               asks exactly where ``low`` is wrong and ``always_request`` is right
+===================  =======================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from agents import Agent, Conversation, Episode, Reply
+from experiments.evaluation import Refused, evaluate
+from vt_env import ConfigError, Task
+
+NAMES = ("trained", "low", "full", "always_request", "random", "size_threshold", "oracle")
+
+
+class Steerable(Agent, Protocol):
+    """An agent whose turn can be made to begin with a text."""
+
+    prefixes: Any
+
+    def act(
+        self, conversations: Sequence[Conversation], forced: Sequence[str | None] | None = None
+    ) -> list[Reply]:
+        """One turn for each conversation, beginning with its forced text."""
+        ...
+
+
+class Gated:
+    """A model whose decision to ask is made by a rule.
+
+    Args:
+        agent: The model.
+        name: What tables call it.
+        asks: The rule; consulted where a tool can be called.
+    """
+
+    def __init__(self, agent: Steerable, name: str, asks: Callable[[Conversation], bool]) -> None:
+        self.agent = agent
+        self.name = name
+        self.asks = asks
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """The rule decides the arm, the model says the rest."""
+        prefixes = self.agent.prefixes
+        forced = [
+            prefixes["request" if self.asks(c) else "direct"] if c.can_request else None
+            for c in conversations
+        ]
+        return self.agent.act(conversations, forced)
+
+
+def compare(
+    agent: Steerable,
+    task: Task,
+    full_task: Task,
+    *,
+    pixels: int = 100_000,
+    limit: int | None = None,
+    seed: int = 0,
+    batch: int = 256,
+) -> Iterator[tuple[str, list[Episode]]]:
+    """Play the trained policy and all its references, in the order in which they need each other.
+
+    Args:
+        agent: The trained policy.
+        task: Where it decides for itself.
+        full_task: The same data with the original at once (protocol ``general``).
+        pixels: From which first view on ``size_threshold`` asks.
+        limit: Samples of each, from the start.
+        seed: Seeds the rollouts.
+        batch: Episodes at once.
+
+    Yields:
+        A name of :data:`NAMES` and its episodes.
+
+    Raises:
+        ConfigError: If a picture of the data is refused: references must play the same samples.
+    """
+
+    def play(player: Agent, where: Task = task) -> list[Episode]:
+        episodes: list[Episode] = []
+        for item in evaluate(where, player, limit=limit, seed=seed, batch=batch):
+            if isinstance(item, Refused):
+                raise ConfigError(f"policies are compared on whole data: {item.id}: {item.reason}")
+            episodes.append(item)
+        return episodes
+
+    trained = play(agent)
+    yield "trained", trained
+    low = play(Gated(agent, "low", lambda _: False))
+    yield "low", low
+    yield "full", play(agent, full_task)
+    high = play(Gated(agent, "always_request", lambda _: True))
+    yield "always_request", high
+    rate = sum(e.outcome.requested for e in trained) / len(trained)
+    yield "random", play(Gated(agent, "random", lambda c: bool(c.rng.random() < rate)))
+    large = Gated(
+        agent, "size_threshold", lambda c: c.images[0].size[0] * c.images[0].size[1] >= pixels
+    )
+    yield "size_threshold", play(large)
+    pays = {
+        a.sample.id
+        for a, b in zip(low, high, strict=True)
+        if b.verdict.correct and not a.verdict.correct
+    }
+    yield "oracle", play(Gated(agent, "oracle", lambda c: c.sample.id in pays))

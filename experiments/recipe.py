@@ -1,0 +1,216 @@
+"""Recipes: training runs as data files.
+
+A recipe is TOML. Its tables and keys are the fields of :class:`trainers.TrainConfig`; nothing else
+is allowed in it, and every number says in a comment where it comes from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from experiments.files import whole_file
+from trainers.config import TrainConfig
+from vt_env import ConfigError
+
+FOLDER = Path(__file__).parent / "recipes"
+SNAPSHOT = "recipe.toml"
+
+T = TypeVar("T")
+
+
+def recipe_names() -> list[str]:
+    """The shipped recipes."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a recipe.
+
+    Args:
+        name_or_path: A shipped recipe's name, or a file.
+        overrides: ``key=value`` each, the key dotted (``optimiser.learning_rate=1e-5``), the value
+            as TOML; what is no TOML is text.
+
+    Raises:
+        ConfigError: If there is no such recipe, it is no TOML, a key is unknown (with the closest
+            match) or missing, or a value is of the wrong type or out of range.
+    """
+    path = _find(name_or_path)
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"recipe {path} is no valid TOML: {error}") from error
+    table.setdefault("name", path.stem)
+    for override in overrides:
+        _override(table, override)
+    return typed(TrainConfig, table, f"recipe {path.name}")
+
+
+def _find(name_or_path: str | Path) -> Path:
+    shipped = FOLDER / f"{name_or_path}.toml"
+    if str(name_or_path) in recipe_names():
+        return shipped
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    close = difflib.get_close_matches(str(name_or_path), recipe_names(), n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise ConfigError(
+        f"there is no recipe {str(name_or_path)!r}, neither a file nor a shipped one.{hint} "
+        f"Shipped: {', '.join(recipe_names())}."
+    )
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"expected key=value, such as optimiser.learning_rate=1e-5: {override!r}")
+    for name in names[:-1]:
+        inner = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{override!r}: {name!r} is a value, not a table of settings")
+        table = inner
+    table[names[-1]] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return read["value"] if len(read) == 1 else text
+
+
+def typed(kind: type[T], table: Mapping[str, Any], where: str, prefix: str = "") -> T:
+    """A record from a table, every key and type checked.
+
+    Args:
+        kind: A dataclass; its fields may be records themselves.
+        table: As read from TOML.
+        where: What is being read, for messages.
+        prefix: The table's own dotted name with a dot at its end, for messages.
+
+    Raises:
+        ConfigError: See :func:`load_recipe`.
+    """
+    known = {f.name: f for f in fields(kind)}  # pyright: ignore[reportArgumentType]
+    if unknown := [name for name in table if name not in known]:
+        raise _unknown_key(unknown[0], known, where, prefix)
+    needed = [
+        name
+        for name, f in known.items()
+        if f.default is MISSING and f.default_factory is MISSING and name not in table
+    ]
+    if needed:
+        raise ConfigError(f"{where}: {prefix}{needed[0]} is missing")
+    hints = get_type_hints(kind)
+    values = {n: _checked(hints[n], v, where, f"{prefix}{n}") for n, v in table.items()}
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        place = f" [{prefix.rstrip('.')}]" if prefix else ""
+        raise ConfigError(f"{where}{place}: {error}") from error
+
+
+def _unknown_key(name: str, known: Mapping[str, Any], where: str, prefix: str) -> ConfigError:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {prefix + close[0]!r}?" if close else ""
+    return ConfigError(
+        f"{where}: there is no setting {prefix + name!r}.{hint} Known: {', '.join(known)}."
+    )
+
+
+def _checked(hint: Any, value: Any, where: str, key: str) -> Any:
+    """A value of a type, or an error that says what was expected and what came."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        inner = [a for a in arguments if a is not type(None)]
+        return _checked(inner[0], value, where, key)
+    if is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, Mapping):
+            return typed(hint, value, where, f"{key}.")
+        raise _wrong(where, key, "a table of settings", value)
+    if origin is Literal:
+        if value in arguments and not isinstance(value, bool):
+            return value
+        raise _wrong(where, key, " or ".join(repr(a) for a in arguments), value)
+    if origin is tuple:
+        return _checked_list(arguments, value, where, key)
+    if origin is not None and issubclass(origin, Mapping):
+        if isinstance(value, Mapping):
+            return dict(value)
+        raise _wrong(where, key, "a table of settings", value)
+    return _checked_scalar(hint, value, where, key)
+
+
+def _checked_list(arguments: tuple[Any, ...], value: Any, where: str, key: str) -> tuple[Any, ...]:
+    endless = len(arguments) == 2 and arguments[1] is Ellipsis
+    if not isinstance(value, (list, tuple)) or not (endless or len(value) == len(arguments)):
+        raise _wrong(where, key, "a list" if endless else f"a list of {len(arguments)}", value)
+    hints = [arguments[0]] * len(value) if endless else arguments
+    return tuple(
+        _checked(hint, item, where, f"{key}[{i}]")
+        for i, (hint, item) in enumerate(zip(hints, value, strict=True))
+    )
+
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def _checked_scalar(hint: Any, value: Any, where: str, key: str) -> Any:
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise _wrong(where, key, _WORDS[hint], value)
+    return value
+
+
+def _wrong(where: str, key: str, expected: str, value: Any) -> ConfigError:
+    return ConfigError(f"{where}: {key} must be {expected}, got {value!r}")
+
+
+def write_snapshot(path: Path, config: TrainConfig) -> None:
+    """Write every setting of a run, defaults included, as a recipe that can be loaded again."""
+    with whole_file(path) as stream:
+        stream.write("# Every setting of this run, defaults included.\n")
+        stream.write("\n".join(_toml(config)) + "\n")
+
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def _toml(record: Any, prefix: str = "") -> list[str]:
+    lines: list[str] = []
+    tables: list[str] = []
+    for name, value in _items(record):
+        name = name if _BARE.fullmatch(name) else _toml_value(name)
+        if is_dataclass(value) or isinstance(value, Mapping):
+            tables += ["", f"[{prefix}{name}]", *_toml(value, f"{prefix}{name}.")]
+        elif value is not None:  # TOML has no null, and None is every such field's default
+            lines.append(f"{name} = {_toml_value(value)}")
+    return lines + tables
+
+
+def _items(record: Any) -> list[tuple[str, Any]]:
+    if isinstance(record, Mapping):
+        return list(record.items())
+    return [(f.name, getattr(record, f.name)) for f in fields(record)]
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)

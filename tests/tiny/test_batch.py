@@ -1,0 +1,83 @@
+"""What a trainer gets from episodes."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents import make_agent, rollout
+from agents.models import VisionLanguageModel, collate, score
+from agents.rollout import AgentError
+from agents.tiny import TinyAgent
+from tests.tiny.games import environment, two_turns
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_scores_are_what_was_noted(vlm: VisionLanguageModel, temperature: float) -> None:
+    played = two_turns(TinyAgent(vlm, temperature=temperature))
+    batch = collate(vlm, played)
+    scores = score(vlm, batch, temperature=temperature)
+    torch.testing.assert_close(scores.log_probs, batch.old_log_probs, atol=2e-5, rtol=0)
+    assert scores.log_probs.shape == batch.mask.shape == scores.hidden.shape[:2]
+    assert (scores.entropy[batch.mask] > 0).all()
+    assert not scores.entropy[~batch.mask].any()
+    assert not scores.hidden[~batch.mask].any()
+
+
+def test_rows_hold_what_the_model_said_and_nothing_else(vlm: VisionLanguageModel) -> None:
+    played = two_turns(TinyAgent(vlm, temperature=1.0))
+    batch = collate(vlm, played)
+    for row, episode in enumerate(played):
+        said = [token for reply in episode.replies for token in reply.token_ids or ()]
+        assert batch.tokens[row][batch.mask[row]].tolist() == said
+        turns = [turn for turn, r in enumerate(episode.replies) for _ in r.token_ids or ()]
+        assert batch.turn[row][batch.mask[row]].tolist() == turns
+        assert batch.ids[row, batch.before[row, : len(said)] + 1].tolist() == said
+        forced = [i < r.forced for r in episode.replies for i in range(len(r.token_ids))]
+        assert batch.forced[row][batch.mask[row]].tolist() == forced
+
+
+def test_a_view_is_encoded_once(vlm: VisionLanguageModel) -> None:
+    batch = collate(vlm, two_turns(TinyAgent(vlm, temperature=1.0)))
+    assert len(batch.views) == 8  # of four groups: what they saw first, and the originals
+    assert max(len(shown) for shown in batch.shown) == 2
+
+
+def test_a_part_of_a_batch_scores_the_same(vlm: VisionLanguageModel) -> None:
+    played = two_turns(TinyAgent(vlm, temperature=1.0))
+    whole = score(vlm, collate(vlm, played)).log_probs
+    part = score(vlm, collate(vlm, played[5:7])).log_probs
+    torch.testing.assert_close(whole[5:7, : part.shape[1]], part, atol=2e-5, rtol=0)
+
+
+def test_gradients_reach_what_is_trained(vlm: VisionLanguageModel) -> None:
+    batch = collate(vlm, two_turns(TinyAgent(vlm, temperature=1.0)))
+    visual = vlm.model.model.visual
+    try:
+        score(vlm, batch).log_probs.sum().backward()
+        assert visual.patch_embed.proj.weight.grad.abs().sum() > 0
+        vlm.model.zero_grad()
+        visual.requires_grad_(False)
+        features = vlm.features(batch.views)
+        assert not features.values.requires_grad
+        scores = score(vlm, batch, features=features)
+        (scores.log_probs.sum() + scores.entropy.sum() + scores.hidden.sum()).backward()
+        assert visual.patch_embed.proj.weight.grad is None
+        grads = [p.grad for p in vlm.model.parameters() if p.grad is not None]
+        assert all(torch.isfinite(g).all() for g in grads)
+        assert vlm.model.lm_head.weight.grad.abs().sum() > 0
+    finally:
+        visual.requires_grad_(True)
+        vlm.model.zero_grad()
+
+
+def test_episodes_without_tokens_are_refused(vlm: VisionLanguageModel) -> None:
+    played = rollout(environment(1, 2), make_agent("direct"))
+    with pytest.raises(AgentError, match="has no tokens"):
+        collate(vlm, played)
+
+
+def test_one_turn_of_one_token_is_enough(vlm: VisionLanguageModel) -> None:
+    played = rollout(environment(1, 1, protocol="general"), TinyAgent(vlm, max_new_tokens=1))
+    batch = collate(vlm, played)
+    assert batch.tokens.shape == (1, 1)
+    np.testing.assert_allclose(score(vlm, batch).log_probs.detach(), batch.old_log_probs, atol=2e-5)

@@ -1,0 +1,81 @@
+"""The warm-up teaches the format and reading, and nothing about when to ask."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agents.models import VisionLanguageModel, load_vlm
+from agents.tiny import WarmupConfig, warm_up
+from agents.tiny.lessons import QUESTIONS, Teacher
+from agents.tiny.measure import measure
+from vt_env.actions import Answer, ToolCall, parse
+from vt_env.errors import ConfigError
+from vt_env.sources.generated import GeneratedSource
+
+FEW = WarmupConfig(steps=12, batch=8)
+
+
+def test_a_few_steps_lower_the_loss_and_give_the_same_checkpoint(tmp_path: Path) -> None:
+    seen: list[dict[str, float]] = []
+    first = warm_up(FEW, tmp_path / "one", seed=3, progress=lambda row: seen.append(dict(row)))
+    assert [row["step"] for row in seen] == list(range(1, 13))
+    assert seen[-1]["loss"] < 0.9 * seen[0]["loss"]
+    assert set(first) == {"loss", "head_loss", "cpu_seconds", "tokens"}
+    again = warm_up(FEW, tmp_path / "two", seed=3)
+    assert again["loss"] == first["loss"]
+    one, two = (load_vlm(tmp_path / name).model.state_dict() for name in ("one", "two"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    other = warm_up(FEW, tmp_path / "three", seed=4)
+    assert other["loss"] != first["loss"]
+
+
+def test_lessons_are_conversations_of_the_environment(vlm: VisionLanguageModel) -> None:
+    samples = list(GeneratedSource(3, split="train"))
+    lessons = Teacher(vlm).lessons(
+        samples, ["direct", "request", "full"], [[0, 1, 2, 3, 4], [3], [4, 0]]
+    )
+    pictures = [[4], [4, 16], [16]]
+    for row, sizes in enumerate(pictures):
+        assert int((lessons.ids[row] == vlm.image_id).sum()) == sum(sizes)
+    assert lessons.shown == [0, 1, 4, 5]
+    turns = [_turns(vlm, lessons.ids[row], lessons.said[row]) for row in range(3)]
+    assert [len(said) for said in turns] == [5, 2, 2]
+    assert all(isinstance(a, Answer | ToolCall) and not a.flaws for said in turns for a in said)
+    assert isinstance(turns[1][0], ToolCall)
+    assert turns[1][1].text == samples[1].metadata["number"]
+    assert turns[2][0].text == samples[2].metadata["texture"]
+
+
+def _turns(vlm: VisionLanguageModel, ids: torch.Tensor, said: torch.Tensor) -> list:
+    turns: list[list[int]] = [[]]
+    for token, by_policy in zip(ids.tolist(), said.tolist(), strict=True):
+        if by_policy:
+            turns[-1].append(token)
+        elif turns[-1]:
+            turns.append([])
+    return [parse(vlm.decode(turn)) for turn in turns if turn]
+
+
+def test_each_question_is_asked_in_its_own_words() -> None:
+    assert len(QUESTIONS) == len({kind.question for kind in QUESTIONS}) == 5
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"questions": 6}, {"request_share": 1.5}, {"full_share": -0.1}]
+)
+def test_wrong_settings_are_refused(wrong) -> None:
+    with pytest.raises(ConfigError):
+        WarmupConfig(**wrong)
+
+
+@pytest.mark.slow
+def test_it_learns_the_format_before_anything_else(tmp_path: Path) -> None:
+    warm_up(WarmupConfig(steps=300), tmp_path, seed=0)
+    measured = measure(load_vlm(tmp_path), n=400)
+    assert measured["well_formed"] > 0.9
+    assert measured["accuracy_full"] > 0.4
+    by_kind = [value for name, value in measured.items() if name.startswith("requests_")]
+    assert np.ptp(by_kind) < 0.4
+    assert 0.3 < measured["requests"] < 0.7

@@ -1,0 +1,79 @@
+"""What a trainer is, and trainers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from trainers.config import TrainConfig
+from vt_env.registry import Registry
+
+Progress = Callable[[int, Mapping[str, float | None]], None]
+"""Called after every step with the number of steps done and that step's line of the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a finished run leaves.
+
+    Attributes:
+        steps: Steps done, those before a resume included.
+        checkpoint: The last checkpoint's model: a folder that loads in stock transformers.
+        best: The best of the checkpoints that were measured on the validation split: by accuracy,
+            less what all its requests would pay in the reward.
+        log: The log, ``metrics.jsonl``.
+        evaluation: The last evaluation on the validation split, by metric.
+        fingerprints: Hash of the model that it began with and of each data set, by its name in the
+            recipe.
+    """
+
+    steps: int
+    checkpoint: Path
+    log: Path
+    best: Path | None = None
+    evaluation: Mapping[str, float | None] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """Turns a configuration into a trained model."""
+
+    def train(
+        self,
+        config: TrainConfig,
+        out: Path,
+        *,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> TrainResult:
+        """Train.
+
+        Args:
+            config: What to do.
+            out: A folder for the log (``metrics.jsonl``) and the checkpoints (``checkpoint/``).
+            resume: Go on from the newest good checkpoint in ``out``, if there is one.
+            progress: Told of every step.
+
+        Raises:
+            ConfigError: On settings that contradict each other or ``out``.
+            TrainingError: If the run cannot go on; checkpoints that were good stay good.
+        """
+        ...
+
+
+TRAINERS: Registry[Trainer] = Registry(
+    "trainer", "vt.trainers", {"local": "trainers.local.trainer:LocalTrainer"}
+)
+
+
+def make_trainer(name: str, **options: Any) -> Trainer:
+    """A trainer by name.
+
+    Raises:
+        ConfigError: On an unknown name, or options that it does not take.
+        MissingExtra: If it needs a package that is not installed.
+    """
+    return TRAINERS.make(name, **options)

@@ -1,0 +1,256 @@
+"""What a training run is told: frozen records, checked when they are made.
+
+A recipe is this as a file; see :mod:`experiments.recipe`. Anything out of range raises ConfigError.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vt_env.errors import ConfigError
+from vt_env.rewards import RewardConfig
+
+
+def _at_least(config: Any, least: float, *names: str) -> None:
+    for name in names:
+        if not least <= (value := getattr(config, name)) < math.inf:
+            raise ConfigError(f"{name} must be at least {least}, got {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The policy.
+
+    Attributes:
+        path: A checkpoint: a folder, or a name on the Hugging Face Hub.
+        agent: The agent that plays it, by name: one that is a model here.
+        device: Torch's name for it; ``auto`` takes a GPU where there is one.
+        dtype: Of the forward passes. Weights and optimiser are float32 always.
+        freeze_vision: Whether the vision tower (its merger included) stays as it is.
+        lora_rank: Train low-rank adapters of this rank in place of the weights; 0: the weights.
+        lora_alpha: Their scale is ``lora_alpha / lora_rank``.
+        lora_targets: Names of the linear layers of the language model that get one.
+    """
+
+    path: str
+    agent: str = "transformers"
+    device: str = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    freeze_vision: bool = False
+    lora_rank: int = 0
+    lora_alpha: int = 16
+    lora_targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "lora_rank")
+        if self.lora_rank and not self.lora_targets:
+            raise ConfigError("lora_rank needs lora_targets")
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Sources, as :func:`vt_env.open_source` takes them.
+
+    Attributes:
+        train: What is trained on.
+        validation: What the evaluations on the way are measured on. They choose the best
+            checkpoint, so it is no test split.
+    """
+
+    train: str
+    validation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentConfig:
+    """The rules of a conversation; see :func:`vt_env.make_task`. ``None`` is the protocol's own."""
+
+    protocol: str = "visionthink"
+    judge: str = "auto"
+    tokens: str | None = None
+    prompt: str | None = None
+    factor: float | None = None
+    max_turns: int | None = None
+    first_look: str = "lanczos"
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutConfig:
+    """How episodes are made.
+
+    Attributes:
+        prompts: Questions a step.
+        group_size: Rollouts of each question.
+        temperature: Of sampling; above 0.
+        max_new_tokens: Tokens a turn may have.
+        probes: Rollouts of each group that are forced to answer directly, and as many that are
+            forced to request. A forced decision is trained on only where its advantage is positive.
+    """
+
+    prompts: int = 32
+    group_size: int = 8
+    temperature: float = 1.0
+    max_new_tokens: int = 64
+    probes: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "prompts", "max_new_tokens")
+        _at_least(self, 2, "group_size")
+        _at_least(self, 0, "probes")
+        if not 0 < self.temperature < math.inf:
+            raise ConfigError(f"temperature must be above 0, got {self.temperature}")
+        if 2 * self.probes > self.group_size:
+            raise ConfigError(
+                f"{self.probes} probes of each arm do not fit into groups of {self.group_size}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class AlgorithmConfig:
+    """What is learnt from episodes.
+
+    Attributes:
+        name: One of :data:`trainers.algorithms.ALGORITHMS`.
+        options: Its hyper-parameters, the KL's included; see
+            :class:`trainers.algorithms.Algorithm`.
+        entropy: Weight of a bonus for the entropy of the tokens that are trained on.
+    """
+
+    name: str = "grpo"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    entropy: float = 0.0
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "entropy")
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiserConfig:
+    """AdamW, and how a step's episodes are cut up.
+
+    Attributes:
+        learning_rate: After the warm-up.
+        warmup_steps: Updates over which the learning rate rises linearly.
+        betas: Of AdamW.
+        weight_decay: Of AdamW.
+        max_grad_norm: Gradients are scaled down to this norm.
+        epochs: Times that a step's episodes are gone through.
+        minibatches: Updates an epoch.
+        microbatch: Episodes a forward pass; the gradients of a minibatch add up to exactly those
+            of one pass.
+    """
+
+    learning_rate: float
+    warmup_steps: int = 0
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    epochs: int = 1
+    minibatches: int = 1
+    microbatch: int = 64
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "learning_rate", "warmup_steps", "weight_decay")
+        _at_least(self, 1, "epochs", "minibatches", "microbatch")
+        if not self.max_grad_norm > 0:
+            raise ConfigError(f"max_grad_norm must be above 0, got {self.max_grad_norm}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"betas must be in [0, 1), got {self.betas}")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationConfig:
+    """Greedy evaluation on the validation split.
+
+    Attributes:
+        every: Steps between evaluations; 0: only at the end. The last step is always evaluated.
+        limit: Samples; 0: all.
+        batch: Episodes at once.
+    """
+
+    every: int = 0
+    limit: int = 0
+    batch: int = 64
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "every", "limit")
+        _at_least(self, 1, "batch")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointConfig:
+    """When checkpoints are written. The last step always is.
+
+    Attributes:
+        every: Steps between checkpoints; 0: only at the end.
+        keep: How many of the newest are kept; the best one is kept besides.
+    """
+
+    every: int = 0
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "every")
+        _at_least(self, 1, "keep")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingConfig:
+    """Views of the log; see :func:`trainers.wandb_view.wandb_view`.
+
+    Attributes:
+        wandb: ``auto``, ``off``, ``offline`` or ``online``.
+        project: W&B project.
+        episodes: Episodes that each evaluation shows.
+    """
+
+    wandb: Literal["auto", "off", "offline", "online"] = "auto"
+    project: str = "visionthink-gym"
+    episodes: int = 8
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "episodes")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """A whole run.
+
+    Attributes:
+        name: What tables and views call it.
+        steps: Batches of episodes to learn from.
+        model: The policy.
+        data: What it plays.
+        optimiser: How weights change.
+        trainer: One of :data:`trainers.TRAINERS`.
+        seed: Of everything that is random.
+        environment: The rules.
+        reward: Weights and penalty.
+        rollout: How episodes are made.
+        algorithm: What is learnt from them.
+        evaluation: When it is measured.
+        checkpoint: When it is saved.
+        tracking: Where it is shown.
+    """
+
+    name: str
+    steps: int
+    model: ModelConfig
+    data: DataConfig
+    optimiser: OptimiserConfig
+    trainer: str = "local"
+    seed: int = 0
+    environment: EnvironmentConfig = EnvironmentConfig()
+    reward: RewardConfig = RewardConfig()  # noqa: RUF009 - frozen
+    rollout: RolloutConfig = RolloutConfig()
+    algorithm: AlgorithmConfig = AlgorithmConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "steps")
+        _at_least(self, 0, "seed")

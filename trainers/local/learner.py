@@ -1,0 +1,220 @@
+"""Learning from a step's episodes.
+
+Legend: G groups, R rollouts a group, T generated tokens; N rollouts of a slice. Everything stands
+at generated tokens only: prompts, pictures and the tool's words are never trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from agents import Episode
+from agents.models import TokenBatch, collate
+from trainers.algorithms import PPO, Algorithm, Batch, Targets, merge_metrics
+from trainers.algorithms.metrics import PartMetrics
+from trainers.config import TrainConfig
+from trainers.errors import NotFinite
+from trainers.local.metrics import Numbers
+from trainers.local.policy import Policy, SharedFeatures
+
+_TOLD_ELSEWHERE = ("reward_mean", "unscored", "groups_without_signal", "truncated", "tokens")
+"""Numbers of an algorithm that :mod:`trainers.local.metrics` has in other families."""
+
+
+class Learner:
+    """Holds the optimiser.
+
+    Attributes:
+        optimiser: AdamW over what is trained.
+        updates: Optimiser steps taken.
+
+    Args:
+        policy: What is trained.
+        algorithm: What is learnt.
+        config: The recipe.
+    """
+
+    def __init__(self, policy: Policy, algorithm: Algorithm, config: TrainConfig) -> None:
+        self.policy = policy
+        self.algorithm = algorithm
+        self.config = config
+        self.parameters = policy.parameters()
+        self.optimiser = torch.optim.AdamW(
+            self.parameters,
+            lr=config.optimiser.learning_rate,
+            betas=config.optimiser.betas,
+            weight_decay=config.optimiser.weight_decay,
+        )
+        self.updates = 0
+
+    def learn(self, episodes: Sequence[Episode], step: int) -> Numbers:
+        """Take a step's updates.
+
+        Args:
+            episodes: Group by group.
+            step: Its number; with the run's seed it seeds the shuffling.
+
+        Returns:
+            Numbers for the log, in the family ``train``.
+
+        Raises:
+            NotFinite: If the loss or a gradient is NaN or infinite; that update is not taken.
+        """
+        lesson = Lesson(self.policy, episodes, self.config)
+        batch, entropy, drift = lesson.batch()
+        targets, described = self.algorithm.targets(batch)
+        generator = torch.Generator().manual_seed(_mixed(self.config.seed, step))
+        settings = self.config.optimiser
+        parts: list[PartMetrics] = []
+        norms: list[float] = []
+        for _ in range(settings.epochs):
+            for minibatch in self.algorithm.minibatches(targets, settings.minibatches, generator):
+                made, norm = self._update(lesson, minibatch, step)
+                parts += made
+                norms.append(norm)
+        metrics: Numbers = {**described, **merge_metrics(parts)}
+        for name in _TOLD_ELSEWHERE:
+            metrics.pop(name, None)
+        for name in ("policy_loss", "value_loss"):
+            if (total := metrics.get(name)) is not None:
+                metrics[name] = total / max(1, len(norms))
+        metrics |= {
+            "entropy": entropy,
+            "sampler_drift": drift,
+            "grad_norm": sum(norms) / len(norms) if norms else 0.0,
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "updates": self.updates,
+        }
+        return {f"train/{name}": value for name, value in metrics.items()}
+
+    def _rate(self) -> float:
+        """The learning rate of the coming update."""
+        settings = self.config.optimiser
+        rise = min(1.0, (self.updates + 1) / max(1, settings.warmup_steps))
+        return settings.learning_rate * rise
+
+    def _update(
+        self, lesson: Lesson, minibatch: Targets, step: int
+    ) -> tuple[list[PartMetrics], float]:
+        """One optimiser step, its gradient gathered over slices."""
+        self.optimiser.zero_grad()
+        made: list[PartMetrics] = []
+        for part in minibatch.split(self.config.optimiser.microbatch):
+            loss, metrics = self._loss(lesson, part)
+            if not torch.isfinite(loss):
+                raise NotFinite(f"step {step}: the loss is {loss.item()}")
+            loss.backward()
+            made.append(metrics)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.parameters, self.config.optimiser.max_grad_norm
+        ).item()
+        if not math.isfinite(norm):
+            raise NotFinite(f"step {step}: the gradient's norm is {norm}")
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate()
+        self.optimiser.step()
+        self.updates += 1
+        return made, norm
+
+    def _loss(self, lesson: Lesson, part: Targets) -> tuple[Tensor, PartMetrics]:
+        tokens = lesson.tokens(part.index.tolist())
+        scores, values = lesson.score(tokens)
+        width = part.mask.shape[-1]
+        loss, metrics = self.algorithm.policy_loss(_widened(scores.log_probs, width), part)
+        if bonus := self.config.algorithm.entropy:
+            loss = loss - bonus * (part.weights * _widened(scores.entropy, width)).sum()
+        if values is not None and isinstance(self.algorithm, PPO):
+            value_loss, more = self.algorithm.value_loss(_widened(values, width), part)
+            loss, metrics = loss + value_loss, {**metrics, **more}
+        return loss, metrics
+
+
+class Lesson:
+    """A step's episodes, as the policy sees them.
+
+    Args:
+        policy: What is trained.
+        episodes: Group by group.
+        config: The recipe.
+    """
+
+    def __init__(self, policy: Policy, episodes: Sequence[Episode], config: TrainConfig) -> None:
+        self.policy = policy
+        self.episodes = episodes
+        self.temperature = config.rollout.temperature
+        self.group_size = config.rollout.group_size
+        self.microbatch = config.optimiser.microbatch
+        self.shared = None
+        if not policy.vision_is_trained:
+            self.shared = SharedFeatures(policy, [v for e in episodes for v in e.views])
+
+    def tokens(self, rows: Sequence[int]) -> TokenBatch:
+        """Some of the episodes as tensors."""
+        return collate(self.policy.vlm, [self.episodes[row] for row in rows])
+
+    def score(self, tokens: TokenBatch):
+        """See :meth:`trainers.local.policy.Policy.score`."""
+        features = self.shared.of(tokens.views) if self.shared else None
+        return self.policy.score(tokens, self.temperature, features)
+
+    @torch.no_grad()
+    def batch(self) -> tuple[Batch, float, float]:
+        """All that an algorithm needs to know before the first update.
+
+        Returns:
+            The batch; the mean entropy of the policy's own tokens in nats; and the largest
+            difference between a token's log-probability when it was sampled and now, which says
+            whether sampling and training agree.
+        """
+        parts = [
+            self._part(range(begin, min(begin + self.microbatch, len(self.episodes))))
+            for begin in range(0, len(self.episodes), self.microbatch)
+        ]
+        width = max(part["mask"].shape[-1] for part in parts)
+        joined = {
+            name: torch.cat([_widened(part[name], width) for part in parts]) for name in parts[0]
+        }
+        own = joined["mask"] & ~joined["forced"]
+        entropy = joined.pop("entropy")[own].mean().item()
+        drift = joined.pop("drift").abs().max().item()
+        grouped = {k: v.unflatten(0, (-1, self.group_size)) for k, v in joined.items()}
+        rewards = [math.nan if e.reward.total is None else e.reward.total for e in self.episodes]
+        truncated = [any(reply.truncated for reply in e.replies) for e in self.episodes]
+        device = self.policy.vlm.device
+        batch = Batch(
+            rewards=torch.tensor(rewards, device=device).view(-1, self.group_size),
+            truncated=torch.tensor(truncated, device=device).view(-1, self.group_size),
+            **grouped,
+        )
+        return batch, entropy, drift
+
+    def _part(self, rows: range) -> dict[str, Tensor]:
+        tokens = self.tokens(rows)
+        features = self.shared.of(tokens.views) if self.shared else None
+        scores, values = self.policy.score(tokens, self.temperature, features)
+        reference = self.policy.reference_log_probs(tokens, self.temperature, features)
+        made = {
+            "mask": tokens.mask,
+            "forced": tokens.forced,
+            "old_log_probs": scores.log_probs,
+            "entropy": scores.entropy,
+            "drift": scores.log_probs - tokens.old_log_probs,
+            "ref_log_probs": reference,
+            "values": values,
+        }
+        return {name: tensor for name, tensor in made.items() if tensor is not None}
+
+
+def _widened(tensor: Tensor, width: int) -> Tensor:
+    """[N, t] to [N, width], with 0 or False at the end."""
+    return pad(tensor, (0, width - tensor.shape[-1]))
+
+
+def _mixed(seed: int, step: int) -> int:
+    """One seed of 63 bits from two numbers."""
+    return (seed * 0x9E3779B97F4A7C15 + step) % 2**63

@@ -1,0 +1,199 @@
+"""Making episodes: which samples a step plays, and which rollouts are probes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents import AGENTS, Agent, Conversation, Episode, Reply, rollout
+from agents.models import VisionLanguageModel
+from agents.transformers import TransformersAgent
+from trainers.config import EnvironmentConfig, ModelConfig, TrainConfig
+from vt_env import ConfigError, DataError, PictureError, Task, make_task
+from vt_env.sources import Source
+from vt_env.vector import VisionThinkVectorEnv
+
+logger = logging.getLogger(__name__)
+
+
+class SampleOrder:
+    """All samples of a source, shuffled anew in every epoch.
+
+    A position is all the state there is: the number of samples given out so far.
+
+    Args:
+        ids: The source's samples.
+        seed: Of the shuffling.
+    """
+
+    def __init__(self, ids: Sequence[str], seed: int) -> None:
+        self.ids = ids
+        self.seed = seed
+        self._epoch = lru_cache(maxsize=2)(self._shuffled)
+
+    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.ids))
+
+    def take(self, position: int, count: int, taken: Sequence[str] = ()) -> tuple[list[str], int]:
+        """The next samples, none twice and none that is taken already.
+
+        Args:
+            position: Samples given out so far.
+            count: How many.
+            taken: What the step has already.
+
+        Returns:
+            Their ids, and the position after them.
+        """
+        chosen: list[str] = []
+        while len(chosen) < count:
+            epoch, place = divmod(position, len(self.ids))
+            sample_id = self.ids[int(self._epoch(epoch)[place])]
+            position += 1
+            if sample_id not in chosen and sample_id not in taken:
+                chosen.append(sample_id)
+        return chosen, position
+
+
+class Probing:
+    """An agent some of whose rollouts are forced, at their first turn, into one arm.
+
+    Of every group the first ``probes`` answer directly and the next ``probes`` request. The forced
+    tokens are marked in the replies.
+
+    Args:
+        agent: Who plays.
+        group_size: Rollouts of a group.
+        probes: Rollouts of each arm; 0 forces nobody.
+    """
+
+    def __init__(self, agent: TransformersAgent, group_size: int, probes: int) -> None:
+        self.agent = agent
+        self.group_size = group_size
+        arms = ["direct"] * probes + ["request"] * probes
+        self.starts = [agent.prefixes[arm] for arm in arms] + [None] * (group_size - len(arms))
+
+    @property
+    def name(self) -> str:
+        """The agent's."""
+        return self.agent.name
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """One turn for each conversation; in the first turn that is every row of the groups."""
+        forced = [
+            self.starts[row % self.group_size] if c.turn == 0 and c.can_request else None
+            for row, c in enumerate(conversations)
+        ]
+        return self.agent.act(conversations, forced)
+
+
+def is_probe(episode: Episode) -> bool:
+    """Whether the beginning of an episode was forced."""
+    return episode.replies[0].forced > 0
+
+
+def task_of(data: str | Source, rules: EnvironmentConfig) -> Task:
+    """The task that a recipe describes."""
+    return make_task(
+        data,
+        protocol=rules.protocol,
+        judge=rules.judge,
+        tokens=rules.tokens,
+        prompt=rules.prompt,
+        factor=rules.factor,
+        max_turns=rules.max_turns,
+        first_look=rules.first_look,
+    )
+
+
+def agent_of(
+    model: ModelConfig, vlm: VisionLanguageModel, *, temperature: float, max_new_tokens: int
+) -> TransformersAgent:
+    """The agent that plays a model.
+
+    Raises:
+        ConfigError: If the agent of that name is no model here, so has no tokens to learn from.
+    """
+    agent: Agent = AGENTS.make(
+        model.agent, vlm, temperature=temperature, max_new_tokens=max_new_tokens
+    )
+    if not isinstance(agent, TransformersAgent):
+        raise ConfigError(
+            f"the agent {model.agent!r} does not keep the tokens that training needs; "
+            "use one that is a model here, such as 'transformers'"
+        )
+    return agent
+
+
+class Player:
+    """Plays the groups of each step.
+
+    Attributes:
+        position: Samples given out so far.
+        refused: Pictures that were refused so far; the next samples took their place.
+
+    Raises:
+        ConfigError: On settings that contradict each other.
+        DataError: If there are fewer samples than a step asks for.
+    """
+
+    def __init__(self, config: TrainConfig, vlm: VisionLanguageModel, position: int = 0) -> None:
+        rules = config.rollout
+        self.task = task_of(config.data.train, config.environment)
+        if len(self.task.source) < rules.prompts:
+            raise DataError(
+                f"a step asks {rules.prompts} questions, but {self.task.source.name!r} has only "
+                f"{len(self.task.source)} samples; lower rollout.prompts"
+            )
+        self.env = VisionThinkVectorEnv(
+            rules.prompts * rules.group_size,
+            group_size=rules.group_size,
+            data=self.task,
+            reward=config.reward,
+        )
+        self.model_agent = agent_of(
+            config.model,
+            vlm,
+            temperature=rules.temperature,
+            max_new_tokens=rules.max_new_tokens,
+        )
+        self.agent = Probing(self.model_agent, rules.group_size, rules.probes)
+        self.order = SampleOrder(self.task.source.ids(), config.seed)
+        self.prompts = rules.prompts
+        self.seed = config.seed
+        self.position = position
+        self.refused = 0
+
+    def play(self, step: int) -> list[Episode]:
+        """The episodes of a step, group by group.
+
+        Raises:
+            DataError: If as many pictures are refused as a step has questions.
+        """
+        ids, self.position = self.order.take(self.position, self.prompts)
+        refused: list[str] = []
+        while True:
+            try:
+                seed = (self.seed << 32) + step
+                episodes = rollout(self.env, self.agent, seed=seed, sample_ids=ids)
+                break
+            except PictureError as error:
+                if error.sample_id not in ids:
+                    raise
+                logger.warning("step %d: %s; another sample takes its place", step, error)
+                refused.append(error.sample_id)
+                if len(refused) >= self.prompts:
+                    raise DataError(
+                        f"{len(refused)} pictures were refused in one step; the last: {error}"
+                    ) from error
+                ids.remove(error.sample_id)
+                more, self.position = self.order.take(self.position, 1, [*ids, *refused])
+                ids += more
+            finally:
+                self.model_agent.forget()
+        self.refused += len(refused)
+        return episodes

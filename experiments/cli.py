@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; those of the process by default.
 
     Returns:
-        The exit code: 0, 2 for wrong input, 130 when interrupted.
+        The exit code: 0, 2 for wrong input, 1 where a file or the disk fails, 130 when
+        interrupted.
     """
     if not hasattr(agents, "make_agent"):
         print(  # noqa: T201
@@ -67,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"vt {arguments.command}: {one_line(error)}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 

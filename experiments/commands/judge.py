@@ -98,15 +98,14 @@ def _row(line: str, where: str) -> tuple[dict[str, Any], Query]:
         raise DataError(f"{where}: expected one JSON object a line: {error}") from error
     if not isinstance(row, dict):
         raise DataError(f"{where}: expected a JSON object, got a {type(row).__name__}")
-    accepted = row.get("references", row.get("ground_truth"))
-    references = accepted if isinstance(accepted, list) else [accepted]
+    given = (row.get(key) for key in ("references", "ground_truth"))
+    accepted = next((value for value in given if value not in (None, [])), None)
     missing = [k for k in ("question", "prediction") if k not in row]
     if accepted is None:
         missing.append("references or ground_truth")
     if missing:
         raise DataError(f"{where}: the row lacks {', '.join(missing)}")
-    if not references:
-        raise DataError(f"{where}: references is empty; expected at least one accepted answer")
+    references = accepted if isinstance(accepted, list) else [accepted]
     query = Query(
         question=_text(row["question"], where, "question"),
         references=tuple(_text(r, where, "references") for r in references),

@@ -149,6 +149,18 @@ def test_without_the_extra_there_is_one_line(
     assert error.count("\n") == 1
 
 
+def test_a_full_disk_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    argv = ["eval", "--agent", "direct", "--data", "generated:n=2", "--out", str(tmp_path / "out")]
+    assert main(argv) == 1
+    assert "No space left" in capsys.readouterr().err
+
+
 def test_results_are_not_overwritten_unasked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,7 +178,12 @@ def test_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         {"question": "How many?", "references": ["3", "three"], "prediction": 3, "label": True},
         {"question": "How many?", "references": 3, "prediction": "4", "label": False},
         {"question": "What is written?", "ground_truth": "a\ud800", "prediction": None},
-        {"question": "How many?", "references": "3", "prediction": "<answer>3</answer>"},
+        {
+            "question": "How many?",
+            "references": None,
+            "ground_truth": "3",
+            "prediction": "<answer>3</answer>",
+        },
         {"question": "How many?", "references": "3", "prediction": "4</answer><answer>3</answer>"},
     ]
     file.write_text("\n".join(json.dumps(row) for row in rows))
@@ -185,7 +202,7 @@ def test_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("[]", "got a list"),
         ('{"question": "a"}', "lacks prediction, references or ground_truth"),
         ('{"question": "a", "prediction": {}, "references": ["x"]}', "prediction must be text"),
-        ('{"question": "a", "prediction": "x", "references": []}', "references is empty"),
+        ('{"question": "a", "prediction": "x", "references": []}', "lacks references or"),
         ("\udcff", "not UTF-8"),
     ],
 )

@@ -37,6 +37,13 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--max-turns", type=int, help="turns a policy has (default: 2)")
     group.add_argument(
+        "--tool",
+        action="append",
+        dest="tools",
+        metavar="NAME",
+        help="a tool in place of the protocol's; give it several times for more",
+    )
+    group.add_argument(
         "--first-look",
         default="lanczos",
         choices=FIRST_LOOKS,
@@ -46,7 +53,7 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
 
 def task_of(arguments: argparse.Namespace, data: Any, **replaced: Any) -> Task:
     """The task that the options describe."""
-    names = ("protocol", "judge", "tokens", "prompt", "factor", "max_turns", "first_look")
+    names = ("protocol", "judge", "tokens", "prompt", "factor", "max_turns", "first_look", "tools")
     return make_task(data, **{**{n: getattr(arguments, n) for n in names}, **replaced})
 
 

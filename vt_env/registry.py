@@ -8,6 +8,7 @@ an entry-point group (``[project.entry-points."vt.judges"]`` and so on).
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,8 @@ from typing import Any, Generic, TypeVar
 from vt_env.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+_DECIMAL = re.compile(r"-?[0-9]*\.[0-9]+")
 Factory = Callable[..., T]
 
 
@@ -110,16 +113,14 @@ def parse_spec(spec: str) -> tuple[str, list[str], dict[str, Any]]:
         key = key.strip().replace("-", "_")
         if not key.isidentifier() or key in keywords:
             raise ConfigError(f"in {spec!r}: expected key=value, each key once, got {part!r}")
-        keywords[key] = _value(value.strip())
+        keywords[key] = spec_value(value.strip())
     return name.strip(), positional, keywords
 
 
-def _value(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+def spec_value(text: str) -> Any:
+    """A value of a spec: an integer, a decimal number, true or false, else text (also ``007``)."""
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _DECIMAL.fullmatch(text):
+        return float(text)
+    return {"true": True, "false": False}.get(text.lower(), text)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vt_env.errors import ConfigError, DataError, unknown_name
-from vt_env.registry import Registry
+from vt_env.registry import Registry, spec_value
 from vt_env.samples import Sample
 from vt_env.sources.admission import Admission
 from vt_env.sources.base import Source
@@ -33,8 +33,6 @@ SOURCES: Registry[Source] = Registry(
 )
 
 _OPTION = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
-_DECIMAL = re.compile(r"-?[0-9]*\.[0-9]+")
 _WORD = re.compile(r"[A-Za-z_][\w-]+")
 
 
@@ -108,7 +106,7 @@ def parse_spec(spec: str) -> tuple[str, str, dict[str, Any]]:
     while len(pieces) > (not name) and (match := _OPTION.fullmatch(pieces[-1])):
         if match[1] in options:
             raise ConfigError(f"{match[1]} is written twice in {spec!r}")
-        options[match[1]] = _value(match[2])
+        options[match[1]] = spec_value(match[2])
         pieces.pop()
     argument = ",".join(pieces)
     if not spec.strip():
@@ -171,12 +169,3 @@ def _from_samples(samples: Sequence[Sample], options: dict[str, Any]) -> Source:
                 f"expected a spec, a source or a list of Sample, got a {type(sample).__name__}"
             )
     return ListSource(samples, name, Admission(**options))
-
-
-def _value(text: str) -> Any:
-    """An option's value: an integer, a number, true or false, else text."""
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if _DECIMAL.fullmatch(text):
-        return float(text)
-    return {"true": True, "false": False}.get(text.lower(), text)

@@ -2,8 +2,9 @@
 
 Prompts go through the model's own chat template. Keys and values are kept from one turn of a
 rollout to the next, every distinct view of a batch is encoded once, and siblings of a group read
-their common prompt once. A reply keeps the tokens and their log-probabilities as they were
-generated; what the model said is never tokenised again.
+once what they have in common: the prompt, and a tool's reply if they have said the same. A reply
+keeps the tokens and their log-probabilities as they were generated; what the model said is never
+tokenised again.
 """
 
 from __future__ import annotations
@@ -243,15 +244,12 @@ class TransformersAgent:
         Returns:
             The memory, one row a rollout, and the logits of the next tokens.
         """
-        memory = rollouts[0].memory
-        if memory is not None:
-            memory = memory.take([rollout.row for rollout in rollouts])
-        keys = [
-            (tuple(r.ids), tuple(map(id, v))) if memory is None else index
-            for index, (r, v) in enumerate(zip(rollouts, images, strict=True))
-        ]
+        keys = [(tuple(r.ids), tuple(map(id, v))) for r, v in zip(rollouts, images, strict=True)]
         first = {key: index for index, key in reversed(list(enumerate(keys)))}
         rows = {key: row for row, key in enumerate(reversed(first))}
+        memory = rollouts[0].memory
+        if memory is not None:
+            memory = memory.take([rollouts[first[key]].row for key in rows])
         stretches: list[Stretch] = []
         unread: list[View] = []
         for key in rows:

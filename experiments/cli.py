@@ -16,7 +16,7 @@ from typing import NoReturn
 import agents
 from vt_env.errors import VisionThinkError
 
-COMMANDS = ("demo", "play", "train", "eval", "judge")
+COMMANDS = ("demo", "play", "warmup", "train", "eval", "judge", "study", "seeds", "frontier")
 
 
 class Parser(argparse.ArgumentParser):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents import Episode
-from experiments.evaluation import episode_row
+from experiments.evaluation import episode_row, evaluate
 from experiments.files import json_line, whole_file, write_json
 from experiments.plots import accuracy_against_tokens, training_curves
 from experiments.policies import NAMES, compare
 from experiments.recipe import SNAPSHOT, write_snapshot
 from experiments.report import card_of, write_report
 from experiments.summary import summarise
+from experiments.targets import missed_beside
 from trainers import Progress, TrainConfig, make_trainer
 from trainers.tracking import LOG, JsonLines
 from vt_env import make_task, open_source
+
+if TYPE_CHECKING:
+    from agents.tiny import WarmupConfig
 
 TEST = "generated:n={n},split=test,kinds=laptop"
 CARDS = 10
@@ -37,27 +41,55 @@ class DemoConfig:
 
     Attributes:
         recipe: The training run; its model path is replaced by the warm-up's result.
-        warmup_steps: Steps of the warm-up.
+        warmup_steps: Steps of each part of the warm-up, if not its own.
         samples: Pictures of the test split that every policy plays.
         seed: Of warm-up, training and test pictures.
     """
 
     recipe: TrainConfig
-    warmup_steps: int = 1000
+    warmup_steps: int | None = None
     samples: int = 2000
     seed: int = 0
 
 
+@dataclass(slots=True)
+class Judged:
+    """What the test split said.
+
+    Attributes:
+        results: Results of the policies by their names, as in ``result.json``.
+        played: Their episodes.
+        sampled: The trained policy's result at temperature 1.
+    """
+
+    results: dict[str, dict[str, Any]]
+    played: dict[str, list[Episode]]
+    sampled: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def missed(self) -> list[str]:
+        """What the run should have reached and did not, in words."""
+        return missed_beside(self.results, self.sampled)
+
+
 def warm(config: DemoConfig, out: Path, progress: Progress) -> Path:
     """Warm a fresh tiny policy up; its checkpoint's folder."""
-    from agents.tiny import WarmupConfig, warm_up
+    from agents.tiny import warm_up
 
     def told(numbers: Mapping[str, float]) -> None:
         progress(int(numbers["step"]), numbers)
 
     folder = out / "warmup"
-    warm_up(WarmupConfig(steps=config.warmup_steps), folder, config.seed, told)
+    warm_up(warmup_of(config), folder, config.seed, told)
     return folder
+
+
+def warmup_of(config: DemoConfig) -> WarmupConfig:
+    """The warm-up's settings."""
+    from agents.tiny import WarmupConfig
+
+    steps = config.warmup_steps
+    return WarmupConfig() if steps is None else WarmupConfig(vision_steps=steps, steps=steps)
 
 
 def train(config: DemoConfig, out: Path, model: Path, progress: Progress) -> Path:
@@ -72,36 +104,48 @@ def train(config: DemoConfig, out: Path, model: Path, progress: Progress) -> Pat
 
 
 def judge_policies(
-    config: DemoConfig, out: Path, model: Path, progress: Progress
-) -> tuple[dict[str, dict[str, Any]], dict[str, list[Episode]]]:
-    """Play all policies on the test split; results and episodes by policy, written to ``out``."""
+    config: DemoConfig, out: Path, before: Path, model: Path, progress: Progress
+) -> Judged:
+    """Play all policies on the test split; results and episodes are written to ``out``."""
     from agents.tiny import TinyAgent
 
     source = open_source(TEST.format(n=config.samples) + f",seed={config.seed}")
     task = make_task(source, prompt="tiny")
     full = make_task(source, protocol="general", prompt="tiny")
-    results: dict[str, dict[str, Any]] = {}
-    played: dict[str, list[Episode]] = {}
-    for name, episodes in compare(TinyAgent(model), task, full, seed=config.seed):
-        rows = [episode_row(episode) for episode in episodes]
-        folder = out / "policies" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(folder / "episodes.jsonl") as stream:
-            stream.writelines(json_line(row) for row in rows)
-        results[name] = {**summarise(rows, seed=config.seed), "agent": name}
-        played[name] = episodes
-        progress(len(results), {})
-    return {name: results[name] for name in NAMES}, played
+    made = Judged({}, {})
+    players = compare(TinyAgent(model), TinyAgent(before), task, full, seed=config.seed)
+    for name, episodes in players:
+        made.results[name] = _written(out / "policies" / name, name, episodes, config.seed)
+        made.played[name] = episodes
+        progress(len(made.results), {})
+    sampler = TinyAgent(model, temperature=1.0)
+    episodes = [e for e in evaluate(task, sampler, seed=config.seed) if isinstance(e, Episode)]
+    made.sampled = _written(out / "policies" / "sampled", "sampled", episodes, config.seed)
+    progress(len(made.results) + 1, {})
+    return made
 
 
-def report(
-    out: Path,
-    results: Mapping[str, Mapping[str, Any]],
-    played: Mapping[str, Sequence[Episode]],
-    origin: Mapping[str, Any],
-) -> None:
+def _written(folder: Path, name: str, episodes: Sequence[Episode], seed: int) -> dict[str, Any]:
+    """Write a policy's episodes; its result."""
+    rows = [episode_row(episode) for episode in episodes]
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / "episodes.jsonl") as stream:
+        stream.writelines(json_line(row) for row in rows)
+    return {**summarise(rows, seed=seed), "agent": name}
+
+
+def report(out: Path, judged: Judged, origin: Mapping[str, Any]) -> None:
     """Write ``result.json``, the plots and ``report.html``."""
-    write_json(out / "result.json", {"policies": results, "provenance": origin})
+    results = {name: judged.results[name] for name in NAMES}
+    write_json(
+        out / "result.json",
+        {
+            "policies": results,
+            "sampled": judged.sampled,
+            "missed": judged.missed,
+            "provenance": origin,
+        },
+    )
     accuracy_against_tokens(results, "Accuracy against visual tokens, test split", out / "plot")
     curves(list(JsonLines(out / "train" / LOG).rows()), out / "training")
     write_report(
@@ -113,7 +157,7 @@ def report(
             "Accuracy against visual tokens, with 95 % intervals": out / "plot.svg",
             "The training run: what it asks for, and what it gets": out / "training.svg",
         },
-        cards=[card_of(*notable) for notable in chosen(played)],
+        cards=[card_of(*notable) for notable in chosen(judged.played)],
         provenance=origin,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,96 @@ def training_curves(
         if len(curves) > 1:
             panel.legend(fontsize=8, frameon=False)
     figure.suptitle(title, fontsize=11)
+    save(out)
+
+
+def frontiers(seeds: Mapping[str, Mapping[str, Any]], title: str, out: Path) -> None:
+    """A panel a seed: policies beside their references, as ``out`` with .png and .svg.
+
+    Args:
+        seeds: By seed, what :func:`experiments.prices.compared` says.
+        title: What the plot is of.
+        out: The path without its suffix.
+
+    Raises:
+        MissingExtra: If matplotlib is not installed.
+    """
+    figure, save = _figure((1.0 + 4.4 * len(seeds), 4.4))
+    panels = figure.subplots(1, len(seeds), squeeze=False, sharey=True)[0]
+    for axes, (seed, found) in zip(panels, seeds.items(), strict=True):
+        ends = found["arms"]
+        lines = {
+            "oracle: each question's own success rates": found["curves"]["oracle"],
+            "the same by what can be seen": found["curves"]["visible"],
+            "a coin": {
+                "tokens": [ends["low_tokens"], ends["high_tokens"]],
+                "accuracy": [ends["accuracy_low"], ends["accuracy_high"]],
+            },
+        }
+        for (name, line), style, colour in zip(
+            lines.items(), ("-", "--", ":"), COLOURS[:3], strict=True
+        ):
+            axes.plot(line["tokens"], line["accuracy"], style, color=colour, label=name)
+        policies = found["policies"]
+        x, y = [p["tokens"] for p in policies], [p["accuracy"] for p in policies]
+        axes.plot(x, y, "o", color="black", markersize=6, label="trained at the price λ")
+        for policy in policies:
+            axes.annotate(
+                f"{policy['price']:g}", (policy["tokens"], policy["accuracy"]),
+                xytext=(4, -11), textcoords="offset points", fontsize=8,
+            )  # fmt: skip
+        axes.set_title(f"seed {seed}", fontsize=10)
+        axes.set_xlabel("visual tokens, as a share of every original shown once")
+        axes.grid(alpha=0.25)
+    panels[0].set_ylabel("accuracy, at temperature 1")
+    panels[-1].legend(fontsize=8, frameon=False, loc="lower right")
+    figure.suptitle(title, fontsize=11)
+    save(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One run's values over its steps; curves of one label share a colour."""
+
+    label: str
+    values: Sequence[float]
+
+
+def curve_grid(
+    panels: Mapping[str, Mapping[str, Sequence[Curve]]], x: str, y: str, out: Path
+) -> None:
+    """A grid of panels with curves between 0 and 1, as ``out`` with .png and .svg.
+
+    Args:
+        panels: Curves by row and by column.
+        x: What steps are called.
+        y: What values are called.
+        out: The path without its suffix.
+
+    Raises:
+        MissingExtra: If matplotlib is not installed.
+    """
+    columns = list(dict.fromkeys(name for row in panels.values() for name in row))
+    figure, save = _figure((1.2 + 2.6 * max(1, len(columns)), 0.9 + 1.5 * max(1, len(panels))))
+    grid = figure.subplots(
+        max(1, len(panels)), max(1, len(columns)), sharex=True, sharey=True, squeeze=False
+    )
+    labels = dict.fromkeys(c.label for row in panels.values() for p in row.values() for c in p)
+    colours = dict(zip(labels, COLOURS, strict=False))
+    for axes_row, (row, parts) in zip(grid, panels.items(), strict=False):
+        axes_row[0].set_ylabel(f"{row}\n{y}", fontsize=8)
+        for axes, column in zip(axes_row, columns, strict=True):
+            for curve in parts.get(column, ()):
+                steps = range(1, len(curve.values) + 1)
+                axes.plot(steps, curve.values, color=colours[curve.label], lw=1, alpha=0.75)
+            axes.set_ylim(-0.03, 1.03)
+            axes.grid(alpha=0.25)
+    for axes, column in zip(grid[0], columns, strict=True):
+        axes.set_title(column, fontsize=9)
+    for axes in grid[-1]:
+        axes.set_xlabel(x, fontsize=8)
+    lines = [figure.axes[0].plot([], [], color=c, label=label)[0] for label, c in colours.items()]
+    figure.legend(handles=lines, loc="outside upper center", ncols=len(lines), frameon=False)
     save(out)
 
 

@@ -1,4 +1,8 @@
-"""A trained policy beside its references: the same model, with the decision to ask made otherwise.
+"""A trained policy beside its references: the model it was, the decision to ask made otherwise.
+
+References are played by the model as it was *before* reinforcement learning. Training never makes
+a policy answer a question in the arm that it has learnt not to choose, nor in one turn, so that a
+trained model forced there is weaker than the one it began as: a handicap that would flatter it.
 
 ===================  =======================================================================
 trained              the policy decides
@@ -60,7 +64,8 @@ class Gated:
 
 
 def compare(
-    agent: Steerable,
+    agent: Agent,
+    before: Steerable,
     task: Task,
     full_task: Task,
     *,
@@ -73,6 +78,7 @@ def compare(
 
     Args:
         agent: The trained policy.
+        before: The model that its training began with; it plays the references.
         task: Where it decides for itself.
         full_task: The same data with the original at once (protocol ``general``).
         pixels: From which first view on ``size_threshold`` asks.
@@ -97,15 +103,15 @@ def compare(
 
     trained = play(agent)
     yield "trained", trained
-    low = play(Gated(agent, "low", lambda _: False))
+    low = play(Gated(before, "low", lambda _: False))
     yield "low", low
-    yield "full", play(agent, full_task)
-    high = play(Gated(agent, "always_request", lambda _: True))
+    yield "full", play(before, full_task)
+    high = play(Gated(before, "always_request", lambda _: True))
     yield "always_request", high
     rate = sum(e.outcome.requested for e in trained) / len(trained)
-    yield "random", play(Gated(agent, "random", lambda c: bool(c.rng.random() < rate)))
+    yield "random", play(Gated(before, "random", lambda c: bool(c.rng.random() < rate)))
     large = Gated(
-        agent, "size_threshold", lambda c: c.images[0].size[0] * c.images[0].size[1] >= pixels
+        before, "size_threshold", lambda c: c.images[0].size[0] * c.images[0].size[1] >= pixels
     )
     yield "size_threshold", play(large)
     pays = {
@@ -113,4 +119,4 @@ def compare(
         for a, b in zip(low, high, strict=True)
         if b.verdict.correct and not a.verdict.correct
     }
-    yield "oracle", play(Gated(agent, "oracle", lambda c: c.sample.id in pays))
+    yield "oracle", play(Gated(before, "oracle", lambda c: c.sample.id in pays))

@@ -1,6 +1,9 @@
 """What several tests need."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers are processes; idle threads would spin
 
 import numpy as np
 import pytest

@@ -195,6 +195,17 @@ def test_weights_and_a_price_on_every_request(samples: list[Sample]) -> None:
     assert env.step(answer("one"))[1] == pytest.approx(1.9)
 
 
+def test_visual_tokens_can_have_a_price(samples: list[Sample]) -> None:
+    env = VisionThinkEnv(samples, judge="exact", reward={"token_price": 0.4})
+    env.reset(options={"sample_id": "s1"})
+    env.step(ASK)
+    _, reward, *_, info = env.step(answer("one"))
+    share = info["visual_tokens"] / info["full_visual_tokens"]
+    assert share > 1
+    assert info["reward_terms"].cost == pytest.approx(0.4 * share)
+    assert reward == pytest.approx(1.5 - 0.4 * share)
+
+
 def test_samples_by_seed_order_and_option(samples: list[Sample]) -> None:
     env = VisionThinkEnv(samples)
     drawn = [env.reset(seed=7 if i == 0 else None)[1]["sample_id"] for i in range(12)]

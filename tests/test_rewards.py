@@ -1,6 +1,7 @@
 """Rewards: tables worked by hand, and properties that hold for any group."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -110,12 +111,46 @@ def test_terms_by_hand() -> None:
     assert group_rewards([broken], RewardConfig(penalty="none"))[0].total == 1.0
 
 
+SHOWN = {True: 20, False: 4}  # visual tokens with and without a request, of 16
+
+
+@pytest.mark.parametrize("penalty", sorted(PENALTIES))
+def test_tokens_cost_their_price_beside_every_penalty(penalty: str) -> None:
+    outcomes = [replace(o, visual_tokens=SHOWN[o.requested], full_tokens=16) for o in group("DdRr")]
+    free = group_rewards(outcomes, RewardConfig(penalty=penalty))
+    priced = group_rewards(outcomes, RewardConfig(penalty=penalty, token_price=0.2))
+    assert [r.cost for r in free] == [0.0] * 4
+    assert [r.cost for r in priced] == pytest.approx([0.05, 0.05, 0.25, 0.25])
+    for before, after in zip(free, priced, strict=True):
+        assert replace(after, cost=before.cost, total=before.total) == before
+        assert after.total == pytest.approx(before.total - after.cost)
+
+
+def test_tokens_with_a_price_must_be_counted() -> None:
+    priced = RewardConfig(penalty="none", token_price=0.1)
+    assert not priced.needs_group
+    assert group_rewards(group("?"), priced) == [UNSCORED]  # nothing to pay for
+    with pytest.raises(ConfigError, match="full_tokens of at least 1, got 0 and 0"):
+        group_rewards(group("D"), priced)
+
+
+def test_the_sum_is_written_out() -> None:
+    (direct,) = group_rewards(group("D"), RewardConfig(penalty="none"))
+    assert str(direct) == "reward 1.50 = accuracy 1.00 + format 0.50 - penalty 0.00"
+    outcome = replace(LETTERS["R"], visual_tokens=20, full_tokens=16)
+    (high,) = group_rewards([outcome], RewardConfig(penalty="every_request", token_price=0.2))
+    assert str(high) == "reward 1.15 = accuracy 1.00 + format 0.50 - penalty 0.10 - cost 0.25"
+    assert str(UNSCORED) == "no reward: unscored"
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"penalty": "papr"}, "Did you mean 'paper'"),
         ({"threshold": 1.2}, "between 0 and 1"),
         ({"penalty_weight": -0.1}, "at least 0"),
+        ({"token_price": -0.1}, "token_price must be a finite number of at least 0"),
+        ({"token_price": math.inf}, "finite"),
         ({"accuracy_weight": math.nan}, "finite"),
         ({"nobody_correct": "maybe"}, "Known: none, zero"),
     ],
@@ -130,6 +165,8 @@ OUTCOMES = st.builds(
     correct=st.sampled_from([True, False, None]),
     well_formed=st.booleans(),
     requested=st.booleans(),
+    visual_tokens=st.sampled_from([0, 4, 20, 2701]),
+    full_tokens=st.sampled_from([1, 16, 2701]),
 )
 GROUPS = st.lists(OUTCOMES, max_size=16)
 CONFIGS = st.builds(
@@ -139,6 +176,7 @@ CONFIGS = st.builds(
     threshold=st.sampled_from([0.0, 0.2, 0.5, 1.0]),
     wrong_pays=st.booleans(),
     nobody_correct=st.sampled_from(["none", "zero"]),
+    token_price=st.sampled_from([0.0, 0.1, 0.8]),
 )
 
 
@@ -160,7 +198,9 @@ def test_bounds_and_fairness(outcomes: list[Outcome], config: RewardConfig) -> N
             assert reward == UNSCORED
             continue
         assert reward.total is not None
-        assert -config.penalty_weight <= reward.total <= 1.5
+        assert reward.cost == config.token_price * outcome.visual_tokens / outcome.full_tokens
+        before = reward.total + reward.cost  # of which floats may miss the last bit
+        assert -config.penalty_weight - 1e-9 <= before <= 1.5 + 1e-9
         assert reward.penalty in (0.0, config.penalty_weight)
     by_outcome = dict(zip(outcomes, rewards, strict=True))
     assert [by_outcome[o] for o in outcomes] == rewards  # equal rollouts, equal rewards

@@ -196,6 +196,14 @@ def test_wrong_settings(settings: dict[str, object], message: str) -> None:
         VisionThinkVectorEnv(**{"num_envs": 4, **settings})  # type: ignore[arg-type]
 
 
+def test_a_price_needs_no_group() -> None:
+    env = VisionThinkVectorEnv(2, group_size=1, data="generated:n=9", reward={"token_price": 0.2})
+    env.reset(seed=0)
+    env.step([answer("none of them"), ASK])
+    *_, info = env.step([answer("none of them")] * 2)
+    assert info["reward_terms"][1].cost == pytest.approx(0.2 * 1.25)
+
+
 def test_the_same_turns_give_the_same_rewards_as_alone(samples: list[Sample]) -> None:
     """Rewards without a group term do not depend on which environment is used."""
     alone = gym.make("vt_env:VisionThink-v0", data=samples, judge="exact")

@@ -3,7 +3,14 @@
 Rewards and the environment come only from ``vt_env``; a trainer never computes a reward.
 """
 
-from trainers.base import TRAINERS, Progress, Trainer, TrainResult, make_trainer
+from trainers.base import (
+    TRAINERS,
+    Progress,
+    Trainer,
+    TrainResult,
+    choose_trainer,
+    make_trainer,
+)
 from trainers.checkpoint import Checkpoint, CheckpointStore
 from trainers.config import TrainConfig
 from trainers.errors import CheckpointError, NotFinite, TrainingError
@@ -19,5 +26,6 @@ __all__ = [
     "TrainResult",
     "Trainer",
     "TrainingError",
+    "choose_trainer",
     "make_trainer",
 ]

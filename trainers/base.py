@@ -22,7 +22,7 @@ class TrainResult:
         steps: Steps done, those before a resume included.
         checkpoint: The last checkpoint's model: a folder that loads in stock transformers.
         best: The best of the checkpoints that were measured on the validation split: by accuracy,
-            less what all its requests would pay in the reward.
+            less what all its requests and its visual tokens would pay in the reward.
         log: The log, ``metrics.jsonl``.
         evaluation: The last evaluation on the validation split, by metric.
         fingerprints: Hash of the model that it began with and of each data set, by its name in the
@@ -65,15 +65,38 @@ class Trainer(Protocol):
 
 
 TRAINERS: Registry[Trainer] = Registry(
-    "trainer", "vt.trainers", {"local": "trainers.local.trainer:LocalTrainer"}
+    "trainer",
+    "vt.trainers",
+    {
+        "local": "trainers.local.trainer:LocalTrainer",
+        "openrlhf": "trainers.openrlhf.trainer:OpenRLHFTrainer",
+    },
 )
 
 
 def make_trainer(name: str, **options: Any) -> Trainer:
-    """A trainer by name.
+    """A trainer by name; see :func:`choose_trainer` for ``auto``.
 
     Raises:
         ConfigError: On an unknown name, or options that it does not take.
         MissingExtra: If it needs a package that is not installed.
     """
-    return TRAINERS.make(name, **options)
+    return TRAINERS.make(choose_trainer(name)[0], **options)
+
+
+def choose_trainer(name: str) -> tuple[str, str]:
+    """The trainer that a name stands for, and why.
+
+    ``auto`` is OpenRLHF where it is installed and there is a GPU, else the local trainer.
+    """
+    if name != "auto":
+        return name, "the recipe says so"
+    from trainers.openrlhf.installed import missing
+
+    if lacking := missing():
+        return "local", f"OpenRLHF is not installed ({lacking} is missing)"
+    import torch
+
+    if not torch.cuda.is_available():
+        return "local", "OpenRLHF is installed, but there is no GPU"
+    return "openrlhf", "OpenRLHF is installed and there is a GPU"

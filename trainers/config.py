@@ -88,6 +88,8 @@ class RolloutConfig:
         max_new_tokens: Tokens a turn may have.
         probes: Rollouts of each group that are forced to answer directly, and as many that are
             forced to request. A forced decision is trained on only where its advantage is positive.
+        rounds: Times that a step may play further questions in place of groups whose rewards are
+            all equal, the first included: DAPO's dynamic sampling (2503.14476, Eq. 11), bounded.
     """
 
     prompts: int = 32
@@ -95,9 +97,10 @@ class RolloutConfig:
     temperature: float = 1.0
     max_new_tokens: int = 64
     probes: int = 0
+    rounds: int = 1
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "prompts", "max_new_tokens")
+        _at_least(self, 1, "prompts", "max_new_tokens", "rounds")
         _at_least(self, 2, "group_size")
         _at_least(self, 0, "probes")
         if not 0 < self.temperature < math.inf:
@@ -134,6 +137,8 @@ class OptimiserConfig:
     Attributes:
         learning_rate: After the warm-up.
         warmup_steps: Updates over which the learning rate rises linearly.
+        decay: How it falls over the run's steps: not at all (``none``), along a straight line to 0
+            at the end (``linear``), or along half a cosine (``cosine``).
         betas: Of AdamW.
         weight_decay: Of AdamW.
         max_grad_norm: Gradients are scaled down to this norm.
@@ -145,6 +150,7 @@ class OptimiserConfig:
 
     learning_rate: float
     warmup_steps: int = 0
+    decay: Literal["none", "linear", "cosine"] = "none"
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
@@ -216,6 +222,55 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenRLHFConfig:
+    """Machines and how the trainer ``openrlhf`` uses them; other trainers do not read it.
+
+    Attributes:
+        nodes: Machines that learn.
+        gpus_per_node: GPUs that learn in each.
+        colocate: Whether the engines that play share the learners' GPUs and take turns with them,
+            or have GPUs of their own.
+        engines: vLLM engines; 0: as many as there are learners' GPUs for.
+        engine_gpus: GPUs that one engine spans (tensor parallel).
+        engine_memory: Share of a GPU's memory that an engine takes, above 0, at most 1.
+        eager: Whether engines go without CUDA graphs.
+        sync: How weights travel to the engines.
+        correction: Weigh tokens by how likely learner and engine each held them (``token``), or
+            leave out rollouts over which the two disagree (``sequence``).
+        max_length: Tokens of a whole rollout, prompts and visual tokens included; 0: what the
+            longest of the data needs.
+        zero_stage: What DeepSpeed spreads over the learners' GPUs: optimiser (1), gradients too
+            (2), weights too (3).
+        offload: Whether optimiser and reference rest in the host's memory.
+        checkpointing: Whether activations are computed twice to save memory.
+        attention: Transformers' name for it.
+    """
+
+    nodes: int = 1
+    gpus_per_node: int = 1
+    colocate: bool = True
+    engines: int = 0
+    engine_gpus: int = 1
+    engine_memory: float = 0.6
+    eager: bool = False
+    sync: Literal["nccl", "gloo"] = "nccl"
+    correction: Literal["off", "token", "sequence"] = "off"
+    max_length: int = 0
+    zero_stage: Literal[1, 2, 3] = 3
+    offload: bool = False
+    checkpointing: bool = True
+    attention: str = "flash_attention_2"
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "nodes", "gpus_per_node", "engine_gpus")
+        _at_least(self, 0, "engines", "max_length")
+        if not 0 < self.engine_memory <= 1:
+            raise ConfigError(
+                f"engine_memory must be above 0 and at most 1, got {self.engine_memory}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """A whole run.
 
@@ -225,7 +280,8 @@ class TrainConfig:
         model: The policy.
         data: What it plays.
         optimiser: How weights change.
-        trainer: One of :data:`trainers.TRAINERS`.
+        trainer: One of :data:`trainers.TRAINERS`; ``auto``: what
+            :func:`trainers.choose_trainer` finds.
         seed: Of everything that is random.
         environment: The rules.
         reward: Weights and penalty.
@@ -234,6 +290,7 @@ class TrainConfig:
         evaluation: When it is measured.
         checkpoint: When it is saved.
         tracking: Where it is shown.
+        openrlhf: Machines, for that trainer.
     """
 
     name: str
@@ -241,7 +298,7 @@ class TrainConfig:
     model: ModelConfig
     data: DataConfig
     optimiser: OptimiserConfig
-    trainer: str = "local"
+    trainer: str = "auto"
     seed: int = 0
     environment: EnvironmentConfig = EnvironmentConfig()
     reward: RewardConfig = RewardConfig()  # noqa: RUF009 - frozen
@@ -250,6 +307,7 @@ class TrainConfig:
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     tracking: TrackingConfig = TrackingConfig()
+    openrlhf: OpenRLHFConfig = OpenRLHFConfig()
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "steps")

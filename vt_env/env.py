@@ -37,7 +37,7 @@ class VisionThinkEnv(gym.Env[Observation, str | ToolCall]):
     effect of its text. Any text is an action; what it does is told by
     :func:`vt_env.actions.parse`.
 
-    **Reward**: 0 until the episode ends, then accuracy + format - penalty (see
+    **Reward**: 0 until the episode ends, then accuracy + format - penalty - cost (see
     :mod:`vt_env.rewards`), or NaN if the judge could not score the answer: unscored is not wrong.
     A penalty that compares the rollouts of a group cannot be known here; ask for it in the vector
     environment, or apply :func:`vt_env.rewards.group_rewards` to the outcomes.

@@ -106,14 +106,7 @@ def _verdict_lines(dialogue: Dialogue, reward: Reward | None) -> list[Line]:
     if reward is None:
         return []
     references = _wrap(f"accepted: {' | '.join(dialogue.sample.references)}", "text")
-    if reward.total is None:
-        return [*references, ("unscored: no reward", "bad")]
-    ink = "good" if reward.accuracy else "bad"
-    terms = (
-        f"reward {reward.total:.2f} = accuracy {reward.accuracy:.2f} + format {reward.format:.2f} "
-        f"- penalty {reward.penalty:.2f}"
-    )
-    return [*references, (terms, ink)]
+    return [*references, *_wrap(str(reward), "good" if reward.accuracy else "bad")]
 
 
 def _draw_lines(pen: ImageDraw.ImageDraw, talk: list[Line], verdict: list[Line]) -> None:

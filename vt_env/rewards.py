@@ -1,10 +1,10 @@
 """Rewards as pure functions of outcomes: the same transcripts give the same numbers everywhere.
 
-    R = R_accuracy + R_format - P_control            (arXiv 2507.13348, Eq. 4)
+    R = R_accuracy + R_format - P_control - cost     (arXiv 2507.13348, Eq. 4, and a cost of ours)
 
-Accuracy and format belong to one rollout. The control penalty looks at the *group* of rollouts of
-one question, so whoever holds the group applies it: the vector environment, or a trainer through
-:func:`group_rewards`.
+Accuracy, format and cost belong to one rollout. The control penalty looks at the *group* of
+rollouts of one question, so whoever holds the group applies it: the vector environment, or a
+trainer through :func:`group_rewards`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ class Outcome:
         requested: Whether a tool call brought a second view (a call that failed did not).
         visual_tokens: Visual tokens of all views shown.
         full_tokens: Visual tokens of the original picture, shown once.
-        probe: The arm that the rollout was forced into, if it was.
     """
 
     correct: bool | None
@@ -34,7 +33,6 @@ class Outcome:
     requested: bool
     visual_tokens: int = 0
     full_tokens: int = 0
-    probe: Literal["direct", "request"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +43,33 @@ class Reward:
         accuracy: ``accuracy_weight`` or 0.
         format: ``format_weight`` or 0.
         penalty: What the control penalty takes away, at least 0.
-        total: ``accuracy + format - penalty``.
+        cost: What the visual tokens cost, at least 0.
+        total: ``accuracy + format - penalty - cost``.
     """
 
     accuracy: float | None
     format: float | None
     penalty: float | None
+    cost: float | None
     total: float | None
 
+    def __str__(self) -> str:
+        """The sum as onlookers see it; a cost only where there is one."""
+        if self.total is None:
+            return "no reward: unscored"
+        cost = f" - cost {self.cost:.2f}" if self.cost else ""
+        return (
+            f"reward {self.total:.2f} = accuracy {self.accuracy:.2f} + format {self.format:.2f} "
+            f"- penalty {self.penalty:.2f}{cost}"
+        )
 
-UNSCORED = Reward(None, None, None, None)
+
+UNSCORED = Reward(None, None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class RewardConfig:
-    """Weights and the penalty's rule.
+    """Weights, the penalty's rule and the price of visual tokens.
 
     The penalty compares r, the share of direct answers in the group's success, with a threshold
     θ. Where r < θ a low resolution rarely suffices, so direct answers pay; otherwise requests do.
@@ -87,6 +97,9 @@ class RewardConfig:
             ``"zero"``: r counts as 0, so direct answers pay. The paper does not say.
         untried_rate: Success rate that ``rate`` assumes of an arm that nobody tried; 1 is
             optimistic and keeps both arms tried.
+        token_price: What as many visual tokens as the original's cost. A rollout pays for all
+            that it was shown: at half size about a quarter of the price, after a request 1.25
+            times the price. It stands beside any penalty; alone it wants ``none``. 0: nothing.
 
     Raises:
         ConfigError: On an unknown rule or a value out of range.
@@ -100,13 +113,14 @@ class RewardConfig:
     wrong_pays: bool = True
     nobody_correct: Literal["none", "zero"] = "none"
     untried_rate: float = 1.0
+    token_price: float = 0.0
 
     def __post_init__(self) -> None:
         if self.penalty not in PENALTIES:
             raise unknown_name("penalty", self.penalty, PENALTIES)
         if self.nobody_correct not in ("none", "zero"):
             raise unknown_name("nobody_correct", self.nobody_correct, ("none", "zero"))
-        for name in ("accuracy_weight", "format_weight", "penalty_weight"):
+        for name in ("accuracy_weight", "format_weight", "penalty_weight", "token_price"):
             if not 0 <= (value := getattr(self, name)) < float("inf"):
                 raise ConfigError(f"{name} must be a finite number of at least 0, got {value}")
         for name in ("threshold", "untried_rate"):
@@ -126,7 +140,11 @@ def group_rewards(outcomes: Sequence[Outcome], config: RewardConfig) -> list[Rew
 
     Args:
         outcomes: The group, in any order; the order of the result is the same.
-        config: Weights and the penalty's rule.
+        config: Weights, the penalty's rule and the price of visual tokens.
+
+    Raises:
+        ConfigError: If tokens have a price and a scored outcome does not say how many the original
+            has.
     """
     scored = [o for o in outcomes if o.correct is not None]
     pays = PENALTIES[config.penalty](scored, config)
@@ -137,7 +155,20 @@ def _reward(outcome: Outcome, pays: bool, config: RewardConfig) -> Reward:
     accuracy = config.accuracy_weight if outcome.correct else 0.0
     form = config.format_weight if outcome.well_formed else 0.0
     penalty = config.penalty_weight if pays else 0.0
-    return Reward(accuracy, form, penalty, accuracy + form - penalty)
+    cost = _cost(outcome, config)
+    return Reward(accuracy, form, penalty, cost, accuracy + form - penalty - cost)
+
+
+def _cost(outcome: Outcome, config: RewardConfig) -> float:
+    """price · visual tokens of all views shown / those of the original, shown once."""
+    if not config.token_price:
+        return 0.0
+    if outcome.full_tokens < 1 or outcome.visual_tokens < 0:
+        raise ConfigError(
+            "token_price needs outcomes with visual_tokens of at least 0 and full_tokens of at "
+            f"least 1, got {outcome.visual_tokens} and {outcome.full_tokens}"
+        )
+    return config.token_price * outcome.visual_tokens / outcome.full_tokens
 
 
 def direct_share_of_counts(group: Sequence[Outcome]) -> float | None:

@@ -5,8 +5,9 @@ The single and the vector environment, evaluation and trainers all play the same
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vt_env.dialogue import Dialogue
@@ -47,6 +48,8 @@ class Task:
         Equal queries are judged once; a dialogue without an answer is wrong without a judge.
         """
         queries = [dialogue.query() for dialogue in dialogues]
+        if getattr(self.judge, "per_rollout", False):
+            queries = _named(dialogues, queries)
         distinct = list(dict.fromkeys(query for query in queries if query is not None))
         verdicts: dict[Query, Verdict] = {}
         if distinct:
@@ -55,6 +58,17 @@ class Task:
             dialogue.no_answer() if query is None else verdicts[query]
             for dialogue, query in zip(dialogues, queries, strict=True)
         ]
+
+
+def _named(dialogues: Sequence[Dialogue], queries: Sequence[Query | None]) -> list[Query | None]:
+    """Each query with the sample's id and the rollout's place among those of its sample."""
+    places: Counter[str] = Counter()
+    named: list[Query | None] = []
+    for dialogue, query in zip(dialogues, queries, strict=True):
+        sample_id = dialogue.sample.id
+        named.append(query and replace(query, rollout=f"{sample_id}#{places[sample_id]}"))
+        places[sample_id] += 1
+    return named
 
 
 def make_task(

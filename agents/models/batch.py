@@ -7,8 +7,9 @@ an episode one after the other, are what losses are about: [episodes, tokens], p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,34 +90,36 @@ def collate(vlm: VisionLanguageModel, episodes: Sequence[Episode]) -> TokenBatch
                 views[id(view)] = len(distinct)
                 distinct.append(view)
         shown.append([views[id(view)] for view in episode.views])
-    columns = max(len(row.ids) for row in rows)
-    longest = max(len(row.tokens) for row in rows)
     device = vlm.device
+    filled = _filled([len(row.ids) for row in rows])
+    mask = _filled([len(row.tokens) for row in rows])
 
-    def padded(name: str, length: int, dtype: torch.dtype, fill: int = 0) -> torch.Tensor:
-        made = torch.full((len(rows), length), fill, dtype=dtype)
-        for index, row in enumerate(rows):
-            values = torch.as_tensor(getattr(row, name), dtype=dtype)
-            made[index, : len(values)] = values
+    def padded(name: str, where: torch.Tensor, dtype: torch.dtype, fill: int = 0) -> torch.Tensor:
+        values = [value for row in rows for value in getattr(row, name)]
+        made = torch.full(where.shape, fill, dtype=dtype)
+        made[where] = torch.tensor(values, dtype=dtype)
         return made.to(device)
 
-    at = torch.zeros(3, len(rows), columns, dtype=torch.int64)
-    for index, row in enumerate(rows):
-        at[:, index, : len(row.ids)] = torch.from_numpy(row.positions)
-    lengths = torch.tensor([len(row.tokens) for row in rows])
+    at = torch.zeros(3, *filled.shape, dtype=torch.int64)
+    at[:, filled] = torch.from_numpy(np.concatenate([row.positions for row in rows], 1))
     return TokenBatch(
-        tokens=padded("tokens", longest, torch.int64),
-        mask=(torch.arange(longest) < lengths[:, None]).to(device),
-        old_log_probs=padded("log_probs", longest, torch.float32),
-        forced=padded("forced", longest, torch.bool),
-        turn=padded("turn", longest, torch.int64),
-        ids=padded("ids", columns, torch.int64, vlm.tokenizer.pad_token_id),
+        tokens=padded("tokens", mask, torch.int64),
+        mask=mask.to(device),
+        old_log_probs=padded("log_probs", mask, torch.float32),
+        forced=padded("forced", mask, torch.bool),
+        turn=padded("turn", mask, torch.int64),
+        ids=padded("ids", filled, torch.int64, vlm.tokenizer.pad_token_id),
         positions=at.to(device),
-        before=padded("before", longest, torch.int64),
+        before=padded("before", mask, torch.int64),
         views=distinct,
         shown=shown,
         lengths=[len(row.ids) for row in rows],
     )
+
+
+def _filled(lengths: Sequence[int]) -> torch.Tensor:
+    """Where rows of these lengths have something: bool [rows, longest]."""
+    return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,9 @@ def score(
         Scores at the generated tokens; those that the model may not say have no probability.
     """
     features = features if features is not None else vlm.features(batch.views)
-    read = [_states(vlm, batch, features, bucket) for bucket in _buckets(batch.lengths)]
+    alike = _alike(batch)
+    buckets = _buckets({row: batch.lengths[row] for row in alike})
+    read = [_states(vlm, batch, features, {row: alike[row] for row in rows}) for rows in buckets]
     states = torch.cat([states for states, _ in read])
     rows, tokens = torch.cat([places for _, places in read]).unbind(1)
     log_probs = (vlm.logits(states) / (temperature or 1.0)).log_softmax(-1)
@@ -187,35 +192,51 @@ def score(
     )
 
 
+def _alike(batch: TokenBatch) -> dict[int, list[int]]:
+    """Each distinct sequence's first row, with all rows that it stands in.
+
+    Siblings often say the same where turns are short.
+    """
+    rows: dict[tuple[Any, ...], list[int]] = {}
+    for row, (ids, shown) in enumerate(zip(batch.ids.tolist(), batch.shown, strict=True)):
+        rows.setdefault((*ids, *shown), []).append(row)
+    return {alike[0]: alike for alike in rows.values()}
+
+
 def _states(
-    vlm: VisionLanguageModel, batch: TokenBatch, features: Features, rows: Sequence[int]
+    vlm: VisionLanguageModel,
+    batch: TokenBatch,
+    features: Features,
+    alike: Mapping[int, Sequence[int]],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Read some sequences.
+    """Read some distinct sequences.
 
     Returns:
-        The hidden states that predict their generated tokens, [tokens of these rows, width], and
-        where those stand: int64 [tokens of these rows, 2], row and token.
+        The hidden states that predict the generated tokens of all rows that these sequences stand
+        in, [tokens of these rows, width], and where those stand: int64 [tokens of these rows, 2],
+        row and token.
     """
-    index = torch.tensor(rows, device=batch.ids.device)
-    columns = max(batch.lengths[row] for row in rows)
+    index = torch.tensor(list(alike), device=batch.ids.device)
+    columns = max(batch.lengths[row] for row in alike)
     states = vlm.hidden(
         batch.ids[index, :columns],
         batch.positions[:, index, :columns],
-        pictures=features.gather([view for row in rows for view in batch.shown[row]]),
+        pictures=features.gather([view for row in alike for view in batch.shown[row]]),
     )
-    within, tokens = batch.mask[index].nonzero(as_tuple=True)
-    of = index[within]
-    return states[within, batch.before[of, tokens]], torch.stack([of, tokens], 1)
+    stands = [(place, row) for place, rows in enumerate(alike.values()) for row in rows]
+    places, rows = torch.tensor(stands, device=index.device).unbind(1)
+    within, tokens = batch.mask[rows].nonzero(as_tuple=True)
+    of = rows[within]
+    return states[places[within], batch.before[of, tokens]], torch.stack([of, tokens], 1)
 
 
-def _buckets(lengths: Sequence[int]) -> list[list[int]]:
+def _buckets(lengths: Mapping[int, int]) -> list[list[int]]:
     """Rows by similar length, so that short ones are not padded to the longest.
 
     A direct answer is half as long as an answer after a request.
     """
-    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
     buckets: list[list[int]] = [[]]
-    for row in order:
+    for row in sorted(lengths, key=lengths.__getitem__):
         if buckets[-1] and lengths[row] > 1.25 * lengths[buckets[-1][0]]:
             buckets.append([])
         buckets[-1].append(row)

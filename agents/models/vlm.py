@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from transformers import (
     AutoTokenizer,
     Qwen2VLImageProcessorPil,
 )
+from transformers.utils import logging
 from transformers.utils.import_utils import is_torchvision_available
 
 from agents.models.chat import Chat
@@ -195,6 +197,18 @@ def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset({tokenizer.eos_token_id, *stops} - {None, tokenizer.pad_token_id})
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing progress bars on the terminal."""
+    was = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was:
+            logging.enable_progress_bar()
+
+
 def load_vlm(
     path: str | Path, *, dtype: str = "auto", device: str | None = None
 ) -> VisionLanguageModel:
@@ -219,9 +233,10 @@ def load_vlm(
         tokenizer = AutoTokenizer.from_pretrained(path)
         processor = AutoImageProcessor if is_torchvision_available() else Qwen2VLImageProcessorPil
         image_processor = processor.from_pretrained(path)
-        model = AutoModelForImageTextToText.from_pretrained(
-            path, dtype=dtype, attn_implementation="sdpa"
-        )
+        with quiet():
+            model = AutoModelForImageTextToText.from_pretrained(
+                path, dtype=dtype, attn_implementation="sdpa"
+            )
     except OSError as error:
         raise ConfigError(f"no model can be read from {str(path)!r}: {error}") from error
     model = model.eval()

@@ -20,7 +20,7 @@ from transformers import (
     Qwen2VLImageProcessorPil,
 )
 
-from agents.models.vlm import VisionLanguageModel
+from agents.models.vlm import VisionLanguageModel, quiet
 from agents.tiny.tokenizer import (
     IMAGE,
     IMAGE_END,
@@ -129,7 +129,8 @@ def save(vlm: VisionLanguageModel, folder: str | Path) -> Path:
     videos. With torchvision ``AutoProcessor`` reads them; without, ``AutoImageProcessor`` does.
     """
     folder = Path(folder)
-    vlm.model.save_pretrained(folder)
+    with quiet():
+        vlm.model.save_pretrained(folder)
     vlm.tokenizer.save_pretrained(folder)
     for file, key, kind in (
         ("preprocessor_config.json", "image_processor_type", "Qwen2VLImageProcessor"),

@@ -1,4 +1,9 @@
-"""The warm-up: supervised learning of the format and of reading, before any reinforcement.
+"""The warm-up: supervised learning of seeing and speaking, before any reinforcement.
+
+First the vision encoder alone learns to see, from heads that read attributes off its visual tokens
+(:mod:`agents.tiny.heads`); then, with the encoder as it is, the language model learns to answer and
+to ask. Learning both at once is slower and less sure: until the answers have found the pictures,
+neither teaches the other.
 
 Afterwards the policy answers well from the original, as well as the half-size picture allows
 without it, and asks for the original half of the time whatever the question: nothing in its
@@ -7,7 +12,6 @@ lessons says when to ask (see :mod:`agents.tiny.lessons`).
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +19,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
+from torch import Tensor
+from torch.nn import Parameter, functional
 
 from agents.models.vlm import VisionLanguageModel
 from agents.tiny.checkpoint import TinyConfig, make_vlm, save
 from agents.tiny.heads import AttributeHeads, labels
-from agents.tiny.lessons import QUESTIONS, Form, LessonBatch, Teacher
+from agents.tiny.lessons import QUESTIONS, Form, Teacher
 from vt_env.errors import ConfigError
+from vt_env.pictures import Picture
 from vt_env.samples import Sample
 from vt_env.sources.generated import GeneratedSource
 
@@ -33,14 +39,16 @@ class WarmupConfig:
     """Settings of the warm-up.
 
     Attributes:
-        steps: Steps of the optimizer.
-        batch: Pictures a step; every picture is seen once.
+        vision_steps: Steps of the optimizer in which the vision encoder learns to see.
+        vision_batch: Pictures in each of them, each at both resolutions.
+        steps: Steps in which the language model learns to speak.
+        batch: Pictures in each of those; no picture is seen twice.
         questions: Questions about each picture, 1 to 5.
         request_share: Share of requests among the lessons that begin with a half-size picture.
         full_share: Share of lessons that begin with the original.
-        learning_rate: Its peak; it rises over 40 steps and falls along a cosine to 2 %.
+        learning_rate: Of both; it rises over 40 steps, stays, and falls along a line to 0 over
+            the last three tenths. (Falling all the time, along a cosine, learns less.)
         weight_decay: Of AdamW.
-        head_weight: Weight of the attribute heads' loss, 0 for none.
         kinds: Mix of the generated source. Its kinds bear on how often a number is small; every
             picture is asked about in all ways.
         model: Sizes.
@@ -49,25 +57,33 @@ class WarmupConfig:
         ConfigError: On a value out of range.
     """
 
-    steps: int = 1000
+    vision_steps: int = 350
+    vision_batch: int = 64
+    steps: int = 900
     batch: int = 32
     questions: int = 5
     request_share: float = 0.5
     full_share: float = 0.1
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.02
-    head_weight: float = 1.0
     kinds: str = "laptop"
     model: TinyConfig = field(default_factory=TinyConfig)
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch) < 1 or not 1 <= self.questions <= len(QUESTIONS):
+        if min(self.steps, self.batch, self.vision_steps, self.vision_batch) < 1:
+            raise ConfigError("steps and batches must be at least 1")
+        if not 1 <= self.questions <= len(QUESTIONS):
             raise ConfigError(
-                f"steps and batch must be at least 1 and questions between 1 and {len(QUESTIONS)}"
+                f"questions must be between 1 and {len(QUESTIONS)}, got {self.questions}"
             )
         for name in ("request_share", "full_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of both parts."""
+        return self.vision_steps + self.steps
 
 
 def warm_up(
@@ -83,40 +99,54 @@ def warm_up(
         folder: Where the checkpoint goes.
         seed: Of the first weights, the pictures and the lessons. The same seed, number of threads
             and versions give the same checkpoint.
-        progress: Called after every step with ``step``, ``loss`` (of the said tokens, in nats),
-            ``head_loss`` and ``learning_rate``.
+        progress: Called after every step with ``step`` and the step's loss in nats: ``head_loss``
+            while the encoder learns to see, then ``loss``, of the said tokens.
 
     Returns:
-        ``loss`` and ``head_loss``, means over the last tenth of the steps, ``cpu_seconds``, and
-        ``tokens``, the number read.
+        ``head_loss`` and ``loss``, means over the last tenth of the steps, and ``cpu_seconds``.
     """
     config = config or WarmupConfig()
     begun = time.process_time()
     vlm, heads = make_vlm(config.model, seed), _seeded_heads(config, seed)
-    trained = [*vlm.model.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(trained, betas=(0.9, 0.98), weight_decay=config.weight_decay)
+    vision = vlm.model.model.visual
+    seen: dict[str, list[float]] = {"head_loss": [], "loss": []}
+
+    def learn(name: str, parameters: list[Parameter], losses: Iterator[Tensor], steps: int) -> None:
+        for loss in _descend(parameters, losses, steps, config):
+            seen[name].append(loss)
+            if progress is not None:
+                progress({"step": sum(map(len, seen.values())), name: loss})
+
     vlm.model.train()
-    losses: list[tuple[float, float]] = []
-    tokens = 0
-    for step, (samples, lessons) in enumerate(_stream(config, Teacher(vlm), seed)):
-        rate = config.learning_rate * _schedule(step, config.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        said, head = _losses(vlm, heads, samples, lessons)
-        optimizer.zero_grad()
-        (said + config.head_weight * head).backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        row = {"step": step + 1, "loss": said.item(), "head_loss": head.item()}
-        losses.append((row["loss"], row["head_loss"]))
-        tokens += lessons.ids.numel()
-        if progress is not None:
-            progress({**row, "learning_rate": rate})
-    vlm.model.eval()
+    seeing = [*vision.parameters(), *heads.parameters()]
+    learn("head_loss", seeing, _seeing(config, vlm, heads, seed), config.vision_steps)
+    vision.requires_grad_(False)
+    speaking = [p for p in vlm.model.parameters() if p.requires_grad]
+    learn("loss", speaking, _speaking(config, vlm, seed), config.steps)
+    vlm.model.requires_grad_(True).eval()
     save(vlm, folder)
-    loss, head_loss = np.mean(losses[-max(1, config.steps // 10) :], axis=0).tolist()
-    seconds = time.process_time() - begun
-    return {"loss": loss, "head_loss": head_loss, "cpu_seconds": seconds, "tokens": tokens}
+    last = {name: float(np.mean(v[-max(1, len(v) // 10) :])) for name, v in seen.items()}
+    return {**last, "cpu_seconds": time.process_time() - begun}
+
+
+def _descend(
+    parameters: list[Parameter], losses: Iterator[Tensor], steps: int, config: WarmupConfig
+) -> Iterator[float]:
+    """Take a step of the optimizer for each loss; the losses' values."""
+    rule = torch.optim.AdamW(parameters, betas=(0.9, 0.98), weight_decay=config.weight_decay)
+    for step, loss in enumerate(losses):
+        for group in rule.param_groups:
+            group["lr"] = config.learning_rate * _schedule(step, steps)
+        rule.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        rule.step()
+        yield loss.item()
+
+
+def _schedule(step: int, steps: int) -> float:
+    """The learning rate's share of its peak."""
+    return min(1.0, (step + 1) / 40, (steps - step) / (0.3 * steps))
 
 
 def _seeded_heads(config: WarmupConfig, seed: int) -> AttributeHeads:
@@ -125,46 +155,47 @@ def _seeded_heads(config: WarmupConfig, seed: int) -> AttributeHeads:
         return AttributeHeads(config.model.width)
 
 
-def _schedule(step: int, steps: int) -> float:
-    """The learning rate's share of its peak."""
-    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
-    return min(1.0, (step + 1) / 40) * (0.02 + 0.98 * cosine)
+def _pictures(config: WarmupConfig, seed: int, part: str) -> Iterator[list[Sample]]:
+    """Batches of the training split: the first pictures are seen, the others spoken about."""
+    seen = config.vision_steps * config.vision_batch
+    every = seen + config.steps * config.batch
+    source = GeneratedSource(every, seed=seed, split="train", kinds=config.kinds)
+    if part == "seeing":
+        begin, end, batch = 0, seen, config.vision_batch
+    else:
+        begin, end, batch = seen, every, config.batch
+    for first in range(begin, end, batch):
+        yield [source[index] for index in range(first, first + batch)]
 
 
-def _stream(
-    config: WarmupConfig, teacher: Teacher, seed: int
-) -> Iterator[tuple[list[Sample], LessonBatch]]:
-    """Pictures of the training split and lessons about them, one batch a step."""
-    source = GeneratedSource(
-        config.steps * config.batch, seed=seed, split="train", kinds=config.kinds
-    )
-    rng = np.random.default_rng([seed, 1])
-    shares = {
+def _seeing(
+    config: WarmupConfig, vlm: VisionLanguageModel, heads: AttributeHeads, seed: int
+) -> Iterator[Tensor]:
+    """For each batch the heads' loss, the original weighing a little more than the half size."""
+    for samples in _pictures(config, seed, "seeing"):
+        pictures = [Picture(sample.image) for sample in samples]
+        views = [*(p.shrunk(0.5) for p in pictures), *(p.original for p in pictures)]
+        features = vlm.features(views)
+        middle, truth = features.starts[len(samples)], labels(samples)
+        half = features.values[:middle].unflatten(0, (len(samples), -1))
+        full = features.values[middle:].unflatten(0, (len(samples), -1))
+        yield 0.4 * heads(half, truth) + 0.6 * heads(full, truth)
+
+
+def _speaking(config: WarmupConfig, vlm: VisionLanguageModel, seed: int) -> Iterator[Tensor]:
+    """For each batch the cross-entropy of what the policy says in its lessons."""
+    teacher, rng = Teacher(vlm), np.random.default_rng([seed, 1])
+    shares: dict[Form, float] = {
         "full": config.full_share,
         "request": (1 - config.full_share) * config.request_share,
         "direct": (1 - config.full_share) * (1 - config.request_share),
     }
-    names: list[Form] = ["full", "request", "direct"]
-    for begin in range(0, len(source), config.batch):
-        samples = [source[index] for index in range(begin, begin + config.batch)]
-        chosen = rng.choice(len(names), config.batch, p=[shares[name] for name in names])
+    forms = list(shares)
+    for samples in _pictures(config, seed, "speaking"):
+        chosen = rng.choice(len(forms), len(samples), p=list(shares.values()))
         orders = [rng.permutation(len(QUESTIONS))[: config.questions].tolist() for _ in samples]
-        yield samples, teacher.lessons(samples, [names[i] for i in chosen], orders)
-
-
-def _losses(
-    vlm: VisionLanguageModel,
-    heads: AttributeHeads,
-    samples: list[Sample],
-    lessons: LessonBatch,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy of what the policy says, and that of the heads."""
-    features = vlm.features([*lessons.half, *lessons.full])
-    hidden = vlm.hidden(lessons.ids, lessons.positions, pictures=features.gather(lessons.shown))
-    said = lessons.said[:, 1:]
-    loss = functional.cross_entropy(vlm.logits(hidden[:, :-1][said]), lessons.ids[:, 1:][said])
-    truth, number = labels(samples), len(samples)
-    middle = features.starts[number]
-    half = features.values[:middle].unflatten(0, (number, -1))
-    full = features.values[middle:].unflatten(0, (number, -1))
-    return loss, 0.4 * heads(half, truth) + 0.6 * heads(full, truth)
+        lessons = teacher.lessons(samples, [forms[i] for i in chosen], orders)
+        pictures = vlm.pictures([[*lessons.half, *lessons.full][view] for view in lessons.shown])
+        hidden = vlm.hidden(lessons.ids, lessons.positions, pictures=pictures)
+        said = lessons.said[:, 1:]
+        yield functional.cross_entropy(vlm.logits(hidden[:, :-1][said]), lessons.ids[:, 1:][said])

@@ -39,9 +39,14 @@ def add_parser(commands: Any) -> None:
         "settings", nargs="*", metavar="KEY=VALUE", help="replace a recipe's setting"
     )
     parser.add_argument("--recipe", default="laptop", metavar="RECIPE", help="(default: laptop)")
-    parser.add_argument("--out", type=Path, default=Path("runs/laptop"), metavar="DIR")
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default: 0)")
-    parser.add_argument("--warmup-steps", type=positive, default=1000, metavar="N")
+    parser.add_argument(
+        "--warmup-steps",
+        type=positive,
+        metavar="N",
+        help="steps of each part of the warm-up (default: 350 of seeing, 900 of speaking)",
+    )
     parser.add_argument(
         "--samples", type=positive, default=2000, metavar="N", help="test pictures (default: 2000)"
     )
@@ -68,16 +73,17 @@ def run(arguments: argparse.Namespace) -> None:
     out = results_folder(arguments.out, arguments.overwrite)
     for part in ("train", "warmup", "policies"):
         shutil.rmtree(out / part, ignore_errors=True)
-    with _bar("warm-up", config.warmup_steps) as progress:
+    with _bar("warm-up", demo.warmup_of(config).total_steps) as progress:
         start = demo.warm(config, out, progress)
     with _bar("reinforcement", config.recipe.steps) as progress:
         model = demo.train(config, out, start, progress)
-    with _bar("comparison", len(NAMES)) as progress:
-        results, played = demo.judge_policies(config, out, model, progress)
+    with _bar("comparison", len(NAMES) + 1) as progress:
+        judged = demo.judge_policies(config, out, start, model, progress)
     test = open_source(demo.TEST.format(n=config.samples) + f",seed={config.seed}")
-    demo.report(out, results, played, provenance(config.seed, test.fingerprint()))
+    demo.report(out, judged, provenance(config.seed, test.fingerprint()))
     screen = console()
-    screen.print(result_table("policy", f"test split, seed {config.seed}", results))
+    screen.print(result_table("policy", f"test split, seed {config.seed}", judged.results))
+    screen.print("\n".join(["missed:", *judged.missed]) if judged.missed else "all targets reached")
     screen.print(f"open {out / 'report.html'}", soft_wrap=True)
 
 

@@ -86,9 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
     _say(f"\n{word}: {verdict.reason} (judge: {verdict.judge})")
     if verdict.correct is not None:
         _say(f"accepted: {' | '.join(env.dialogue.sample.references)}")
-        _say(
-            f"reward {terms.total:.2f} = accuracy {terms.accuracy:.2f} + format {terms.format:.2f}"
-        )
+        _say(str(terms))
     for flaw in env.dialogue.flaws:
         _say(f"format: {flaw}")
     _say(f"visual tokens: {info['visual_tokens']}; the original once: {info['full_visual_tokens']}")

@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,14 @@ from experiments.commands.options import console
 from experiments.files import results_folder, write_json
 from experiments.provenance import provenance
 from experiments.recipe import SNAPSHOT, load_recipe, recipe_names, write_snapshot
-from trainers import Progress, TrainConfig, TrainResult, make_trainer
+from trainers import (
+    Progress,
+    TrainConfig,
+    Trainer,
+    TrainResult,
+    choose_trainer,
+    make_trainer,
+)
 from trainers.tracking import EPISODES, LOG
 from vt_env import ConfigError
 
@@ -28,6 +35,9 @@ replaced on the command line, as in optimiser.learning_rate=1e-5.
 recipes: {", ".join(recipe_names())}
 """
 EPILOG = """\
+With trainer=auto (the default) OpenRLHF trains where it is installed and there is a GPU, else this
+process does.
+
 In DIR: metrics.jsonl (a line a step), episodes.jsonl (examples), recipe.toml (every setting, a
 recipe itself), checkpoint/step-…/model (loads in stock transformers) and, at the end, result.json.
 A run that was interrupted goes on with `vt train --resume --out DIR`, bit for bit on a CPU. Its
@@ -51,6 +61,11 @@ def add_parser(commands: Any) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--resume", action="store_true", help="go on with the run in DIR")
     group.add_argument("--overwrite", action="store_true", help="delete the run in DIR first")
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="trainer=openrlhf: write all that a run needs and the script that starts it",
+    )
     parser.set_defaults(run=run)
 
 
@@ -58,13 +73,16 @@ def run(arguments: argparse.Namespace) -> None:
     """Train, write, show."""
     if arguments.resume and not (arguments.out / SNAPSHOT).is_file():
         raise ConfigError(f"there is no run to resume in {arguments.out}: it has no {SNAPSHOT}")
-    config = _recipe(arguments)
+    config = _with_trainer(_recipe(arguments))
     trainer = make_trainer(config.trainer)
     out = results_folder(arguments.out, arguments.overwrite or arguments.resume)
     if not arguments.resume:
         _clear(out, arguments.overwrite)
     if not arguments.resume:  # else the trainer says first whether it goes on with these settings
         write_snapshot(out / SNAPSHOT, config)
+    if arguments.prepare:
+        _prepare(trainer, config, out, arguments.resume)
+        return
     with _shown(config) as progress:
         result = trainer.train(config, out, resume=arguments.resume, progress=progress)
     write_snapshot(out / SNAPSHOT, config)
@@ -80,6 +98,25 @@ def _recipe(arguments: argparse.Namespace) -> TrainConfig:
     if recipe is None and not arguments.resume:
         raise ConfigError(f"name a recipe: a file, or one of {', '.join(recipe_names())}")
     return load_recipe(arguments.out / SNAPSHOT if recipe is None else recipe, settings)
+
+
+def _with_trainer(config: TrainConfig) -> TrainConfig:
+    """The recipe with the trainer that ``auto`` stands for, which is said."""
+    name, why = choose_trainer(config.trainer)
+    if config.trainer == "auto":
+        console(stderr=True).print(f"trainer: {name}, since {why}", soft_wrap=True)
+    return replace(config, trainer=name)
+
+
+def _prepare(trainer: Trainer, config: TrainConfig, out: Path, resume: bool) -> None:
+    """Write what a run needs, and say how to start it."""
+    prepare = getattr(trainer, "prepare", None)
+    if prepare is None:
+        raise ConfigError(
+            f"--prepare is for trainer=openrlhf; {config.trainer!r} runs in this process"
+        )
+    script = prepare(config, out, resume=resume)
+    console().print(f"Start it, on the head of the Ray cluster, with:\n{script}", soft_wrap=True)
 
 
 def _clear(out: Path, overwrite: bool) -> None:

@@ -135,19 +135,13 @@ def _turn(action: Answer | ToolCall | Malformed) -> str:
 
 
 def _verdict(episode: Episode) -> str:
-    verdict, reward = episode.verdict, episode.reward
+    verdict, reward = episode.verdict, safe(str(episode.reward))
     word, style = {
         True: ("correct", "good"),
         False: ("wrong", "bad"),
         None: ("unscored", "bad"),
     }[verdict.correct]
-    terms = "no reward"
-    if reward.total is not None:
-        terms = (
-            f"reward {reward.total:.2f} = accuracy {reward.accuracy:.2f} + format "
-            f"{reward.format:.2f} − penalty {reward.penalty:.2f}"
-        )
-    return f"<p class={style}>{word}: {safe(verdict.reason)}</p><p class=quiet>{terms}</p>"
+    return f"<p class={style}>{word}: {safe(verdict.reason)}</p><p class=quiet>{reward}</p>"
 
 
 def _tokens(episode: Episode) -> str:

@@ -1,4 +1,4 @@
-"""The references beside a policy: the same model, with the decision made otherwise."""
+"""The references beside a policy: the model it was, with the decision made otherwise."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_every_reference_asks_by_its_rule(agent: object) -> None:
     data = "generated:n=12,kinds=laptop"
     task = make_task(data, prompt="tiny")
     full = make_task(data, protocol="general", prompt="tiny")
-    played = dict(compare(agent, task, full, batch=8))  # type: ignore[arg-type]
+    played = dict(compare(agent, agent, task, full, batch=8))  # type: ignore[arg-type]
     assert played.keys() == set(NAMES)
     ids = [e.sample.id for e in played["trained"]]
     assert all([e.sample.id for e in episodes] == ids for episodes in played.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vt_env.judges import Query, Verdict, make_judge
+from vt_env.judges import Query, Verdict, auto, make_judge
 
 sys.path.insert(0, str(Path(__file__).parent))
 from accepted_pairs import ACCEPTED
@@ -170,3 +170,22 @@ def test_without_math_verify_it_says_so(monkeypatch):
     assert verdict.correct is False
     assert "math-verify" in verdict.reason
     assert one(judge, "Expand.", ("(x+1)^2",), "(x + 1)^2").correct is True
+
+
+def test_verdicts_are_remembered_unless_unscored(monkeypatch):
+    made = auto.AutoJudge()
+    queries = [Query("Which?", ("red",), answer) for answer in ("red", "blue")]
+    first = made.score(queries)
+    monkeypatch.setattr(auto, "objection", lambda *_: pytest.fail("judged again"))
+    assert made.score(queries) == first
+    nobody = Query("Which?", (), "red")
+    assert made.score([nobody])[0].correct is None
+    assert nobody not in made._memory
+
+
+def test_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(auto, "REMEMBERED", 3)
+    made = auto.AutoJudge()
+    for number in range(10):
+        made.score([Query("Which?", (f"thing {number}",), f"thing {number}")])
+        assert len(made._memory) <= 3

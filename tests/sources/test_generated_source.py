@@ -79,13 +79,14 @@ def test_kinds_come_in_their_shares(mix):
 
 def test_the_default_mix_is_half_fine_and_the_oracle_ratios_are_as_documented():
     assert GeneratedSource(1).fine_share == pytest.approx(0.5)
-    ratios = {mix: 0.25 + GeneratedSource(1, kinds=mix).fine_share for mix in MIXES}
+    ratios = {mix: 0.25 + GeneratedSource(1, kinds=mix).fine_share for mix in ("half", "laptop")}
     assert ratios == pytest.approx({"half": 0.75, "laptop": 0.675})
 
 
 def test_big_and_small_numbers_are_asked_for_in_the_same_words():
     questions = {kind: {s.question for s in GeneratedSource(20, kinds=kind)} for kind in KINDS}
-    assert questions["big_number"] == questions["small_number"] == {"What number is it?"}
+    numbers = [questions[kind] for kind in ("big_number", "small_number", "faint_number")]
+    assert numbers == [{"What number is it?"}] * 3
     assert len({KINDS[kind].question for kind in KINDS}) == 5
 
 
@@ -140,6 +141,32 @@ def test_the_inside_of_hatching_halves_to_flat_grey(texture):
     inside = half(np.repeat(pattern[..., None], 3, axis=2).astype(np.uint8))[3:-3, 3:-3]
     assert np.ptp(inside) <= 1
     assert inside.mean() == pytest.approx(85, abs=1)
+
+
+def test_what_is_left_of_a_faint_number_at_half_size_is_its_contrast(monkeypatch):
+    """Without noise: the means of its checkered dots against the quadrant that it stands on."""
+    monkeypatch.setattr("vt_env.sources.drawing.TEXTURES", ("plain",) * 4)
+    for seed in range(60):
+        pixels, attributes = draw(np.random.default_rng(seed), Recipe(noise=0), "faint")
+        contrast = int(attributes["number_contrast"])
+        assert 4 <= contrast <= 40
+        assert attributes["number_size"] == "big"
+        grey = pixels.astype(int).mean(axis=2)
+        dots = grey.reshape(16, 2, 16, 2).swapaxes(1, 2)
+        checkered = np.abs(dots[..., 0, 0] - dots[..., 0, 1]) == 100
+        checkered &= np.abs(dots[..., 0, 0] - dots[..., 1, 1]) == 0
+        assert 14 <= checkered.sum() <= 26  # dots of two digits
+        row, column = (int(v.min()) // 8 * 16 for v in np.nonzero(checkered))
+        plate = np.median(grey[row : row + 16, column : column + 16][0])
+        left = plate - dots[checkered].mean(axis=(1, 2))
+        assert np.ptp(left) == 0
+        assert contrast == left[0]
+
+
+def test_contrasts_of_faint_numbers_are_spread_evenly():
+    contrasts = [int(s.metadata["number_contrast"]) for s in GeneratedSource(2000, kinds="close")]
+    assert (min(contrasts), max(contrasts)) == (4, 40)
+    assert np.mean(contrasts) == pytest.approx(22, abs=0.8)
 
 
 def test_a_warm_up_can_ask_several_questions_of_one_picture():

@@ -49,6 +49,32 @@ def test_a_part_of_a_batch_scores_the_same(vlm: VisionLanguageModel) -> None:
     torch.testing.assert_close(whole[5:7, : part.shape[1]], part, atol=2e-5, rtol=0)
 
 
+def test_siblings_that_said_the_same_are_read_once(
+    vlm: VisionLanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = two_turns(TinyAgent(vlm, temperature=1.0))
+    batch = collate(vlm, [played[0], played[5], played[0], played[5], played[0]])
+    read: list[int] = []
+    hidden = vlm.hidden
+    monkeypatch.setattr(
+        vlm, "hidden", lambda ids, *a, **k: read.append(len(ids)) or hidden(ids, *a, **k)
+    )
+    try:
+        scores = score(vlm, batch)
+        assert sum(read) == 2
+        for row in (2, 4):
+            torch.testing.assert_close(scores.log_probs[row], scores.log_probs[0])
+        scores.log_probs.sum().backward()
+        together = vlm.model.lm_head.weight.grad.clone()
+        vlm.model.zero_grad()
+        for row, times in ((0, 3), (5, 2)):
+            alone = score(vlm, collate(vlm, [played[row]])).log_probs
+            (times * alone.sum()).backward()
+        torch.testing.assert_close(together, vlm.model.lm_head.weight.grad, atol=1e-3, rtol=1e-4)
+    finally:
+        vlm.model.zero_grad()
+
+
 def test_gradients_reach_what_is_trained(vlm: VisionLanguageModel) -> None:
     batch = collate(vlm, two_turns(TinyAgent(vlm, temperature=1.0)))
     visual = vlm.model.model.visual

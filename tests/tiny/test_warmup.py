@@ -14,15 +14,16 @@ from vt_env.actions import Answer, ToolCall, parse
 from vt_env.errors import ConfigError
 from vt_env.sources.generated import GeneratedSource
 
-FEW = WarmupConfig(steps=12, batch=8)
+FEW = WarmupConfig(vision_steps=6, vision_batch=8, steps=12, batch=8)
 
 
 def test_a_few_steps_lower_the_loss_and_give_the_same_checkpoint(tmp_path: Path) -> None:
     seen: list[dict[str, float]] = []
     first = warm_up(FEW, tmp_path / "one", seed=3, progress=lambda row: seen.append(dict(row)))
-    assert [row["step"] for row in seen] == list(range(1, 13))
-    assert seen[-1]["loss"] < 0.9 * seen[0]["loss"]
-    assert set(first) == {"loss", "head_loss", "cpu_seconds", "tokens"}
+    assert [row["step"] for row in seen] == list(range(1, 19))
+    assert seen[5]["head_loss"] < seen[0]["head_loss"]
+    assert seen[-1]["loss"] < 0.9 * seen[6]["loss"]
+    assert set(first) == {"loss", "head_loss", "cpu_seconds"}
     again = warm_up(FEW, tmp_path / "two", seed=3)
     assert again["loss"] == first["loss"]
     one, two = (load_vlm(tmp_path / name).model.state_dict() for name in ("one", "two"))
@@ -63,7 +64,14 @@ def test_each_question_is_asked_in_its_own_words() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"questions": 6}, {"request_share": 1.5}, {"full_share": -0.1}]
+    "wrong",
+    [
+        {"steps": 0},
+        {"vision_batch": 0},
+        {"questions": 6},
+        {"request_share": 1.5},
+        {"full_share": -0.1},
+    ],
 )
 def test_wrong_settings_are_refused(wrong) -> None:
     with pytest.raises(ConfigError):
@@ -72,7 +80,7 @@ def test_wrong_settings_are_refused(wrong) -> None:
 
 @pytest.mark.slow
 def test_it_learns_the_format_before_anything_else(tmp_path: Path) -> None:
-    warm_up(WarmupConfig(steps=300), tmp_path, seed=0)
+    warm_up(WarmupConfig(vision_steps=100, vision_batch=32, steps=200), tmp_path, seed=0)
     measured = measure(load_vlm(tmp_path), n=400)
     assert measured["well_formed"] > 0.9
     assert measured["accuracy_full"] > 0.4

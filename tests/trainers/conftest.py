@@ -28,7 +28,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("tiny")
-    warm_up(WarmupConfig(steps=60, batch=8), folder, seed=1)
+    warm_up(WarmupConfig(vision_steps=20, vision_batch=8, steps=100, batch=8), folder, seed=1)
     return folder
 
 
@@ -40,7 +40,9 @@ SMALL = (
     "rollout.prompts=3",
     "rollout.group_size=4",
     "rollout.max_new_tokens=14",
+    "optimiser.minibatches=1",
     "optimiser.microbatch=5",
+    "optimiser.decay=none",
     "optimiser.learning_rate=3e-3",
     "evaluation.every=3",
     "checkpoint.every=2",

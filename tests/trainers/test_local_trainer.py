@@ -23,11 +23,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from trainers.algorithms import ALGORITHMS, make_algorithm  # noqa: E402
+from trainers.local import play  # noqa: E402
 from trainers.local.exam import Exam  # noqa: E402
 from trainers.local.learner import Learner, Lesson  # noqa: E402
 from trainers.local.metrics import rollout_metrics  # noqa: E402
 from trainers.local.play import Player, SampleOrder, is_probe  # noqa: E402
 from trainers.local.policy import Policy  # noqa: E402
+from trainers.local.trainer import _score  # noqa: E402
 
 
 def rows(out: Path) -> list[dict]:
@@ -86,6 +88,32 @@ def test_probes_are_forced_into_both_arms_and_marked(recipe):
     numbers = rollout_metrics(episodes, 4)
     assert numbers["rollout/probes"] == 6
     assert numbers["env/correct_direct"] is not None
+
+
+def test_groups_without_signal_are_played_again_with_other_questions(recipe, monkeypatch):
+    config = recipe("rollout.rounds=3")
+    player = Player(config, policy_of(config).vlm)
+    monkeypatch.setattr(play, "has_signal", lambda group: group[0].sample.id[-1] in "02468")
+    episodes = player.play(1)
+    groups = [episodes[begin : begin + 4] for begin in range(0, len(episodes), 4)]
+    asked = [group[0].sample.id for group in groups]
+    assert len(groups) in (6, 9)
+    assert len(set(asked)) == len(asked)
+    assert player.position == len(asked)
+    lesson = player.lesson(episodes)
+    assert len(lesson) == 12
+    kept = [lesson[begin].sample.id for begin in range(0, 12, 4)]
+    even = [sample_id for sample_id in asked if sample_id[-1] in "02468"]
+    assert kept[: len(even)] == even[:3]
+
+
+def test_one_round_learns_from_all_it_played(recipe):
+    config = recipe()
+    player = Player(config, policy_of(config).vlm)
+    episodes = player.play(1)
+    assert player.lesson(episodes) == episodes
+    with pytest.raises(ConfigError, match="rounds"):
+        recipe("rollout.rounds=0")
 
 
 def test_a_step_does_not_depend_on_the_steps_before_it(recipe):
@@ -265,8 +293,22 @@ def test_the_learning_rate_rises(recipe):
     learner = learner_of(replace(config, rollout=RolloutConfig(prompts=2, group_size=2)))
     rates = []
     for learner.updates in range(6):
-        rates.append(learner._rate())
+        rates.append(learner._rate(1))
     assert rates == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("decay", "rates"),
+    [
+        ("none", [1, 1, 1, 1]),
+        ("linear", [1, 0.75, 0.5, 0.25]),
+        ("cosine", [1, 0.8536, 0.5, 0.1464]),
+    ],
+)
+def test_the_learning_rate_falls(recipe, decay, rates):
+    config = recipe("optimiser.learning_rate=1.0", f"optimiser.decay={decay}", "steps=4")
+    learner = learner_of(replace(config, rollout=RolloutConfig(prompts=2, group_size=2)))
+    assert [learner._rate(step) for step in (1, 2, 3, 4)] == pytest.approx(rates, abs=1e-4)
 
 
 # --------------------------------------------------------------------------------- what is left
@@ -285,6 +327,7 @@ def test_what_a_run_leaves(tmp_path, train):
     families = {name.partition("/")[0] for row in logged for name in row} - {"step"}
     assert families == {"train", "rollout", "reward", "env", "eval", "time"}
     assert [row["step"] for row in logged if "eval/accuracy" in row] == [3, 6]
+    assert [row["reward/cost"] for row in logged] == [0] * 6
     assert result.evaluation["eval/n"] == 8
     _, info = Stock.from_pretrained(result.checkpoint, output_loading_info=True)
     assert not info["missing_keys"]
@@ -294,6 +337,26 @@ def test_what_a_run_leaves(tmp_path, train):
     assert AutoImageProcessor.from_pretrained(result.checkpoint).patch_size == 4
     assert result.best is not None
     assert result.best.is_dir()
+
+
+def test_the_log_says_what_visual_tokens_cost(recipe):
+    config = recipe("reward.penalty=none", "reward.token_price=0.4")
+    episodes = Player(config, policy_of(config).vlm).play(1)
+    shown = [e.outcome.visual_tokens / e.outcome.full_tokens for e in episodes]
+    assert rollout_metrics(episodes, 4)["reward/cost"] == pytest.approx(0.4 * np.mean(shown))
+
+
+@pytest.mark.parametrize(
+    ("changed", "score"),
+    [
+        (["reward.penalty=rate"], 0.9 - 0.1 * 0.4),
+        (["reward.penalty=none"], 0.9),
+        (["reward.penalty=none", "reward.token_price=0.2"], 0.9 - 0.2 * 0.65),
+    ],
+)
+def test_the_best_checkpoint_is_chosen_by_what_the_reward_charges(recipe, changed, score):
+    evaluation = {"eval/accuracy": 0.9, "eval/request_rate": 0.4, "eval/token_ratio": 0.65}
+    assert _score(evaluation, recipe(*changed)) == pytest.approx(score)
 
 
 def test_two_runs_of_one_recipe_are_equal_and_leave_torch_alone(tmp_path, train):
@@ -354,6 +417,7 @@ def test_a_short_run_improves_the_reward(tmp_path, train):
         "steps=25",
         "rollout.prompts=12",
         "rollout.group_size=8",
+        "optimiser.minibatches=4",
         "optimiser.microbatch=96",
         "optimiser.learning_rate=1e-3",
         "algorithm.entropy=0.0",

@@ -7,14 +7,15 @@ at generated tokens only: prompts, pictures and the tool's words are never train
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from agents import Episode
-from agents.models import TokenBatch, collate
+from agents.models import Scores, TokenBatch, collate
+from agents.models.vlm import Features
 from trainers.algorithms import PPO, Algorithm, Batch, Targets, merge_metrics
 from trainers.algorithms.metrics import PartMetrics
 from trainers.config import TrainConfig
@@ -24,6 +25,14 @@ from trainers.local.policy import Policy, SharedFeatures
 
 _TOLD_ELSEWHERE = ("reward_mean", "unscored", "groups_without_signal", "truncated", "tokens")
 """Numbers of an algorithm that :mod:`trainers.local.metrics` has in other families."""
+
+
+_DECAYS: Mapping[str, Callable[[float], float]] = {
+    "none": lambda done: 1.0,
+    "linear": lambda done: 1.0 - done,
+    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
+}
+"""The learning rate's share of its peak, by the share of the run that is done."""
 
 
 class Learner:
@@ -92,11 +101,13 @@ class Learner:
         }
         return {f"train/{name}": value for name, value in metrics.items()}
 
-    def _rate(self) -> float:
+    def _rate(self, step: int) -> float:
         """The learning rate of the coming update."""
         settings = self.config.optimiser
         rise = min(1.0, (self.updates + 1) / max(1, settings.warmup_steps))
-        return settings.learning_rate * rise
+        return (
+            settings.learning_rate * rise * _DECAYS[settings.decay]((step - 1) / self.config.steps)
+        )
 
     def _update(
         self, lesson: Lesson, minibatch: Targets, step: int
@@ -116,14 +127,13 @@ class Learner:
         if not math.isfinite(norm):
             raise NotFinite(f"step {step}: the gradient's norm is {norm}")
         for group in self.optimiser.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self._rate(step)
         self.optimiser.step()
         self.updates += 1
         return made, norm
 
     def _loss(self, lesson: Lesson, part: Targets) -> tuple[Tensor, PartMetrics]:
-        tokens = lesson.tokens(part.index.tolist())
-        scores, values = lesson.score(tokens)
+        scores, values = lesson.scores(part.index)
         width = part.mask.shape[-1]
         loss, metrics = self.algorithm.policy_loss(_widened(scores.log_probs, width), part)
         if bonus := self.config.algorithm.entropy:
@@ -137,6 +147,10 @@ class Learner:
 class Lesson:
     """A step's episodes, as the policy sees them.
 
+    Attributes:
+        one_pass: Whether there is a single update, from a single pass over all episodes: then the
+            pass that :meth:`batch` makes for the old log-probabilities is the one to learn from.
+
     Args:
         policy: What is trained.
         episodes: Group by group.
@@ -148,7 +162,12 @@ class Lesson:
         self.episodes = episodes
         self.temperature = config.rollout.temperature
         self.group_size = config.rollout.group_size
-        self.microbatch = config.optimiser.microbatch
+        settings = config.optimiser
+        self.microbatch = settings.microbatch
+        self.one_pass = (
+            settings.epochs == settings.minibatches == 1 and len(episodes) <= settings.microbatch
+        )
+        self._passed: tuple[Scores, Tensor | None] | None = None
         self.shared = None
         if not policy.vision_is_trained:
             self.shared = SharedFeatures(policy, [v for e in episodes for v in e.views])
@@ -157,10 +176,18 @@ class Lesson:
         """Some of the episodes as tensors."""
         return collate(self.policy.vlm, [self.episodes[row] for row in rows])
 
-    def score(self, tokens: TokenBatch):
-        """See :meth:`trainers.local.policy.Policy.score`."""
-        features = self.shared.of(tokens.views) if self.shared else None
-        return self.policy.score(tokens, self.temperature, features)
+    def scores(self, rows: Tensor) -> tuple[Scores, Tensor | None]:
+        """What the policy makes of some of the episodes, and the critic; gradients flow."""
+        if self._passed is None:
+            tokens = self.tokens(rows.tolist())
+            return self.policy.score(tokens, self.temperature, self._features(tokens))
+        (whole, values), self._passed = self._passed, None
+        some = Scores(whole.log_probs[rows], whole.entropy[rows], whole.hidden[rows])
+        return some, None if values is None else values[rows]
+
+    def _features(self, tokens: TokenBatch) -> Features | None:
+        """Those that do not change, of what the tokens show."""
+        return self.shared.of(tokens.views) if self.shared else None
 
     @torch.no_grad()
     def batch(self) -> tuple[Batch, float, float]:
@@ -195,8 +222,11 @@ class Lesson:
 
     def _part(self, rows: range) -> dict[str, Tensor]:
         tokens = self.tokens(rows)
-        features = self.shared.of(tokens.views) if self.shared else None
-        scores, values = self.policy.score(tokens, self.temperature, features)
+        features = self._features(tokens)
+        with torch.set_grad_enabled(self.one_pass):
+            scores, values = self.policy.score(tokens, self.temperature, features)
+        if self.one_pass:
+            self._passed = scores, values
         reference = self.policy.reference_log_probs(tokens, self.temperature, features)
         made = {
             "mask": tokens.mask,
@@ -207,7 +237,7 @@ class Lesson:
             "ref_log_probs": reference,
             "values": values,
         }
-        return {name: tensor for name, tensor in made.items() if tensor is not None}
+        return {name: tensor.detach() for name, tensor in made.items() if tensor is not None}
 
 
 def _widened(tensor: Tensor, width: int) -> Tensor:

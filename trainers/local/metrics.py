@@ -6,14 +6,13 @@ A policy collapses to "always request" or "always direct" long before its accura
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from agents import Episode
-from trainers.local.play import is_probe
+from trainers.local.play import has_signal, is_probe
 
 Numbers = dict[str, float | None]
 
@@ -90,14 +89,9 @@ def _rewards(episodes: Sequence[Episode], groups: Sequence[Sequence[Episode]]) -
         "penalty": mean("penalty"),
         "penalty_direct": mean("penalty", lambda e: not e.outcome.requested),
         "penalty_request": mean("penalty", lambda e: e.outcome.requested),
-        "groups_without_signal": _mean(_flat(group) for group in groups),
+        "cost": mean("cost"),
+        "groups_without_signal": _mean(not has_signal(group) for group in groups),
     }
-
-
-def _flat(group: Sequence[Episode]) -> bool:
-    """Whether all scored rollouts have one reward, so that nothing can be learnt."""
-    totals = [e.reward.total for e in group if e.reward.total is not None]
-    return len(totals) < 2 or math.isclose(min(totals), max(totals), abs_tol=1e-6)
 
 
 def _correct(group: Sequence[Episode], *, requested: bool) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from agents import AGENTS, Agent, Conversation, Episode, Reply, rollout
 from agents.models import VisionLanguageModel
 from agents.transformers import TransformersAgent
+from trainers.algorithms.advantages import TIE
 from trainers.config import EnvironmentConfig, ModelConfig, TrainConfig
 from vt_env import ConfigError, DataError, PictureError, Task, make_task
 from vt_env.sources import Source
@@ -96,6 +97,16 @@ def is_probe(episode: Episode) -> bool:
     return episode.replies[0].forced > 0
 
 
+def _groups(episodes: Sequence[Episode], size: int) -> list[Sequence[Episode]]:
+    return [episodes[begin : begin + size] for begin in range(0, len(episodes), size)]
+
+
+def has_signal(group: Sequence[Episode]) -> bool:
+    """Whether the scored rollouts of a group differ in reward, so that something can be learnt."""
+    rewards = [e.reward.total for e in group if e.reward.total is not None]
+    return len(rewards) > 1 and max(rewards) - min(rewards) > TIE
+
+
 def task_of(data: str | Source, rules: EnvironmentConfig) -> Task:
     """The task that a recipe describes."""
     return make_task(
@@ -164,21 +175,39 @@ class Player:
         self.agent = Probing(self.model_agent, rules.group_size, rules.probes)
         self.order = SampleOrder(self.task.source.ids(), config.seed)
         self.prompts = rules.prompts
+        self.group_size = rules.group_size
+        self.rounds = rules.rounds
         self.seed = config.seed
         self.position = position
         self.refused = 0
 
     def play(self, step: int) -> list[Episode]:
-        """The episodes of a step, group by group.
+        """All episodes of a step, group by group.
 
         Raises:
-            DataError: If as many pictures are refused as a step has questions.
+            DataError: If as many pictures are refused as a round has questions.
         """
+        episodes = self._round(step, 0)
+        for further in range(1, self.rounds):
+            groups = _groups(episodes, self.group_size)
+            if sum(map(has_signal, groups)) >= self.prompts:
+                break
+            episodes += self._round(step, further)
+        return episodes
+
+    def lesson(self, episodes: Sequence[Episode]) -> list[Episode]:
+        """What a step learns from: as many groups as it has prompts, those with a signal first."""
+        groups = _groups(episodes, self.group_size)
+        if len(groups) > self.prompts:
+            groups = sorted(groups, key=has_signal, reverse=True)[: self.prompts]
+        return [episode for group in groups for episode in group]
+
+    def _round(self, step: int, number: int) -> list[Episode]:
         ids, self.position = self.order.take(self.position, self.prompts)
         refused: list[str] = []
         while True:
             try:
-                seed = (self.seed << 32) + step
+                seed = (self.seed << 32) + (number << 24) + step
                 episodes = rollout(self.env, self.agent, seed=seed, sample_ids=ids)
                 break
             except PictureError as error:

@@ -15,10 +15,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.utils import logging as progress
 
 from agents.models import Scores, TokenBatch, VisionLanguageModel, load_vlm, score
-from agents.models.vlm import Features
+from agents.models.vlm import Features, quiet
 from trainers.config import ModelConfig
 from trainers.local.lora import Adapters
 from vt_env.errors import ConfigError
@@ -132,7 +131,7 @@ class Policy:
     def save(self, folder: Path) -> None:
         """Write a folder that loads in stock transformers, with tokenizer and processor."""
         merged = self.adapters.merged() if self.adapters else None
-        with _no_progress_bar():
+        with quiet():
             self.vlm.model.save_pretrained(folder, state_dict=merged)
         source = Path(self.config.path)
         if not source.is_dir():
@@ -143,18 +142,6 @@ class Policy:
             known = (folder / path.name).exists() or path.name.endswith(_WEIGHTS)
             if path.is_file() and not known:
                 shutil.copyfile(path, folder / path.name)
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing on the terminal."""
-    was = progress.is_progress_bar_enabled()
-    progress.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was:
-            progress.enable_progress_bar()
 
 
 def fingerprint(path: str) -> str:
@@ -177,8 +164,7 @@ def _load(config: ModelConfig, path: str | Path) -> VisionLanguageModel:
     if str(path).startswith((".", "/", "~")) and not Path(path).is_dir():
         raise ConfigError(f"model.path: there is no folder {path}; name a checkpoint's folder")
     device = None if config.device == "auto" else config.device
-    with _no_progress_bar():
-        return load_vlm(path, dtype="float32", device=device)
+    return load_vlm(path, dtype="float32", device=device)
 
 
 class SharedFeatures:

@@ -154,7 +154,7 @@ class Run:
             episodes = self.player.play(number)
         played, updates = time.perf_counter(), self.learner.updates
         try:
-            learnt = self.learner.learn(episodes, number)
+            learnt = self.learner.learn(self.player.lesson(episodes), number)
         except NotFinite as error:
             self.player.position, self.player.refused = before
             raise NotFinite(f"{error}; {self._last_good(updates)}") from error
@@ -246,14 +246,18 @@ def _policy(config: TrainConfig, algorithm: Algorithm, found: Checkpoint | None)
 
 
 def _score(evaluation: Mapping[str, float | None], config: TrainConfig) -> float | None:
-    """What "best" compares: accuracy, less the penalty's weight for every request.
+    """What "best" compares: accuracy, less what requests and visual tokens pay in the reward.
 
-    By accuracy alone a policy that always asks would be the best.
+    By accuracy alone a policy that always asks would be the best. Here every request pays the
+    penalty, which in a group some do not.
     """
-    accuracy, requests = evaluation.get("eval/accuracy"), evaluation.get("eval/request_rate")
-    if accuracy is None or requests is None or math.isnan(accuracy):
+    names = ("eval/accuracy", "eval/request_rate", "eval/token_ratio")
+    accuracy, requests, tokens = (evaluation.get(name) for name in names)
+    if accuracy is None or requests is None or tokens is None or math.isnan(accuracy):
         return None
-    return accuracy - config.reward.penalty_weight * requests
+    reward = config.reward
+    penalty = 0.0 if reward.penalty == "none" else reward.penalty_weight
+    return reward.accuracy_weight * accuracy - penalty * requests - reward.token_price * tokens
 
 
 def _told(found: Checkpoint) -> dict[str, Any]:

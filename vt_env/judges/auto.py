@@ -29,6 +29,10 @@ def auto(timeout: str | float = 5.0) -> AutoJudge:
     return AutoJudge(MathProcess(read_timeout(timeout)) if is_installed() else None)
 
 
+REMEMBERED = 16_384
+"""Verdicts that a judge remembers; when it has so many it forgets all and begins anew."""
+
+
 class AutoJudge:
     """Judges by rules alone, as strictly as the kind of answer allows.
 
@@ -43,6 +47,9 @@ class AutoJudge:
     strict judge cannot tell: dates whose day and month may be swapped (``03/04/2019`` against a
     written date), a missing am or pm, a name or place with a part more or less, a rounded value.
 
+    Verdicts are remembered, so that what many rollouts answer alike is judged once; unscored ones,
+    which another try may decide, are not.
+
     Args:
         process: The process for maths; started only when a pair needs it.
     """
@@ -53,10 +60,19 @@ class AutoJudge:
         self._process = process
         self._can_ask = process is not None or is_installed()
         self._warned = False
+        self._memory: dict[Query, Verdict] = {}
 
     def score(self, queries: Sequence[Query]) -> list[Verdict]:
         """One verdict a query, in order."""
-        return [self._judge(query) for query in queries]
+        return [self._memory.get(query) or self._fresh(query) for query in queries]
+
+    def _fresh(self, query: Query) -> Verdict:
+        verdict = self._judge(query)
+        if len(self._memory) == REMEMBERED:
+            self._memory.clear()
+        if verdict.correct is not None:
+            self._memory[query] = verdict
+        return verdict
 
     def close(self) -> None:
         """Ends the maths process, if one was started."""

@@ -18,6 +18,8 @@ class Query:
         answer_type: ``exact``, ``numeric``, ``yesno``, ``mcq``, ``math``, ``list``, ``date``,
             or ``""`` when it is not known.
         choices: Option texts of a multiple-choice question in the order of their letters.
+        rollout: Names the rollout, for a judge that has ``per_rollout``; ``""`` for all others, to
+            whom equal answers are one query.
     """
 
     question: str
@@ -25,6 +27,7 @@ class Query:
     answer: str
     answer_type: str = ""
     choices: tuple[str, ...] = ()
+    rollout: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,11 @@ class Verdict:
 
 @runtime_checkable
 class Judge(Protocol):
-    """Scores answers in batches; batches may be any size, also empty."""
+    """Scores answers in batches; batches may be any size, also empty.
+
+    A judge whose attribute ``per_rollout`` is true is asked about every rollout, named in its
+    query; all others are asked once about equal answers.
+    """
 
     @property
     def name(self) -> str:

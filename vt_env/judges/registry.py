@@ -22,6 +22,7 @@ JUDGES: Registry[Judge] = Registry(
         "vqa": "vt_env.judges.vqa:vqa",
         "math": "vt_env.judges.math_judge:math",
         "auto": "vt_env.judges.auto:auto",
+        "noisy": "vt_env.judges.noisy:noisy",
     },
 )
 register_judge = JUDGES.register

@@ -30,6 +30,10 @@ SHAPES = ("circle", "square", "triangle")
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 TEXTURES = ("horizontal", "vertical", "checker", "plain")
 NUMBER_SIZES = ("small", "big")
+FAINT = "faint"
+"""A big number that is more or less lost at half size, in place of one of NUMBER_SIZES."""
+CONTRASTS = (4, 40)
+"""Least and most contrast that is left of such a number at half size, in grey levels."""
 
 _FONT = (  # digits 0 to 9 side by side, each 3 wide and 5 high
     "### .#. ### ### #.# ### ### ### ### ###",
@@ -84,11 +88,13 @@ def draw(
     Args:
         rng: Where every choice comes from.
         recipe: How to draw.
-        number_size: ``"small"`` or ``"big"``; drawn like the rest if left out.
+        number_size: ``"small"``, ``"big"`` or ``"faint"``; small or big, drawn like the rest, if
+            left out.
 
     Returns:
         uint8 [side, side, 3], and what is in it: ``colour``, ``shape``, ``corner`` (of the shape),
-        ``number`` (two digits), ``number_size`` and ``texture``.
+        ``number`` (two digits), ``number_size`` (a faint one is big) and ``texture``; of a faint
+        number also ``number_contrast``, what is left of it at half size in grey levels.
     """
     background = int(rng.integers(200, 246))
     quadrants: list[int] = rng.permutation(4).tolist()
@@ -142,6 +148,13 @@ def _number(
     size = size or drawn
     first, second = (int(d) for d in rng.integers(10, size=2))
     glyphs: NDArray[np.bool_] = np.hstack([_DIGITS[first], np.zeros((5, 1), bool), _DIGITS[second]])
+    if size == FAINT:
+        contrast = _faint_number(rng, recipe, background, corner, glyphs, pixels)
+        return {
+            "number": f"{first}{second}",
+            "number_size": "big",
+            "number_contrast": str(contrast),
+        }
     if size == "big":
         glyphs = glyphs.repeat(2, axis=0).repeat(2, axis=1)
     height, width = len(glyphs), len(glyphs[0])
@@ -155,6 +168,32 @@ def _number(
             ink = max(0, background - int(rng.integers(90, 131)))
     pixels[y : y + height, x : x + width][glyphs] = ink
     return {"number": f"{first}{second}", "number_size": size}
+
+
+def _faint_number(
+    rng: np.random.Generator,
+    recipe: Recipe,
+    background: int,
+    corner: tuple[int, int],
+    glyphs: NDArray[np.bool_],
+    pixels: NDArray[np.float32],
+) -> int:
+    """A big number in a checkerboard of single pixels, on a darker quadrant.
+
+    Its dots stand at even pixels, the grid of the half size, where the checkerboard averages to
+    its mean: what is left is that the mean is a little darker than the quadrant. Returns by how
+    much.
+    """
+    contrast = int(rng.integers(CONTRASTS[0], CONTRASTS[1] + 1))
+    half, (left, top) = recipe.side // 2, corner
+    height, width = 2 * len(glyphs), 2 * len(glyphs[0])
+    x = 2 * int(rng.integers((left + 1) // 2, (left + half - width) // 2 + 1))
+    y = 2 * int(rng.integers((top + 1) // 2, (top + half - height) // 2 + 1))
+    plate = background - 80
+    pixels[top : top + half, left : left + half] = plate
+    dots = np.kron(glyphs, [[contrast + 50, contrast - 50], [contrast - 50, contrast + 50]])
+    pixels[y : y + height, x : x + width] = plate - dots[..., None]
+    return contrast
 
 
 def _snapped(position: int, step: int) -> int:

@@ -1,8 +1,9 @@
 """Questions about drawn pictures: no data to download, and the truth is known.
 
-Four of the six kinds can be answered from the half-size picture (*coarse*), two cannot (*fine*).
-A small and a big number are asked for in the same words, so a policy has to look before it decides
-whether to ask for the full picture. What is drawn is in :mod:`vt_env.sources.drawing`.
+Four kinds can be answered from the half-size picture (*coarse*), two cannot (*fine*). Of one, the
+faint number, less or more is left at half size, which can be seen: whether the full picture is
+worth asking for is a matter of its price. All numbers are asked for in the same words, so a policy
+has to look before it decides whether to ask. What is drawn is in :mod:`vt_env.sources.drawing`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from vt_env.errors import ConfigError, unknown_name
 from vt_env.samples import Sample
 from vt_env.sources.admission import Admission, AdmissionOptions, is_count
 from vt_env.sources.base import Source, picture_digest
-from vt_env.sources.drawing import Recipe, draw
+from vt_env.sources.drawing import FAINT, Recipe, draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Kind:
         question: Its words.
         attribute: Which of the picture's attributes is the answer.
         fine: Whether the answer is lost at half size.
-        number_size: What the picture's number must be, or ``None`` for either.
+        number_size: What the picture's number must be, or ``None`` for small or big.
     """
 
     name: str
@@ -51,6 +52,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("big_number", _NUMBER, "number", number_size="big"),
         Kind("small_number", _NUMBER, "number", fine=True, number_size="small"),
         Kind("texture", "What pattern is it?", "texture", fine=True),
+        Kind("faint_number", _NUMBER, "number", number_size=FAINT),
     )
 }
 
@@ -71,10 +73,12 @@ MIXES: Mapping[str, Mapping[str, float]] = {
         "small_number": 0.25,
         "texture": 0.175,
     },
+    "close": {"faint_number": 1.0},
 }
 """Shares of the kinds. An oracle, which asks for the full picture exactly where a question is fine,
 shows 0.25 + (share of fine) times the visual tokens of always-full: ``half`` is half fine and half
-coarse, 0.75; ``laptop`` has 42.5 % fine, 0.675."""
+coarse, 0.75; ``laptop`` has 42.5 % fine, 0.675. In ``close`` no question is fine; what an oracle
+shows depends on what a visual token costs."""
 
 SPLITS = ("train", "validation", "test")
 

@@ -1,0 +1,138 @@
+"""What the benchmarks of training share: a model, a training step, and how bounds are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from agents import Episode
+from agents.tiny.warmup import warm_up
+from experiments.recipe import load_recipe
+from trainers.algorithms import make_algorithm
+from trainers.config import TrainConfig
+from trainers.local.learner import Learner
+from trainers.local.play import Player
+from trainers.local.policy import Policy
+
+torch.set_num_threads(1)
+clock = time.process_time
+"""Seconds of the processor: with one thread, those of an idle machine, whatever else runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A number and what it should be.
+
+    Attributes:
+        what: In words.
+        measured: A ratio.
+        limit: What it is held against.
+        least: Whether it may not be below the limit; else it may not be above.
+    """
+
+    what: str
+    measured: float
+    limit: float
+    least: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether it is as it should be."""
+        return self.measured >= self.limit if self.least else self.measured <= self.limit
+
+    def __str__(self) -> str:
+        word = "at least" if self.least else "at most"
+        missed = "" if self.met else "   MISSED"
+        return f"{self.what:<64} {self.measured:6.2f}  {word} {self.limit:.2f}{missed}"
+
+
+def conclude(bounds: Sequence[Bound], details: Mapping[str, Any], out: Path) -> None:
+    """Print a table, write all as JSON, and leave with status 1 if a bound was missed."""
+    told = {
+        "machine": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "threads": torch.get_num_threads(),
+        },
+        "bounds": [
+            {"what": b.what, "measured": b.measured, "limit": b.limit, "met": b.met} for b in bounds
+        ],
+        **details,
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+    print(*bounds, f"written: {out}", sep="\n")
+    if missed := [bound.what for bound in bounds if not bound.met]:
+        sys.exit(f"missed: {'; '.join(missed)}")
+
+
+@contextmanager
+def checkpoint(folder: Path | None) -> Iterator[Path]:
+    """A tiny model, warmed up as the laptop's is: the one in a folder, or a new one."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as made:
+        print("warming a model up, for minutes …", flush=True)
+        warm_up(folder=made)
+        yield Path(made)
+
+
+def laptop(model: Path, prompts: int = 32) -> TrainConfig:
+    """The laptop's recipe, with nothing forced, and steps too small to change how it behaves."""
+    overrides = {
+        "model.path": str(model),
+        "model.device": "cpu",
+        "rollout.prompts": prompts,
+        "rollout.probes": 0,
+        "rollout.rounds": 1,
+        "optimiser.learning_rate": 1e-6,
+    }
+    return load_recipe("laptop", [f"{key}={value}" for key, value in overrides.items()])
+
+
+class Training:
+    """The local trainer's step, without logs, evaluations and checkpoints.
+
+    Args:
+        config: The recipe.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        algorithm = make_algorithm(config.algorithm.name, **config.algorithm.options)
+        self.policy = Policy(config.model, None, reference=algorithm.kl_coef > 0, critic=False)
+        self.player = Player(config, self.policy.vlm)
+        self.learner = Learner(self.policy, algorithm, config)
+        self.number = 0
+
+    def step(self) -> list[Episode]:
+        """Play the groups of a step and learn from them."""
+        self.number += 1
+        with torch.no_grad():
+            episodes = self.player.play(self.number)
+        self.learner.learn(self.player.lesson(episodes), self.number)
+        return episodes
+
+
+def said(episodes: Sequence[Episode]) -> int:
+    """Tokens that the policy generated."""
+    return sum(len(reply.token_ids or ()) for episode in episodes for reply in episode.replies)
+
+
+def resident() -> float:
+    """Memory that this process holds, in MiB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

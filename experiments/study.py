@@ -1,0 +1,245 @@
+"""Many training runs of one recipe: arms × values of one setting × seeds.
+
+Each run is a ``vt train`` in a folder and a process of its own, from a warmed-up model that all
+runs of a seed share. What is finished is not run again, so that a study can be stopped at any time,
+and grow.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from experiments.plots import Curve, curve_grid
+from experiments.recipe import typed
+from experiments.targets import AT_LEAST, AT_MOST, missed
+from trainers.tracking import LOG, JsonLines
+from vt_env import ConfigError
+from vt_env.errors import unknown_name
+
+logger = logging.getLogger(__name__)
+
+FOLDER = Path(__file__).parent / "studies"
+SMOOTH = 9
+"""Steps of the moving average in curves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What is compared.
+
+    Attributes:
+        recipe: What all runs share, see :func:`experiments.recipe.load_recipe`.
+        seeds: Of warm-up and training.
+        arms: For each arm's name, the settings that make it.
+        across: A setting that every arm is run with several values of; none if empty.
+        values: These values.
+        settings: Of all runs.
+        warmup_steps: Steps of each part of the warm-up, if not its own.
+    """
+
+    recipe: str
+    seeds: tuple[int, ...]
+    arms: Mapping[str, Any]
+    across: str = ""
+    values: tuple[float, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    warmup_steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training run.
+
+    Attributes:
+        arm: Its arm's name.
+        value: Of the setting that is varied; ``None`` if none is.
+        seed: Of warm-up and training.
+        settings: As ``vt train`` takes them.
+        folder: Where its results are.
+    """
+
+    arm: str
+    value: float | None
+    seed: int
+    settings: Sequence[str]
+    folder: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether it is finished."""
+        return (self.folder / "result.json").exists()
+
+
+def load_study(name_or_path: str | Path) -> Study:
+    """Read a study: a shipped one by its name, or a TOML file.
+
+    Raises:
+        ConfigError: If there is none, it is no TOML, or a key or a value is wrong.
+    """
+    shipped = {path.stem: path for path in FOLDER.glob("*.toml")}
+    path = shipped.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        raise unknown_name("study", str(name_or_path), sorted(shipped))
+    try:
+        study = typed(Study, tomllib.loads(path.read_text("utf-8")), f"study {path.name}")
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"study {path} is no valid TOML: {error}") from error
+    if bool(study.across) != bool(study.values):
+        raise ConfigError(f"study {path.name}: across and values go together")
+    return study
+
+
+def runs(study: Study, out: Path) -> list[Run]:
+    """All runs, seed by seed, so that a study that is stopped early has whole comparisons."""
+    made: list[Run] = []
+    for seed in study.seeds:
+        for arm, own in study.arms.items():
+            for value in study.values or (None,):
+                settings = {**study.settings, **own}
+                folder = out / arm
+                if value is not None:
+                    settings[study.across] = value
+                    folder = folder / f"{value:g}"
+                words = [f"{key}={json.dumps(v)}" for key, v in settings.items()]
+                words += [f"seed={seed}", f"model.path={warmup(out, seed)}"]
+                made.append(Run(arm, value, seed, words, folder / f"seed-{seed}"))
+    return made
+
+
+def warmup(out: Path, seed: int) -> Path:
+    """The folder of a seed's warmed-up model."""
+    return out / "warmup" / f"seed-{seed}"
+
+
+def carry_out(study: Study, out: Path, jobs: int) -> Iterator[Run]:
+    """Do what is not done yet.
+
+    Args:
+        study: What is compared.
+        out: Where its runs are.
+        jobs: Processes at once, one thread each.
+
+    Yields:
+        Runs as they end. One that failed has no result; its log says why.
+    """
+    todo = [run for run in runs(study, out) if not run.done]
+    with ThreadPoolExecutor(jobs) as pool:
+        seeds = [s for s in study.seeds if any(r.seed == s for r in todo)]
+        cold = [s for s in seeds if not (warmup(out, s) / "config.json").exists()]
+        list(pool.map(lambda seed: _warm(study, out, seed), cold))
+        for run, code in pool.map(lambda run: (run, _train(study, run)), todo):
+            if code:
+                logger.warning("%s ended with code %d, see its log.txt", run.folder, code)
+            yield run
+
+
+def _warm(study: Study, out: Path, seed: int) -> None:
+    folder = warmup(out, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    words = ["warmup", "--overwrite", "--seed", str(seed), "--out", str(folder)]
+    if study.warmup_steps is not None:
+        words += ["--steps", str(study.warmup_steps)]
+    if code := _vt(words, folder / "log.txt"):
+        raise ConfigError(f"the warm-up of seed {seed} ended with code {code}, see {folder}")
+
+
+def _train(study: Study, run: Run) -> int:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    words = ["train", study.recipe, *run.settings, "--overwrite", "--out", str(run.folder)]
+    return _vt(words, run.folder / "log.txt")
+
+
+def _vt(words: Sequence[str], log: Path) -> int:
+    with log.open("w", encoding="utf-8") as stream:
+        return subprocess.run(
+            [sys.executable, "-m", "experiments.cli", *words],
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        ).returncode
+
+
+def outcomes(study: Study, out: Path) -> list[dict[str, Any]]:
+    """One row for each finished run: what it reached, and what it missed."""
+    rows: list[dict[str, Any]] = []
+    for run in runs(study, out):
+        if not run.done:
+            continue
+        found = json.loads((run.folder / "result.json").read_text("utf-8"))["evaluation"]
+        prefix = "request_rate/"
+        requests = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
+        rows.append(
+            {
+                "arm": run.arm,
+                "value": run.value,
+                "seed": run.seed,
+                "accuracy": found["accuracy"],
+                "token_ratio": found["token_ratio"],
+                "requests": requests,
+                "missed": missed(found["accuracy"], found["token_ratio"], requests),
+            }
+        )
+    return rows
+
+
+def table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The rows in Markdown: for each arm and value medians, the worst, and how many reached all."""
+    kinds = [*AT_MOST, *AT_LEAST]
+    heads = ["arm", study.across.rpartition(".")[2] or "-", "reached", "accuracy", "worst"]
+    heads += ["tokens", "worst", *(kind.replace("_", " ") for kind in kinds)]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for (arm, value), group in _grouped(rows).items():
+        accuracy = [row["accuracy"] for row in group]
+        tokens = [row["token_ratio"] for row in group]
+        cells = [arm, "" if value is None else f"{value:g}"]
+        cells.append(f"{sum(not row['missed'] for row in group)} of {len(group)}")
+        cells += [f"{v:.3f}" for v in (statistics.median(accuracy), min(accuracy))]
+        cells += [f"{v:.3f}" for v in (statistics.median(tokens), max(tokens))]
+        cells += [f"{statistics.median(r['requests'][kind] for r in group):.2f}" for kind in kinds]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, Any], list[Mapping[str, Any]]]:
+    groups: dict[tuple[str, Any], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["arm"], row["value"]), []).append(row)
+    return groups
+
+
+def draw(study: Study, out: Path) -> None:
+    """Request rates over training: a panel for each arm and value, a line for each seed."""
+    panels: dict[str, dict[str, list[Curve]]] = {}
+    for run in runs(study, out):
+        if not run.done:
+            continue
+        logged = list(JsonLines(run.folder / LOG).rows())
+        column = "" if run.value is None else f"{study.across.rpartition('.')[2]} {run.value:g}"
+        curves = panels.setdefault(run.arm, {}).setdefault(column, [])
+        for label, kinds in (("does not need the original", AT_MOST), ("needs it", AT_LEAST)):
+            rates = [statistics.mean(_rates(row, kinds)) for row in logged if _rates(row, kinds)]
+            curves.append(Curve(label, _smooth(rates)))
+    curve_grid(panels, "training step", "request rate", out / "requests")
+
+
+def _rates(row: Mapping[str, Any], kinds: Mapping[str, float]) -> list[float]:
+    found = [row.get(f"rollout/request_rate/{kind}") for kind in kinds]
+    return [rate for rate in found if rate is not None]
+
+
+def _smooth(values: Sequence[float]) -> list[float]:
+    return [
+        statistics.mean(values[max(0, i - SMOOTH // 2) : i + SMOOTH // 2 + 1])
+        for i in range(len(values))
+    ]

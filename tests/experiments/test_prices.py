@@ -1,0 +1,99 @@
+"""The price study end to end, in small, and what is told of it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.cli import main
+
+pytest.importorskip("transformers")
+
+from experiments import prices
+from experiments.recipe import load_recipe
+
+SMALL = (
+    "steps=2",
+    "rollout.prompts=3",
+    "data.train=generated:n=64,split=train,kinds=close",
+    "data.validation=generated:n=8,split=validation,kinds=close",
+    "tracking.wandb=off",
+)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    few = {"vision_steps": 2, "steps": 60, "batch": 8}
+    monkeypatch.setattr(prices, "WARMUP", {**prices.WARMUP, **few})
+
+    def run(*more):
+        words = ["frontier", *SMALL, "--out", str(tmp_path), "--samples", "10", "--rollouts", "2"]
+        code = main([*words, *more])
+        found = tmp_path / "result.json"
+        return code, json.loads(found.read_text()) if found.exists() else None
+
+    return run
+
+
+def test_a_study_in_small_that_grows(study, tmp_path):
+    code, found = study("--price", "0.1", "--price", "0")
+    assert code == 0
+    policies = found["seeds"]["0"]["policies"]
+    assert [p["price"] for p in policies] == [0, 0.1]
+    assert set(policies[0]["gap"]) == {"oracle", "visible", "visible_own", "mixing"}
+    assert found["seeds"]["0"]["arms"]["rollouts"] == 4
+    assert found["provenance"]["command"]
+    assert (tmp_path / "plot.png").stat().st_size > 10_000
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("played.npz")}
+    code, found = study("--price", "0.1", "--price", "0.8")
+    assert code == 0
+    assert [p["price"] for p in found["seeds"]["0"]["policies"]] == [0.1, 0.8]
+    assert all(p.stat().st_mtime_ns == time for p, time in before.items())  # not done again
+
+
+def test_parts_made_with_other_settings_are_not_taken_for_ones_own(study, capsys):
+    assert study("--price", "0.1")[0] == 0
+    for other, message in (("steps=3", "other settings"), ("--samples=9", "not (9, 2)")):
+        assert study("--price", "0.1", other)[0] == 2
+        assert message in capsys.readouterr().err
+
+
+def test_an_odd_number_of_rollouts_cannot_be_halved(study, capsys):
+    code, _ = study("--rollouts", "3")
+    assert code == 2
+    assert "must be an even number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "message"), [("price", "token_price"), ("seed", "seed")])
+def test_what_is_out_of_range_is_refused_before_anything_is_done(
+    study, capsys, tmp_path, option, message
+):
+    code, _ = study(f"--{option}", "-1")
+    assert code == 2
+    assert f"{message} must be" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_recipe_lets_the_price_mean_what_it_says():
+    """The group's deviation would rescale it; probes that only praise would hide it."""
+    recipe = load_recipe("price")
+    assert (recipe.reward.penalty, recipe.algorithm.name) == ("none", "dr_grpo")
+    assert recipe.rollout.probes == 0 or recipe.algorithm.options["forced"] == "always"
+
+
+def test_policies_are_compared_at_their_own_tokens():
+    """One policy that asks where the oracle does, one that asks nobody."""
+    low, high = np.array([[0] * 4, [1] * 4], bool), np.array([[1] * 4, [1] * 4], bool)
+    common = {"low": low, "high": high, "noisy": low[:, 0], "greedy": low[:, :1]}
+    clever = {"free": high, "asked": low == 0, "tokens": np.array([0.75, 0.25, 1.25])}
+    idle = {"free": low, "asked": low & False, "tokens": np.array([0.25, 0.25, 1.25])}
+    greedy = {"greedy_tokens": np.array(0.5), "greedy_asked": low[:, :1]}
+    cells = {0.1: {**common, **clever, **greedy}, 0.9: {**common, **idle, **greedy}}
+    told = prices.compared(cells, np.array([0, 0]), noise=0.25)
+    first, second = told["policies"]
+    assert (first["accuracy"], first["gap"]["oracle"][0]) == (1, 0)
+    assert first["gap"]["mixing"][0] == -0.25  # a coin would get half of the gain
+    assert (second["accuracy"], second["gap"]["oracle"][0]) == (0.5, 0)
+    # 0.1 is 0.2 to a judge that flips a quarter: half of the pictures gain 1; 0.9 is 1.8
+    assert first["at_price"]["oracle"] == {"accuracy": 1, "tokens": 0.75}
+    assert second["at_price"]["oracle"] == {"accuracy": 0.5, "tokens": 0.25}

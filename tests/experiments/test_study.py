@@ -1,0 +1,86 @@
+"""A study is many runs of ``vt train``, each done once."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.cli import main
+from experiments.study import FOLDER, load_study, outcomes, runs
+from vt_env import ConfigError
+
+SMALL = """
+recipe = "laptop"
+seeds = [3]
+across = "algorithm.options.kl_coef"
+values = [0.0, 0.05]
+warmup_steps = 1
+
+[settings]
+"trainer" = "local"
+steps = 2
+"rollout.prompts" = 2
+"data.train" = "generated:n=40,split=train,kinds=laptop"
+"data.validation" = "generated:n=60,split=test,kinds=laptop"
+"evaluation.limit" = 60
+"checkpoint.every" = 0
+"tracking.wandb" = "off"
+
+[arms.none]
+"reward.penalty" = "none"
+
+[arms."rate, no probes"]
+"rollout.probes" = 0
+"""
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_studies_are_well_formed(path: Path, tmp_path: Path) -> None:
+    from experiments.recipe import load_recipe
+
+    study = load_study(path.stem)
+    every = runs(study, tmp_path)
+    assert len({run.folder for run in every}) == len(every)
+    for run in every:
+        load_recipe(study.recipe, run.settings)
+
+
+def test_runs_are_done_once_and_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "small.toml", tmp_path / "out"
+    file.write_text(SMALL, "utf-8")
+    assert main(["study", str(file), "--out", str(out), "--jobs", "1"]) == 0
+    shown = capsys.readouterr()
+    assert "0 of 4 runs are done" in shown.err
+    assert "FAILED" not in shown.err
+    study = load_study(file)
+    rows = outcomes(study, out)
+    assert [(row["arm"], row["value"]) for row in rows] == [
+        ("none", 0.0), ("none", 0.05), ("rate, no probes", 0.0), ("rate, no probes", 0.05),
+    ]  # fmt: skip
+    assert all(row["missed"] for row in rows)  # two steps teach nothing
+    for name in ("requests.png", "requests.svg", "table.md", "result.json"):
+        assert (out / name).stat().st_size > 0
+    assert (out / "table.md").read_text("utf-8").count("0 of 1") == 4
+    before = [(run.folder / "metrics.jsonl").stat().st_mtime_ns for run in runs(study, out)]
+    assert main(["study", str(file), "--out", str(out)]) == 0
+    assert "4 of 4 runs are done" in capsys.readouterr().err
+    assert before == [(r.folder / "metrics.jsonl").stat().st_mtime_ns for r in runs(study, out)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recipe = ", "no valid TOML"),
+        ('recipe = "laptop"\nseeds = [1]', "arms is missing"),
+        ('recipe = "laptop"\nseeds = [1]\nvalues = [1.0]\n[arms.a]', "go together"),
+        ('recipe = "laptop"\nseed = [1]\n[arms.a]', "seeds"),
+    ],
+)
+def test_wrong_studies_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_study(file)
+    with pytest.raises(ConfigError, match="study"):
+        load_study("no-such-study")

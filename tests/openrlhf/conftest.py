@@ -1,0 +1,31 @@
+"""Recipes and an untrained policy for the trainer ``openrlhf``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_runs import ON_A_CPU, SMALL
+
+from experiments.recipe import load_recipe
+from trainers import TrainConfig
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the tiny policy that has learnt nothing."""
+    from agents.tiny import make_vlm, save
+
+    return save(make_vlm(), tmp_path_factory.mktemp("untrained"))
+
+
+@pytest.fixture
+def recipe(untrained: Path) -> Callable[..., TrainConfig]:
+    """The laptop's recipe for OpenRLHF on a CPU, made small."""
+
+    def make(*overrides: str) -> TrainConfig:
+        settings = [f"model.path={untrained}", *ON_A_CPU, *SMALL, *overrides]
+        return load_recipe("laptop", settings)
+
+    return make

@@ -1,0 +1,164 @@
+"""Advantages and the tokens in the loss, put into OpenRLHF's experiences."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from agents import Episode, Reply  # noqa: E402
+from trainers.algorithms import make_algorithm  # noqa: E402
+from trainers.openrlhf.learning import learn_from  # noqa: E402
+from vt_env import Outcome, Sample, Verdict  # noqa: E402
+from vt_env.rewards import Reward  # noqa: E402
+
+SAMPLE = Sample("s", "?", ("x",), b"")
+ESTIMATORS = {
+    "grpo": "group_norm",
+    "dr_grpo": "dr_grpo",
+    "rloo": "rloo",
+    "reinforce++": "reinforce",
+    "reinforce++-baseline": "reinforce_baseline",
+}
+
+
+def episode_of(total: float | None, turns: tuple[tuple[int, int], ...], forced=0, truncated=False):
+    """A rollout: for each turn the number of tokens read and said."""
+    replies = [
+        Reply("", tuple(range(read)), tuple(range(said)), None, truncated, forced * (at == 0))
+        for at, (read, said) in enumerate(turns)
+    ]
+    correct = None if total is None else total > 0.5
+    verdict = Verdict(correct, "test", "")
+    outcome = Outcome(correct, True, len(turns) > 1)
+    reward = Reward(None, None, None, None, total)
+    return Episode(SAMPLE, (), (), replies, (), (), None, False, verdict, outcome, reward)
+
+
+def experiences_of(episodes, *, micro: int = 2, seed: int = 0, kl_in_loss: bool = True):
+    """As OpenRLHF makes them: micro-batches, padded on the right, without the first token."""
+    generator = torch.Generator().manual_seed(seed)
+    made = []
+    for begin in range(0, len(episodes), micro):
+        part = episodes[begin : begin + micro]
+        masks = []
+        for episode in part:
+            mask = []
+            for reply in episode.replies:
+                mask += [0] * len(reply.prompt_ids) + [1] * len(reply.token_ids)
+            masks.append(torch.tensor(mask[1:]))
+        width = max(map(len, masks))
+        mask = torch.stack([torch.nn.functional.pad(m, (0, width - len(m))) for m in masks])
+        said = -torch.rand(mask.shape, generator=generator) * mask
+        base = -torch.rand(mask.shape, generator=generator) * mask
+        known = [e.reward.total for e in part if e.reward.total is not None] or [0.0]
+        rewards = [
+            sum(known) / len(known) if e.reward.total is None else e.reward.total for e in part
+        ]
+        made.append(
+            SimpleNamespace(
+                index=list(range(begin, begin + len(part))),
+                labels=part,
+                action_mask=mask,
+                action_log_probs=said,
+                base_action_log_probs=base if kl_in_loss else None,
+                kl=torch.zeros_like(said) if kl_in_loss else said - base,
+                values=None,
+                advantages=torch.full(mask.shape, 9.0),
+                returns=torch.full(mask.shape, 9.0),
+                rewards=torch.tensor(rewards),
+                info={},
+            )
+        )
+    return made
+
+
+TURNS = (((5, 3),), ((5, 2), (7, 4)), ((5, 6),), ((5, 1), (7, 1)))
+
+
+def ordinary(totals=(1.5, 0.4, 0.5, 1.4, 0.5, 1.5, 1.4, 1.4)):
+    return [episode_of(total, TURNS[at % 4]) for at, total in enumerate(totals)]
+
+
+def test_an_unscored_rollout_counts_nowhere_and_moves_nothing():
+    episodes = [*ordinary()[:3], episode_of(None, TURNS[3]), *ordinary()[4:]]
+    made = experiences_of(episodes)
+    learn_from(made, make_algorithm("grpo"), 4)
+    scored = torch.tensor([1.5, 0.4, 0.5])
+    expected = (scored - scored.mean()) / (scored.std() + 1e-6)
+    for at in range(3):
+        row = made[at // 2].advantages[at % 2][made[at // 2].action_mask[at % 2].bool()]
+        assert torch.allclose(row, expected[at].expand_as(row))
+    experience, row = made[1], 1
+    assert experience.action_mask[row].sum() == 1  # one token, to divide by
+    assert (experience.advantages[row] == 0).all()
+    (last,) = experience.action_mask[row].nonzero()[0]
+    assert experience.base_action_log_probs[row, last] == experience.action_log_probs[row, last]
+
+
+def test_equal_rewards_teach_nothing_whatever_their_rounding():
+    made = experiences_of(ordinary([0.1 + 0.2, 0.3, 0.3, 0.3] * 2))
+    learn_from(made, make_algorithm("grpo"), 4)
+    assert all((e.advantages == 0).all() for e in made)
+
+
+def test_forced_tokens_are_trained_on_only_where_they_paid():
+    others = ordinary()[2:4]
+    episodes = [
+        episode_of(1.5, TURNS[1], forced=1),
+        episode_of(0.0, TURNS[1], forced=1),
+        *others,
+    ]
+    made = experiences_of(episodes)
+    before = made[0].action_mask.clone()
+    learn_from(made, make_algorithm("grpo"), 4)
+    assert torch.equal(made[0].action_mask[0], before[0])
+    assert (before[1] - made[0].action_mask[1]).nonzero().tolist() == [[4]]
+
+
+def test_rollouts_that_were_cut_off_can_be_left_out():
+    episodes = [*ordinary()[:3], episode_of(1.0, TURNS[3], truncated=True)]
+    made = experiences_of(episodes)
+    learn_from(made, make_algorithm("grpo", mask_truncated=True), 4)
+    assert made[1].action_mask[1].sum() == 1
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+@pytest.mark.parametrize("kl_in_loss", [True, False])
+def test_ordinary_groups_get_openrlhfs_own_advantages(name, kl_in_loss):
+    """Where nothing is unscored, tied or forced, the two estimators are one."""
+    maker_module = pytest.importorskip(
+        "openrlhf.trainer.ppo_utils.experience_maker", reason="OpenRLHF's stack is not installed"
+    )
+    theirs, mine = (experiences_of(ordinary(), kl_in_loss=kl_in_loss, seed=1) for _ in range(2))
+    advantage = SimpleNamespace(estimator=ESTIMATORS[name], gamma=1.0, lambd=1.0, no_std_norm=False)
+    maker = maker_module.RemoteExperienceMaker.__new__(maker_module.RemoteExperienceMaker)
+    maker.args = SimpleNamespace(
+        algo=SimpleNamespace(advantage=advantage),
+        rollout=SimpleNamespace(n_samples_per_prompt=4),
+        reward=SimpleNamespace(
+            clip_range=(-10, 10), overlong_buffer_len=None, stop_properly_penalty_coef=None
+        ),
+    )
+    maker.strategy = SimpleNamespace(args=maker.args)
+    maker.advantage_estimator = ESTIMATORS[name]
+    maker.kl_ctl = SimpleNamespace(value=0.1)
+    maker.compute_advantages_and_returns(theirs)
+    options = {"kl_coef": 0.1}
+    if not kl_in_loss:
+        options |= {"kl_in": "reward", "kl_estimator": "k1"}
+    elif name != "reinforce++-baseline":
+        options |= {"kl_in": "loss", "kl_estimator": "k3"}
+    algorithm = make_algorithm(name, **options)
+    learn_from(mine, algorithm, 4)
+    if name in ("grpo", "dr_grpo", "rloo") and not kl_in_loss:
+        # Theirs charges each token for the KL to come; ours the whole reply, as the papers do.
+        return
+    tokens = sum(int(e.action_mask.sum()) for e in mine)
+    whitened = name.startswith("reinforce")  # theirs by the deviation of a population
+    scale = (1 - 1 / tokens) ** 0.5 if whitened else 1.0
+    for a, b in zip(theirs, mine, strict=True):
+        mask = b.action_mask.bool()
+        assert torch.allclose(scale * a.advantages[mask], b.advantages[mask], atol=2e-5)

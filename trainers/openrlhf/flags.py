@@ -1,0 +1,291 @@
+"""From a recipe to OpenRLHF's command line. Pure: nothing is imported, read or started.
+
+Whatever a recipe says and OpenRLHF cannot do is refused here, before anything runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainers.config import OpenRLHFConfig, TrainConfig
+from vt_env.errors import ConfigError
+from vt_env.protocol import make_protocol
+
+if TYPE_CHECKING:
+    from trainers.algorithms import Algorithm
+    from trainers.openrlhf.run import Run
+
+ESTIMATORS = {
+    "grpo": "group_norm",
+    "dapo": "group_norm",
+    "gspo": "group_norm",
+    "dr_grpo": "dr_grpo",
+    "rloo": "rloo",
+    "reinforce++": "reinforce",
+    "reinforce++-baseline": "reinforce_baseline",
+    "ppo": "gae",
+}
+"""OpenRLHF's name for the estimator that is nearest to an algorithm's."""
+
+_LOSSES = {"token_mean": "token-mean", "sequence_mean": "seq-mean-token-mean"}
+_SCHEDULES = {"none": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
+
+
+def checked(config: TrainConfig) -> Algorithm:
+    """Refuse what OpenRLHF cannot do.
+
+    Returns:
+        The recipe's algorithm.
+
+    Raises:
+        ConfigError: Saying what to set instead.
+    """
+    from trainers.algorithms import make_algorithm
+
+    algorithm = make_algorithm(config.algorithm.name, **config.algorithm.options)
+    for wrong, message in _refusals(config, algorithm):
+        if wrong:
+            raise ConfigError(f"the trainer 'openrlhf' cannot do this: {message}")
+    return algorithm
+
+
+def _refusals(config: TrainConfig, algorithm: Algorithm) -> list[tuple[bool, str]]:
+    from trainers.algorithms import PPO
+    from trainers.algorithms import Algorithm as Base
+
+    model, rollout, machines = config.model, config.rollout, config.openrlhf
+    episodes = rollout.prompts * rollout.group_size
+    batch, left = divmod(episodes, config.optimiser.minibatches)
+    learners = machines.nodes * machines.gpus_per_node
+    share = learners * config.optimiser.microbatch
+    return [
+        (
+            model.lora_rank > 0,
+            "LoRA: its engines do not know adapters' weights by OpenRLHF's names and would go on "
+            "playing the first policy; set model.lora_rank=0, or use trainer=local",
+        ),
+        (
+            model.dtype != "bfloat16",
+            "engines and learners compute in bfloat16; set model.dtype=bfloat16",
+        ),
+        (model.device != "auto", "Ray places its processes; set model.device=auto"),
+        (
+            algorithm.aggregation not in _LOSSES,
+            "its loss is a mean over tokens or over sequences; set "
+            "algorithm.options.aggregation=token_mean",
+        ),
+        (
+            algorithm.needs_critic and type(algorithm) is not PPO,
+            f"the critic of {config.algorithm.name!r}; only that of 'ppo' is there",
+        ),
+        (
+            type(algorithm) is PPO and (rollout.probes > 0 or algorithm.drop_without_signal),
+            "a critic and tokens that only one of critic and policy learns from; set "
+            "rollout.probes=0 and algorithm.options.drop_without_signal=false",
+        ),
+        (
+            type(algorithm) is PPO and (algorithm.value_clip is None or algorithm.value_coef != 1),
+            "value_clip=None, or a value_coef: the critic has an optimiser of its own",
+        ),
+        (
+            type(algorithm).policy_loss is not Base.policy_loss,
+            f"the algorithm {config.algorithm.name!r} has a loss of its own; use trainer=local",
+        ),
+        (
+            left > 0,
+            f"{episodes} episodes a step do not divide into {config.optimiser.minibatches} "
+            "minibatches; change optimiser.minibatches",
+        ),
+        (
+            batch % share > 0,
+            f"a minibatch has {batch} episodes, which {learners} GPUs at optimiser.microbatch="
+            f"{config.optimiser.microbatch} do not divide; lower optimiser.microbatch",
+        ),
+        (
+            machines.colocate
+            and machines.engines > 0
+            and machines.engines * machines.engine_gpus != learners,
+            f"engines that share the {learners} learners' GPUs must cover them: openrlhf.engines * "
+            "openrlhf.engine_gpus must be as many; or set openrlhf.colocate=false",
+        ),
+        (
+            learners % machines.engine_gpus > 0 and machines.engines == 0,
+            f"{learners} GPUs do not divide into engines of {machines.engine_gpus}; change "
+            "openrlhf.engine_gpus",
+        ),
+        (
+            rollout.rounds > 1,
+            "further questions in place of groups without signal; set rollout.rounds=1 (with "
+            "algorithm.options.drop_without_signal=true such groups are left out)",
+        ),
+        (
+            rollout.probes > 0 and machines.correction != "off",
+            "probes with a correction: forced tokens have no probability in the engine; set one of "
+            "rollout.probes=0 and openrlhf.correction=off",
+        ),
+        (
+            algorithm.kl_in == "reward"
+            and algorithm.kl_coef > 0
+            and algorithm.kl_estimator != "k1",
+            "a KL in the reward other than k1; set algorithm.options.kl_estimator=k1",
+        ),
+    ]
+
+
+def engines(machines: OpenRLHFConfig) -> int:
+    """How many engines play."""
+    return machines.engines or machines.nodes * machines.gpus_per_node // machines.engine_gpus
+
+
+def gpus_needed(machines: OpenRLHFConfig, *, critic: bool = False) -> int:
+    """GPUs that the whole run takes."""
+    learners = machines.nodes * machines.gpus_per_node
+    if machines.colocate:
+        return learners
+    return learners * (1 + critic) + engines(machines) * machines.engine_gpus
+
+
+def command_line(run: Run) -> list[str]:
+    """The arguments of ``openrlhf.cli.train_ppo_ray``.
+
+    Raises:
+        ConfigError: See :func:`checked`.
+    """
+    algorithm = checked(run.config)
+    switches, values = _switches(run.config, algorithm), _values(run, algorithm)
+    made = [f"--{name}" for name, on in switches.items() if on]
+    for name, value in values.items():
+        words = value if isinstance(value, tuple) else (value,)
+        made += [f"--{name}", *map(str, words)]
+    return made
+
+
+def _switches(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
+    machines = config.openrlhf
+    return {
+        "train.colocate_all": machines.colocate,
+        "vllm.enable_sleep": machines.colocate,
+        "ds.enable_sleep": machines.colocate,
+        "train.colocate_actor_ref": not machines.colocate,
+        "vllm.enforce_eager": machines.eager,
+        "vllm.enable_prefix_caching": True,  # siblings share a prompt
+        "ds.adam_offload": machines.offload,
+        "ref.offload": machines.offload,
+        "actor.gradient_checkpointing_enable": machines.checkpointing,
+        "actor.freeze_visual_encoder": config.model.freeze_vision,
+        "algo.kl.use_loss": algorithm.kl_coef > 0 and algorithm.kl_in == "loss",
+        "ckpt.save_hf": True,
+        "ckpt.load_enable": True,  # loads what there is; a new run has nothing
+    }
+
+
+def _values(run: Run, algorithm: Algorithm) -> dict[str, object]:
+    return {
+        "actor.model_name_or_path": run.model,
+        "train.agent_func_path": run.folder / "agent.py",
+        **_data(run, algorithm.needs_critic),
+        **_rollouts(run.config),
+        **_loss(run.config, algorithm),
+        **_optimiser(run.config, "actor"),
+        **(_critic(run, algorithm) if algorithm.needs_critic else {}),
+        **_machines(run.config.openrlhf),
+        "train.seed": run.config.seed,
+        "ckpt.path": run.folder / "state",
+        "ckpt.output_dir": run.folder / "last",
+        "ckpt.max_num": run.config.checkpoint.keep,
+    }
+
+
+def _data(run: Run, critic: bool) -> dict[str, object]:
+    """With a critic, OpenRLHF is told of no pictures, else it refuses; it does not need to know."""
+    rules = run.config.environment
+    protocol = make_protocol(rules.protocol, max_turns=rules.max_turns)
+    values: dict[str, object] = {
+        "data.prompt_dataset": run.rows("train"),
+        "data.input_key": "question",
+        "data.label_key": "label",
+        "data.max_images_per_prompt": 0 if critic else protocol.max_turns,
+        "data.max_len": run.max_length,
+    }
+    if run.config.data.validation:
+        values["eval.dataset"] = run.rows("validation")
+    return values
+
+
+def _rollouts(config: TrainConfig) -> dict[str, object]:
+    rollout, optimiser = config.rollout, config.optimiser
+    episodes = rollout.prompts * rollout.group_size
+    return {
+        "rollout.batch_size": rollout.prompts,
+        "rollout.n_samples_per_prompt": rollout.group_size,
+        "rollout.temperature": rollout.temperature,
+        "rollout.micro_batch_size": optimiser.microbatch,
+        "train.batch_size": episodes // optimiser.minibatches,
+        "train.micro_batch_size": optimiser.microbatch,
+        "train.max_epochs": optimiser.epochs,
+        "train.num_episodes": 1,
+    }
+
+
+def _loss(config: TrainConfig, algorithm: Algorithm) -> dict[str, object]:
+    correction = config.openrlhf.correction
+    values: dict[str, object] = {
+        "algo.advantage.estimator": ESTIMATORS.get(config.algorithm.name, "group_norm"),
+        "algo.kl.init_coef": algorithm.kl_coef,
+        "algo.kl.estimator": algorithm.kl_estimator,
+        "actor.policy_loss_type": "gspo" if algorithm.ratio == "sequence" else "ppo",
+        "actor.loss_agg_mode": _LOSSES[algorithm.aggregation],
+        "actor.eps_clip_low_high": (algorithm.clip_low, algorithm.clip_high),
+    }
+    if config.algorithm.entropy:
+        values["actor.entropy_coef"] = config.algorithm.entropy
+    if correction != "off":
+        values["algo.advantage.is_correction_level"] = {"token": "token", "sequence": "seq"}[
+            correction
+        ]
+    return values
+
+
+def _optimiser(config: TrainConfig, whose: str) -> dict[str, object]:
+    optimiser = config.optimiser
+    updates = config.steps * optimiser.epochs * optimiser.minibatches
+    return {
+        f"{whose}.adam.lr": optimiser.learning_rate,
+        f"{whose}.adam.betas": optimiser.betas,
+        f"{whose}.adam.weight_decay": optimiser.weight_decay,
+        f"{whose}.max_norm": optimiser.max_grad_norm,
+        f"{whose}.lr_scheduler": _SCHEDULES[optimiser.decay],
+        f"{whose}.lr_warmup_ratio": min(1.0, optimiser.warmup_steps / updates),
+    }
+
+
+def _critic(run: Run, algorithm: Algorithm) -> dict[str, object]:
+    from trainers.algorithms import PPO
+
+    assert isinstance(algorithm, PPO)
+    machines = run.config.openrlhf
+    return {
+        "critic.model_name_or_path": run.model,
+        "critic.num_nodes": machines.nodes,
+        "critic.num_gpus_per_node": machines.gpus_per_node,
+        "critic.value_clip": algorithm.value_clip,
+        "algo.advantage.gamma": algorithm.discount,
+        "algo.advantage.lambd": algorithm.decay,
+        **_optimiser(run.config, "critic"),
+    }
+
+
+def _machines(machines: OpenRLHFConfig) -> dict[str, object]:
+    return {
+        "actor.num_nodes": machines.nodes,
+        "actor.num_gpus_per_node": machines.gpus_per_node,
+        "ref.num_nodes": machines.nodes,
+        "ref.num_gpus_per_node": machines.gpus_per_node,
+        "vllm.num_engines": engines(machines),
+        "vllm.tensor_parallel_size": machines.engine_gpus,
+        "vllm.gpu_memory_utilization": machines.engine_memory,
+        "vllm.sync_backend": machines.sync,
+        "ds.zero_stage": machines.zero_stage,
+        "ds.param_dtype": "bf16",
+        "ds.attn_implementation": machines.attention,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,7 +163,7 @@ def curve_grid(
     labels = dict.fromkeys(c.label for row in panels.values() for p in row.values() for c in p)
     colours = dict(zip(labels, COLOURS, strict=False))
     for axes_row, (row, parts) in zip(grid, panels.items(), strict=False):
-        axes_row[0].set_ylabel(f"{row}\n{y}", fontsize=8)
+        axes_row[0].set_ylabel("\n".join([*textwrap.wrap(row, 22), y]), fontsize=8)
         for axes, column in zip(axes_row, columns, strict=True):
             for curve in parts.get(column, ()):
                 steps = range(1, len(curve.values) + 1)

@@ -61,6 +61,7 @@ class VisionLanguageModel:
         chat: Renders conversations.
         stop_ids: Tokens that end a turn.
         image_id: The token that stands for a visual token.
+        forbidden: Tokens that the model may not say: they stand for pictures, or for nothing.
     """
 
     def __init__(self, model: Any, tokenizer: Any, image_processor: Any) -> None:
@@ -75,10 +76,10 @@ class VisionLanguageModel:
         self.image_id: int = model.config.image_token_id
         self.chat = Chat(tokenizer, self.image_id)
         self.stop_ids = _stop_ids(model, tokenizer)
-        forbidden = self._forbidden()
-        penalty = torch.zeros(model.config.get_text_config().vocab_size)
-        penalty[forbidden] = _FORBIDDEN
-        penalty[len(tokenizer) :] = _FORBIDDEN
+        size: int = model.config.get_text_config().vocab_size
+        self.forbidden = sorted({*self._marks(), *range(len(tokenizer), size)})
+        penalty = torch.zeros(size)
+        penalty[self.forbidden] = _FORBIDDEN
         self._penalty = penalty
 
     @property
@@ -86,8 +87,8 @@ class VisionLanguageModel:
         """Where the model is."""
         return self.model.device
 
-    def _forbidden(self) -> list[int]:
-        """Tokens that stand for pictures or for nothing: the model may not say them."""
+    def _marks(self) -> list[int]:
+        """Tokens that stand for pictures or for nothing."""
         config = self.model.config
         names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
         ids = [getattr(config, name, None) for name in names]

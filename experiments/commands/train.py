@@ -23,10 +23,9 @@ from trainers import (
     choose_trainer,
     make_trainer,
 )
+from trainers.runs import CHECKPOINTS
 from trainers.tracking import EPISODES, LOG
 from vt_env import ConfigError
-
-CHECKPOINTS = "checkpoint"
 
 DESCRIPTION = f"""\
 Train a policy as a recipe says: a TOML file, or a shipped one by its name. Any setting can be

@@ -14,7 +14,7 @@ from engines import torn_sample
 from trainers.local.play import SampleOrder, task_of
 from trainers.openrlhf.export import export, training_order
 from trainers.openrlhf.run import Run
-from trainers.openrlhf.words import forbidden, load_words
+from trainers.openrlhf.words import load_words
 from vt_env import ConfigError, DataError, make_task
 
 
@@ -81,6 +81,6 @@ def test_the_longest_rollout_is_worked_out(recipe, tmp_path):
 
 def test_pictures_and_empty_tokens_are_forbidden(untrained):
     words = load_words(str(untrained))
-    texts = words.tokenizer.convert_ids_to_tokens(forbidden(words))
+    texts = words.tokenizer.convert_ids_to_tokens(words.forbidden)
     assert {"<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|unknown|>"} <= set(texts)
     assert "<|im_end|>" not in texts

@@ -29,7 +29,7 @@ from trainers.local.learner import Learner, Lesson  # noqa: E402
 from trainers.local.metrics import rollout_metrics  # noqa: E402
 from trainers.local.play import Player, SampleOrder, is_probe  # noqa: E402
 from trainers.local.policy import Policy  # noqa: E402
-from trainers.local.trainer import _score  # noqa: E402
+from trainers.runs import score as score_of  # noqa: E402
 
 
 def rows(out: Path) -> list[dict]:
@@ -356,7 +356,7 @@ def test_the_log_says_what_visual_tokens_cost(recipe):
 )
 def test_the_best_checkpoint_is_chosen_by_what_the_reward_charges(recipe, changed, score):
     evaluation = {"eval/accuracy": 0.9, "eval/request_rate": 0.4, "eval/token_ratio": 0.65}
-    assert _score(evaluation, recipe(*changed)) == pytest.approx(score)
+    assert score_of(evaluation, recipe(*changed)) == pytest.approx(score)
 
 
 def test_two_runs_of_one_recipe_are_equal_and_leave_torch_alone(tmp_path, train):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,12 @@ from trainers.local.learner import Learner
 from trainers.local.metrics import Numbers, rollout_metrics
 from trainers.local.play import Player
 from trainers.local.policy import Policy, fingerprint
+from trainers.runs import CHECKPOINTS, same_recipe, score
 from trainers.tracking import LOG, Tracker, alone_in
 from trainers.wandb_view import wandb_view
 from vt_env import ConfigError
 
 logger = logging.getLogger(__name__)
-
-CHECKPOINTS = "checkpoint"
-_MAY_CHANGE = ("steps", "evaluation", "checkpoint", "tracking", "optimiser")
 
 
 class LocalTrainer:
@@ -192,8 +189,8 @@ class Run:
 
     def _save(self) -> None:
         measured = self.exam and self._due(self.config.evaluation.every, self.step)
-        score = _score(self.evaluation, self.config) if measured else None
-        self.newest = self.store.save(self.step, self._write, score)
+        found = score(self.evaluation, self.config) if measured else None
+        self.newest = self.store.save(self.step, self._write, found)
 
     def _write(self, folder: Path) -> None:
         self.policy.save(folder / "model")
@@ -217,7 +214,7 @@ class Run:
 
     def _load(self, found: Checkpoint) -> None:
         told = _told(found)
-        _same_recipe(told["config"], self.config)
+        same_recipe(told["config"], self.config)
         if told["origin"] != self.origin:
             raise ConfigError(
                 f"the model in {self.config.model.path} is not the one that the run began with, "
@@ -245,42 +242,8 @@ def _policy(config: TrainConfig, algorithm: Algorithm, found: Checkpoint | None)
     )
 
 
-def _score(evaluation: Mapping[str, float | None], config: TrainConfig) -> float | None:
-    """What "best" compares: accuracy, less what requests and visual tokens pay in the reward.
-
-    By accuracy alone a policy that always asks would be the best. Here every request pays the
-    penalty, which in a group some do not.
-    """
-    names = ("eval/accuracy", "eval/request_rate", "eval/token_ratio")
-    accuracy, requests, tokens = (evaluation.get(name) for name in names)
-    if accuracy is None or requests is None or tokens is None or math.isnan(accuracy):
-        return None
-    reward = config.reward
-    penalty = 0.0 if reward.penalty == "none" else reward.penalty_weight
-    return reward.accuracy_weight * accuracy - penalty * requests - reward.token_price * tokens
-
-
 def _told(found: Checkpoint) -> dict[str, Any]:
     try:
         return json.loads((found.folder / "state.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{found.folder} was not written by this trainer") from error
-
-
-def _same_recipe(before: Mapping[str, Any], config: TrainConfig) -> None:
-    """Refuse to go on with another recipe.
-
-    Raises:
-        ConfigError: Naming the setting that differs.
-    """
-    now = json.loads(json.dumps(asdict(config)))
-    for name, value in now.items():
-        if name in _MAY_CHANGE or value == (old := before.get(name)):
-            continue
-        if isinstance(value, dict) and isinstance(old, dict):
-            key = next(k for k in (*value, *old) if value.get(k) != old.get(k))
-            name, value, old = f"{name}.{key}", value.get(key), old.get(key)
-        raise ConfigError(
-            f"the run that is resumed has {name} = {old!r}, the recipe says {value!r}; "
-            "set it back, or begin anew in another folder"
-        )

@@ -19,9 +19,9 @@ from agents import Episode
 from trainers.algorithms import make_algorithm
 from trainers.checkpoint import CheckpointStore
 from trainers.local.metrics import Numbers, evaluation_metrics, rollout_metrics
-from trainers.local.trainer import CHECKPOINTS, _score
 from trainers.openrlhf.learning import Metrics, learn_from
 from trainers.openrlhf.run import Run
+from trainers.runs import CHECKPOINTS, score
 from trainers.tracking import Tracker
 from trainers.wandb_view import wandb_view
 
@@ -155,8 +155,8 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
         self.tracker.episodes(global_step, shown)
         if self._due(config.checkpoint.every, global_step):
             self.tracker.sync()
-            score = _score(self.evaluation, config) if measured else None
-            self._save(global_step, client_states or {}, score)
+            found = score(self.evaluation, config) if measured else None
+            self._save(global_step, client_states or {}, found)
 
     def _due(self, every: int, step: int) -> bool:
         return step == self.run.config.steps or (every > 0 and step % every == 0)

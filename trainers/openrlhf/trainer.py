@@ -21,6 +21,7 @@ from trainers.errors import CheckpointError, TrainingError
 from trainers.openrlhf.flags import checked, command_line
 from trainers.openrlhf.installed import require
 from trainers.openrlhf.run import FOLDER, Run
+from trainers.runs import CHECKPOINTS, same_recipe
 from trainers.tracking import LOG, JsonLines, alone_in
 from vt_env.errors import ConfigError
 
@@ -93,14 +94,12 @@ class OpenRLHFTrainer:
 
 def _same_run(config: TrainConfig, out: Path, resume: bool) -> None:
     """Refuse to train on top of another run."""
-    from trainers.local.trainer import _same_recipe
-
-    begun = CheckpointStore(out / "checkpoint").newest()
+    begun = CheckpointStore(out / CHECKPOINTS).newest()
     if begun and not resume:
         raise ConfigError(f"{out} holds a run already; resume it, or choose another folder")
     if begun:
         before = Run.read(out / FOLDER).config
-        _same_recipe(json.loads(json.dumps(asdict(before))), config)
+        same_recipe(json.loads(json.dumps(asdict(before))), config)
     else:
         shutil.rmtree(out / FOLDER, ignore_errors=True)  # of a run that never came so far
 
@@ -153,7 +152,7 @@ def _last_error(log: Path) -> str:
 
 
 def _result(run: Run) -> TrainResult:
-    store = CheckpointStore(run.out / "checkpoint", run.config.checkpoint.keep)
+    store = CheckpointStore(run.out / CHECKPOINTS, run.config.checkpoint.keep)
     newest, best = store.newest(), store.best()
     if newest is None:
         raise CheckpointError(f"{store.folder} has no checkpoint")

@@ -30,12 +30,6 @@ def load_words(path: str) -> VisionLanguageModel:
         raise ConfigError(f"no model can be read from {path!r}: {error}") from error
 
 
-def forbidden(words: VisionLanguageModel) -> list[int]:
-    """Tokens that the policy may not say: they stand for pictures, or for nothing."""
-    size = words.model.config.get_text_config().vocab_size
-    return sorted({*words._forbidden(), *range(len(words.tokenizer), size)})
-
-
 def beginnings(agent: str) -> dict[str, str]:
     """The beginnings of a turn that decide it, in the words of an agent.
 

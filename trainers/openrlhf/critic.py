@@ -5,7 +5,7 @@ kind of model, and every forward pass gets the pictures of its rollouts. Everyth
 optimiser, the clipped value loss, the checkpoints, is OpenRLHF's.
 """
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

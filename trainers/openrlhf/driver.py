@@ -1,6 +1,6 @@
 """The process that leads a run: OpenRLHF's trainer, with our advantages, log and checkpoints."""
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import shutil

@@ -12,7 +12,7 @@ from agents.tiny import TinyAgent
 from agents.tiny.tokenizer import call_turn
 from agents.transformers import TransformersAgent
 from experiments.cli import main
-from tests.tiny.games import FORBIDDEN, Forced, environment, log_probs, two_turns, uncached
+from tiny.games import FORBIDDEN, Forced, environment, log_probs, two_turns, uncached
 from vt_env.errors import ConfigError
 
 

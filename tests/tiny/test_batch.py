@@ -8,7 +8,7 @@ from agents import make_agent, rollout
 from agents.models import VisionLanguageModel, collate, score
 from agents.rollout import AgentError
 from agents.tiny import TinyAgent
-from tests.tiny.games import environment, two_turns
+from tiny.games import environment, two_turns
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])

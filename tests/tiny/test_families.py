@@ -12,7 +12,7 @@ from transformers import (
 
 from agents.models import VisionLanguageModel, collate, score
 from agents.tiny import TinyAgent
-from tests.tiny.games import log_probs, two_turns, uncached
+from tiny.games import log_probs, two_turns, uncached
 
 ROPE = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 6, 6]}
 VISION = {"depth": 3, "hidden_size": 64, "num_heads": 2, "patch_size": 4, "spatial_merge_size": 2}

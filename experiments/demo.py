@@ -88,8 +88,7 @@ def warmup_of(config: DemoConfig) -> WarmupConfig:
     """The warm-up's settings."""
     from agents.tiny import WarmupConfig
 
-    steps = config.warmup_steps
-    return WarmupConfig() if steps is None else WarmupConfig(vision_steps=steps, steps=steps)
+    return WarmupConfig.cut(config.warmup_steps)
 
 
 def train(config: DemoConfig, out: Path, model: Path, progress: Progress) -> Path:

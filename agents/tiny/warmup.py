@@ -80,6 +80,11 @@ class WarmupConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
 
+    @classmethod
+    def cut(cls, steps: int | None) -> WarmupConfig:
+        """The defaults with so many steps in each part; ``None`` leaves them as they are."""
+        return cls() if steps is None else cls(vision_steps=steps, steps=steps)
+
     @property
     def total_steps(self) -> int:
         """Steps of both parts."""

@@ -10,6 +10,7 @@ from experiments import study as studies
 from experiments.commands.options import console, positive
 from experiments.files import whole_file, write_json
 from experiments.provenance import provenance
+from trainers import TrainingError
 
 DESCRIPTION = f"""\
 Train one recipe in several ways, from several seeds, and compare: a TOML file, or a shipped study
@@ -56,3 +57,8 @@ def run(arguments: argparse.Namespace) -> None:
     studies.draw(study, out)
     write_json(out / "result.json", {"runs": rows, "provenance": provenance(0, "")})
     console().print("\n".join(lines), soft_wrap=True)
+    if failed := [run.folder for run in every if not run.done]:
+        raise TrainingError(
+            f"{len(failed)} of {len(every)} runs failed and are not in the table; the first: "
+            f"{failed[0]}, see log.txt there"
+        )

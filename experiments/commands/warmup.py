@@ -41,8 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     if (arguments.out / "config.json").exists() and not arguments.overwrite:
         raise ConfigError(f"{arguments.out} holds a checkpoint; add --overwrite")
     torch.set_num_threads(1)  # a model this small is slower on two, and one gives equal runs
-    steps = arguments.steps
-    config = WarmupConfig() if steps is None else WarmupConfig(vision_steps=steps, steps=steps)
+    config = WarmupConfig.cut(arguments.steps)
     screen = console(stderr=True)
 
     def told(numbers: Mapping[str, float]) -> None:

@@ -68,6 +68,20 @@ def test_runs_are_done_once_and_compared(
     assert before == [(r.folder / "metrics.jsonl").stat().st_mtime_ns for r in runs(study, out)]
 
 
+def test_a_run_that_fails_is_told_and_the_others_are_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "small.toml", tmp_path / "out"
+    text = SMALL.replace("values = [0.0, 0.05]", "values = [0.0]")
+    file.write_text(text.replace('"rollout.probes" = 0', '"rollout.probes" = 9'), "utf-8")
+    assert main(["study", str(file), "--out", str(out), "--jobs", "1"]) == 2
+    told = capsys.readouterr()
+    assert "1 of 2 runs failed" in told.err
+    assert "| none | 0 | 0 of 1 |" in told.out
+    log = (out / "rate, no probes" / "0" / "seed-3" / "log.txt").read_text("utf-8")
+    assert "9 probes of each arm do not fit" in log
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,14 +1,14 @@
 """The price study: policies trained at several prices of a visual token, beside what bounds them.
 
-For each seed a tiny model is warmed up; from it one policy is trained for each price; each is
-played on one test pool, freely and forced into each arm. Every part leaves a file when it is done,
-so that a study that was interrupted goes on where it was.
+Training is a study (:mod:`experiments.study`) over ``reward.token_price``. Here each of its
+policies is played on one test pool, freely and forced into each arm, and compared with what could
+be had for as many tokens. What was played leaves a file, so that it is not played again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,53 +16,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents import Episode, rollout
-from experiments.files import write_json
 from experiments.frontier import Arms, Frontier, Rates, gap, grouped, mixing
-from experiments.recipe import SNAPSHOT, load_recipe, write_snapshot
-from trainers import TrainConfig, make_trainer
+from experiments.recipe import load_recipe
+from experiments.study import Run, Study
+from trainers import TrainConfig
 from vt_env import ConfigError, Query, Sample, Source, make_judge, make_task, open_source
 from vt_env.vector import VisionThinkVectorEnv
 
+PRICE = "reward.token_price"
 TEST = "generated:n={n},split=test,kinds=close"
-WARMUP = {"kinds": "big_number+faint_number", "vision_steps": 900}
-"""Big black numbers beside the faint ones, so that digits are found early; see docs/price.md."""
 CONTRAST_STEP = 4
 """Width of a bin of contrasts, in grey levels."""
 BATCH = 128
 """Questions at once."""
 
-Say = Callable[[str], None]
 Played = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class PriceStudy:
-    """What is tried.
+class Exam:
+    """How policies are measured.
 
     Attributes:
-        recipe: The training run; its model, seed and price are replaced.
-        prices: Of as many visual tokens as the original has.
-        seeds: Of warm-up and training.
         samples: Pictures of the test pool, the same for all.
         rollouts: Of each question and arm, at temperature 1; even.
 
     Raises:
-        ConfigError: On an odd number of rollouts, or a price or seed out of range.
+        ConfigError: On an odd number of rollouts.
     """
 
-    recipe: TrainConfig
-    prices: Sequence[float]
-    seeds: Sequence[int]
     samples: int = 2000
     rollouts: int = 8
 
     def __post_init__(self) -> None:
         if self.rollouts < 2 or self.rollouts % 2:
             raise ConfigError(f"rollouts must be an even number from 2 up, got {self.rollouts}")
-        for price in self.prices:
-            replace(self.recipe.reward, token_price=price)
-        for seed in self.seeds:
-            replace(self.recipe, seed=seed)
 
     @property
     def test(self) -> Source:
@@ -70,83 +58,54 @@ class PriceStudy:
         return open_source(TEST.format(n=self.samples))
 
 
-def run_study(study: PriceStudy, out: Path, say: Say) -> dict[int, dict[float, Played]]:
-    """Warm up, train and play whatever is not done yet.
-
-    Returns:
-        What was played, by seed and price; see :func:`play`.
+def recipe_of(study: Study, run: Run) -> TrainConfig:
+    """The recipe of one of a study's runs.
 
     Raises:
-        ConfigError: If ``out`` holds parts that were made with other settings.
+        ConfigError: If the study does not vary the price, or a setting is wrong.
     """
-    from agents.tiny import WarmupConfig, warm_up
-
-    played: dict[int, dict[float, Played]] = {}
-    for seed in study.seeds:
-        folder = out / f"seed-{seed}"
-        warm = folder / "warmup"
-        if not (done := folder / "warmup.json").exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            write_json(done, warm_up(WarmupConfig(**WARMUP), warm, seed))
-            say(f"seed {seed}: warmed up")
-        played[seed] = {}
-        for price in study.prices:
-            cell = _cell(study, seed, price, folder)
-            played[seed][price] = cell
-            say(
-                f"seed {seed}, price {price:g}: accuracy {cell['free'].mean():.3f}, "
-                f"asks {cell['asked'].mean():.0%}"
-            )
-    return played
+    if study.across != PRICE:
+        raise ConfigError(f"the study varies {study.across or 'nothing'!r}, not {PRICE}")
+    return load_recipe(study.recipe, run.settings)
 
 
-def _cell(study: PriceStudy, seed: int, price: float, folder: Path) -> Played:
-    """One policy, trained and played where that is not done yet.
+def played(study: Study, run: Run, exam: Exam) -> Played:
+    """What :func:`play` tells of a finished run's policy, played if it was not played yet.
 
     Raises:
-        ConfigError: If it was done with other settings.
+        ConfigError: If it was played otherwise.
     """
-    out = folder / f"price-{price:g}"
-    recipe = study.recipe
-    config = replace(
-        recipe,
-        seed=seed,
-        model=replace(recipe.model, path=str(folder / "warmup")),
-        reward=replace(recipe.reward, token_price=price),
-    )
-    if (out / SNAPSHOT).exists():
-        before = load_recipe(out / SNAPSHOT)
-        if replace(before, model=config.model) != config:
-            raise ConfigError(
-                f"{out} was made with other settings, see {SNAPSHOT} there; "
-                "choose another --out, or add --overwrite"
-            )
-    if not (done := out / "played.npz").exists():
-        out.mkdir(parents=True, exist_ok=True)
-        write_snapshot(out / SNAPSHOT, config)
-        trained = make_trainer(config.trainer).train(config, out, resume=True)
-        part = out / "played.npz.part"
+    done = run.folder / "played.npz"
+    if not done.exists():
+        judge = recipe_of(study, run).environment.judge
+        arrays = play(run.checkpoint, exam, judge, run.seed)
+        part = run.folder / "played.npz.part"
         with part.open("wb") as stream:
-            arrays = play(trained.checkpoint, study, seed)
             np.savez_compressed(stream, allow_pickle=False, **arrays)
         part.replace(done)
     with np.load(done) as arrays:
         found = dict(arrays)
-    if found["free"].shape != (study.samples, study.rollouts):
+    if found["free"].shape != (exam.samples, exam.rollouts):
         raise ConfigError(
             f"{done} has {found['free'].shape} questions and rollouts, not "
-            f"{(study.samples, study.rollouts)}; delete it to play again"
+            f"{(exam.samples, exam.rollouts)}; delete it to play again"
         )
     return found
 
 
-def play(model: Path, study: PriceStudy, seed: int) -> dict[str, NDArray[Any]]:
+def play(model: Path, exam: Exam, judge: str, seed: int) -> dict[str, NDArray[Any]]:
     """Play a policy on the test pool, judged without noise.
+
+    Args:
+        model: The policy's checkpoint.
+        exam: How it is measured.
+        judge: The one that it was trained with.
+        seed: Of the rollouts.
 
     Returns:
         By name: whether rollouts were right: ``free``, ``low`` and ``high`` (forced into an arm),
         bool [questions, rollouts], and ``greedy``, bool [questions, 1]; ``noisy``, bool
-        [questions]: what the recipe's judge makes of the greedy ones; ``asked`` and
+        [questions]: what the judge of its training makes of the greedy ones; ``asked`` and
         ``greedy_asked``, shaped alike; ``tokens``, float [3]: visual tokens of ``free``, ``low``
         and ``high`` over the originals'; and ``greedy_tokens``, float [].
     """
@@ -154,7 +113,7 @@ def play(model: Path, study: PriceStudy, seed: int) -> dict[str, NDArray[Any]]:
     from agents.tiny import TinyAgent
 
     vlm = load_vlm(model)
-    source = study.test
+    source = exam.test
 
     def episodes(copies: int, temperature: float, arm: str | None = None) -> list[Episode]:
         agent = TinyAgent(vlm, temperature=temperature, arm=arm)
@@ -168,13 +127,13 @@ def play(model: Path, study: PriceStudy, seed: int) -> dict[str, NDArray[Any]]:
         return np.array([e.outcome.requested for e in played]).reshape(len(source), -1)
 
     greedy = episodes(1, 0.0)
-    free = episodes(study.rollouts, 1.0)
-    arms = {arm: episodes(study.rollouts, 1.0, arm) for arm in ("direct", "request")}
+    free = episodes(exam.rollouts, 1.0)
+    arms = {arm: episodes(exam.rollouts, 1.0, arm) for arm in ("direct", "request")}
     return {
         "greedy": right(greedy),
         "greedy_asked": asked(greedy),
         "greedy_tokens": np.array(_tokens(greedy)),
-        "noisy": _judged(greedy, study.recipe.environment.judge),
+        "noisy": _judged(greedy, judge),
         "free": right(free),
         "asked": asked(free),
         "low": right(arms["direct"]),
@@ -295,15 +254,23 @@ def _ends(arms: Arms) -> dict[str, float]:
     }
 
 
-def result(study: PriceStudy, played: Mapping[int, Mapping[float, Played]]) -> dict[str, Any]:
-    """Everything that ``result.json`` says but where it comes from."""
-    groups = grouped([visible(sample) for sample in study.test])
-    noise = float(getattr(make_judge(study.recipe.environment.judge), "rate", 0.0))
-    seeds = {str(seed): compared(cells, groups, noise) for seed, cells in played.items()}
+def result(
+    study: Study, exam: Exam, cells: Mapping[int, Mapping[float, Played]], noise: float
+) -> dict[str, Any]:
+    """Everything that ``result.json`` says but where it comes from.
+
+    Args:
+        study: What was trained.
+        exam: How it was measured.
+        cells: What was played, by seed and price.
+        noise: As :func:`compared` takes it.
+    """
+    groups = grouped([visible(sample) for sample in exam.test])
     return {
-        "test": TEST.format(n=study.samples),
-        "rollouts": study.rollouts,
-        "warmup": WARMUP,
-        "recipe": asdict(study.recipe),
-        "seeds": seeds,
+        "test": TEST.format(n=exam.samples),
+        "rollouts": exam.rollouts,
+        "warmup": dict(study.warmup),
+        "recipe": study.recipe,
+        "settings": dict(study.settings),
+        "seeds": {str(seed): compared(found, groups, noise) for seed, found in cells.items()},
     }

@@ -6,6 +6,7 @@ is allowed in it, and every number says in a comment where it comes from.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import re
@@ -49,9 +50,23 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"recipe {path} is no valid TOML: {error}") from error
     table.setdefault("name", path.stem)
+    return typed(TrainConfig, overridden(overrides, table), f"recipe {path.name}")
+
+
+def overridden(overrides: Sequence[str], table: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A table of settings with some of them replaced.
+
+    Args:
+        overrides: ``key=value`` each, see :func:`load_recipe`.
+        table: What they replace; nothing if ``None``.
+
+    Raises:
+        ConfigError: If one is no ``key=value``.
+    """
+    made = copy.deepcopy(dict(table or {}))
     for override in overrides:
-        _override(table, override)
-    return typed(TrainConfig, table, f"recipe {path.name}")
+        _override(made, override)
+    return made
 
 
 def _find(name_or_path: str | Path) -> Path:

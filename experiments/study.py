@@ -16,12 +16,12 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from experiments.plots import Curve, curve_grid
-from experiments.recipe import typed
+from experiments.recipe import SNAPSHOT, load_recipe, typed
 from experiments.targets import AT_LEAST, AT_MOST, missed
 from trainers.tracking import LOG, JsonLines
 from vt_env import ConfigError
@@ -30,6 +30,8 @@ from vt_env.errors import unknown_name
 logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent / "studies"
+RESULT = "result.json"
+RATE = "rollout/request_rate/"
 SMOOTH = 9
 """Steps of the moving average in curves."""
 
@@ -45,7 +47,7 @@ class Study:
         across: A setting that every arm is run with several values of; none if empty.
         values: These values.
         settings: Of all runs.
-        warmup_steps: Steps of each part of the warm-up, if not its own.
+        warmup: Settings of the warm-up, see :class:`agents.tiny.WarmupConfig`.
     """
 
     recipe: str
@@ -54,7 +56,7 @@ class Study:
     across: str = ""
     values: tuple[float, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    warmup_steps: int | None = None
+    warmup: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,17 @@ class Run:
     @property
     def done(self) -> bool:
         """Whether it is finished."""
-        return (self.folder / "result.json").exists()
+        return (self.folder / RESULT).exists()
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """What ``vt train`` wrote of it."""
+        return json.loads((self.folder / RESULT).read_text("utf-8"))
+
+    @property
+    def checkpoint(self) -> Path:
+        """Its last model."""
+        return self.folder / self.result["checkpoint"]
 
 
 def load_study(name_or_path: str | Path) -> Study:
@@ -111,10 +123,14 @@ def runs(study: Study, out: Path) -> list[Run]:
                 if value is not None:
                     settings[study.across] = value
                     folder = folder / f"{value:g}"
-                words = [f"{key}={json.dumps(v)}" for key, v in settings.items()]
+                words = _words(settings)
                 words += [f"seed={seed}", f"model.path={warmup(out, seed)}"]
                 made.append(Run(arm, value, seed, words, folder / f"seed-{seed}"))
     return made
+
+
+def _words(settings: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
 
 
 def warmup(out: Path, seed: int) -> Path:
@@ -132,8 +148,14 @@ def carry_out(study: Study, out: Path, jobs: int) -> Iterator[Run]:
 
     Yields:
         Runs as they end. One that failed has no result; its log says why.
+
+    Raises:
+        ConfigError: If ``out`` holds a run that was made with other settings.
     """
-    todo = [run for run in runs(study, out) if not run.done]
+    every = runs(study, out)
+    for run in every:
+        _same_settings(study, run)
+    todo = [run for run in every if not run.done]
     with ThreadPoolExecutor(jobs) as pool:
         seeds = [s for s in study.seeds if any(r.seed == s for r in todo)]
         cold = [s for s in seeds if not (warmup(out, s) / "config.json").exists()]
@@ -144,12 +166,23 @@ def carry_out(study: Study, out: Path, jobs: int) -> Iterator[Run]:
             yield run
 
 
+def _same_settings(study: Study, run: Run) -> None:
+    """Refuse a result that is not this study's; where its model is does not matter."""
+    if not run.done:
+        return
+    wanted, made = load_recipe(study.recipe, run.settings), load_recipe(run.folder / SNAPSHOT)
+    if replace(made, model=replace(made.model, path=wanted.model.path)) != wanted:
+        raise ConfigError(
+            f"{run.folder} was made with other settings, see {SNAPSHOT} there; choose another "
+            "--out, or delete it"
+        )
+
+
 def _warm(study: Study, out: Path, seed: int) -> None:
     folder = warmup(out, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    words = ["warmup", "--overwrite", "--seed", str(seed), "--out", str(folder)]
-    if study.warmup_steps is not None:
-        words += ["--steps", str(study.warmup_steps)]
+    words = ["warmup", *_words(study.warmup), "--overwrite", "--seed", str(seed)]
+    words += ["--out", str(folder)]
     if code := _vt(words, folder / "log.txt"):
         raise ConfigError(f"the warm-up of seed {seed} ended with code {code}, see {folder}")
 
@@ -171,12 +204,15 @@ def _vt(words: Sequence[str], log: Path) -> int:
 
 
 def outcomes(study: Study, out: Path) -> list[dict[str, Any]]:
-    """One row for each finished run: what it reached, and what it missed."""
+    """One row for each finished run: what it reached, and what it missed of the laptop's targets.
+
+    ``missed`` is ``None`` on data that has not the laptop's kinds of question.
+    """
     rows: list[dict[str, Any]] = []
     for run in runs(study, out):
         if not run.done:
             continue
-        found = json.loads((run.folder / "result.json").read_text("utf-8"))["evaluation"]
+        found = run.result["evaluation"]
         prefix = "request_rate/"
         requests = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
         rows.append(
@@ -187,7 +223,9 @@ def outcomes(study: Study, out: Path) -> list[dict[str, Any]]:
                 "accuracy": found["accuracy"],
                 "token_ratio": found["token_ratio"],
                 "requests": requests,
-                "missed": missed(found["accuracy"], found["token_ratio"], requests),
+                "missed": missed(found["accuracy"], found["token_ratio"], requests)
+                if requests.keys() >= {*AT_MOST, *AT_LEAST}
+                else None,
             }
         )
     return rows
@@ -195,7 +233,8 @@ def outcomes(study: Study, out: Path) -> list[dict[str, Any]]:
 
 def table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The rows in Markdown: for each arm and value medians, the worst, and how many reached all."""
-    kinds = [*AT_MOST, *AT_LEAST]
+    known = [kind for kind in (*AT_MOST, *AT_LEAST) if kind in rows[0]["requests"]]
+    kinds = known + sorted(rows[0]["requests"].keys() - known)
     heads = ["arm", study.across.rpartition(".")[2] or "-", "reached", "accuracy", "worst"]
     heads += ["tokens", "worst", *(kind.replace("_", " ") for kind in kinds)]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
@@ -203,7 +242,8 @@ def table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         accuracy = [row["accuracy"] for row in group]
         tokens = [row["token_ratio"] for row in group]
         cells = [arm, "" if value is None else f"{value:g}"]
-        cells.append(f"{sum(not row['missed'] for row in group)} of {len(group)}")
+        judged = [row["missed"] for row in group if row["missed"] is not None]
+        cells.append(f"{judged.count([])} of {len(judged)}" if judged else "-")
         cells += [f"{v:.3f}" for v in (statistics.median(accuracy), min(accuracy))]
         cells += [f"{v:.3f}" for v in (statistics.median(tokens), max(tokens))]
         cells += [f"{statistics.median(r['requests'][kind] for r in group):.2f}" for kind in kinds]
@@ -224,18 +264,20 @@ def draw(study: Study, out: Path) -> None:
     for run in runs(study, out):
         if not run.done:
             continue
-        logged = list(JsonLines(run.folder / LOG).rows())
         column = "" if run.value is None else f"{study.across.rpartition('.')[2]} {run.value:g}"
         curves = panels.setdefault(run.arm, {}).setdefault(column, [])
-        for label, kinds in (("does not need the original", AT_MOST), ("needs it", AT_LEAST)):
-            rates = [statistics.mean(_rates(row, kinds)) for row in logged if _rates(row, kinds)]
-            curves.append(Curve(label, _smooth(rates)))
+        logged = list(JsonLines(run.folder / LOG).rows())
+        kinds = {key.removeprefix(RATE) for row in logged for key in row if key.startswith(RATE)}
+        needless = {kind for kind in kinds if kind in AT_MOST}
+        parts = {"does not need the original": needless, "needs it": kinds - needless}
+        for label, some in parts.items():
+            found = [
+                [row[RATE + k] for k in some if row.get(RATE + k) is not None] for row in logged
+            ]
+            rates = [statistics.mean(rates) for rates in found if rates]
+            if rates:
+                curves.append(Curve(label, _smooth(rates)))
     curve_grid(panels, "training step", "request rate", out / "requests")
-
-
-def _rates(row: Mapping[str, Any], kinds: Mapping[str, float]) -> list[float]:
-    found = [row.get(f"rollout/request_rate/{kind}") for kind in kinds]
-    return [rate for rate in found if rate is not None]
 
 
 def _smooth(values: Sequence[float]) -> list[float]:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import Any
 
+from experiments import study as studies
 from experiments.commands.options import console, positive
-from experiments.files import results_folder, write_json
+from experiments.commands.study import carry_out
+from experiments.files import write_json
 from experiments.plots import frontiers
 from experiments.provenance import provenance
-from vt_env import MissingExtra
-
-PRICES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+from vt_env import MissingExtra, make_judge
 
 DESCRIPTION = """\
 Train a tiny policy at several prices of a visual token, and compare each with what could be had for
 as many tokens: by an oracle, by what can be seen, by a coin. An hour or two on two cores.
 """
 EPILOG = """\
-In DIR: result.json, plot.png, plot.svg, and for each seed the warm-up and the runs. What is done
-already in DIR is not done again, so that a study can be interrupted, or get more seeds and prices.
+In DIR: result.json, plot.png, plot.svg, and the runs as vt study leaves them. What is done already
+in DIR is not done again, so that a study can be interrupted, or get more seeds and prices.
 """
 
 
@@ -35,20 +34,13 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "settings", nargs="*", metavar="KEY=VALUE", help="replace a recipe's setting"
+        "study",
+        nargs="?",
+        default="price",
+        metavar="STUDY",
+        help="a study over reward.token_price, by its name or file (default: price)",
     )
-    parser.add_argument("--recipe", default="price", metavar="RECIPE", help="(default: price)")
     parser.add_argument("--out", type=Path, default=Path("runs/price"), metavar="DIR")
-    parser.add_argument(
-        "--price",
-        type=float,
-        action="append",
-        metavar="P",
-        help=f"several are possible (default: {', '.join(f'{p:g}' for p in PRICES)})",
-    )
-    parser.add_argument(
-        "--seed", type=int, action="append", metavar="S", help="several are possible (default: 0)"
-    )
     parser.add_argument(
         "--samples", type=positive, default=2000, metavar="N", help="test pictures (default: 2000)"
     )
@@ -59,7 +51,9 @@ def add_parser(commands: Any) -> None:
         metavar="K",
         help="of each picture freely and in each arm; even (default: 8)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="begin anew")
+    parser.add_argument(
+        "--jobs", type=positive, default=2, metavar="N", help="runs at once (default: 2)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -69,26 +63,26 @@ def run(arguments: argparse.Namespace) -> None:
         import torch
     except ImportError as error:
         raise MissingExtra("torch", "train", "training") from error
-    from experiments.prices import PriceStudy, result, run_study
-    from experiments.recipe import load_recipe
+    from experiments.prices import Exam, played, recipe_of, result
 
     torch.set_num_threads(1)  # a model this small is slower on two, and one gives equal runs
-    seeds = list(dict.fromkeys(arguments.seed or [0]))
-    study = PriceStudy(
-        load_recipe(arguments.recipe, arguments.settings),
-        sorted(set(arguments.price or PRICES)),
-        seeds,
-        arguments.samples,
-        arguments.rollouts,
-    )
-    if arguments.overwrite:
-        for seed in seeds:
-            shutil.rmtree(arguments.out / f"seed-{seed}", ignore_errors=True)
-    out = results_folder(arguments.out, overwrite=True)
+    study, out = studies.load_study(arguments.study), arguments.out
+    exam = Exam(arguments.samples, arguments.rollouts)
+    every = studies.runs(study, out)
+    judges = {recipe_of(study, run).environment.judge for run in every}
+    noise = max(float(getattr(make_judge(judge), "rate", 0.0)) for judge in judges)
+    carry_out(study, out, arguments.jobs)
     screen = console()
-    played = run_study(study, out, lambda line: screen.print(line, soft_wrap=True))
-    found = result(study, played)
-    found["provenance"] = provenance(seeds[0], study.test.fingerprint())
+    cells: dict[int, dict[float, Any]] = {}
+    for done in every:
+        cell = played(study, done, exam)
+        cells.setdefault(done.seed, {})[done.value or 0.0] = cell
+        screen.print(
+            f"seed {done.seed}, price {done.value:g}: accuracy {cell['free'].mean():.3f}, "
+            f"asks {cell['asked'].mean():.0%}"
+        )
+    found = result(study, exam, cells, noise)
+    found["provenance"] = provenance(study.seeds[0], exam.test.fingerprint())
     write_json(out / "result.json", found)
     frontiers(
         found["seeds"], "Policies trained at a price of visual tokens, test pool", out / "plot"

@@ -41,24 +41,40 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run what is left, then write the comparison of all."""
-    study, out = studies.load_study(arguments.study), arguments.out
+def carry_out(study: studies.Study, out: Path, jobs: int) -> None:
+    """Run what is left, and say so.
+
+    Raises:
+        TrainingError: If runs failed.
+    """
     out.mkdir(parents=True, exist_ok=True)
     every = studies.runs(study, out)
     screen = console(stderr=True)
     screen.print(f"{sum(run.done for run in every)} of {len(every)} runs are done")
-    for finished in studies.carry_out(study, out, arguments.jobs):
+    for finished in studies.carry_out(study, out, jobs):
         screen.print(f"{'done' if finished.done else 'FAILED'}: {finished.folder}", soft_wrap=True)
-    rows = studies.outcomes(study, out)
+    if failed := [run.folder for run in every if not run.done]:
+        raise TrainingError(
+            f"{len(failed)} of {len(every)} runs failed and are not compared; the first: "
+            f"{failed[0]}, see log.txt there"
+        )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run what is left, then write the comparison of all."""
+    study, out = studies.load_study(arguments.study), arguments.out
+    try:
+        carry_out(study, out, arguments.jobs)
+    finally:
+        _compare(study, out)
+
+
+def _compare(study: studies.Study, out: Path) -> None:
+    if not (rows := studies.outcomes(study, out)):
+        return
     lines = studies.table(study, rows)
     with whole_file(out / "table.md") as stream:
         stream.write("\n".join(lines) + "\n")
     studies.draw(study, out)
-    write_json(out / "result.json", {"runs": rows, "provenance": provenance(0, "")})
+    write_json(out / "result.json", {"runs": rows, "provenance": provenance(study.seeds[0], "")})
     console().print("\n".join(lines), soft_wrap=True)
-    if failed := [run.folder for run in every if not run.done]:
-        raise TrainingError(
-            f"{len(failed)} of {len(every)} runs failed and are not in the table; the first: "
-            f"{failed[0]}, see log.txt there"
-        )

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.commands.options import console, positive
+from experiments.commands.options import console
+from experiments.recipe import overridden, typed
 from vt_env import ConfigError, MissingExtra
 
 DESCRIPTION = """\
@@ -21,11 +22,11 @@ def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "warmup", help="make the tiny policy that training begins with", description=DESCRIPTION
     )
+    parser.add_argument(
+        "settings", nargs="*", metavar="KEY=VALUE", help="a setting, such as kinds=close"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the checkpoint")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default: 0)")
-    parser.add_argument(
-        "--steps", type=positive, metavar="N", help="of each of its parts (default: 350 and 900)"
-    )
     parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint in DIR")
     parser.set_defaults(run=run)
 
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     if (arguments.out / "config.json").exists() and not arguments.overwrite:
         raise ConfigError(f"{arguments.out} holds a checkpoint; add --overwrite")
     torch.set_num_threads(1)  # a model this small is slower on two, and one gives equal runs
-    config = WarmupConfig.cut(arguments.steps)
+    config = typed(WarmupConfig, overridden(arguments.settings), "warm-up")
     screen = console(stderr=True)
 
     def told(numbers: Mapping[str, float]) -> None:

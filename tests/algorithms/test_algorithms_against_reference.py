@@ -1,6 +1,7 @@
 """Each algorithm against the plain loops of ``algorithm_reference``, and small cases by hand."""
 
 from dataclasses import replace
+from typing import Any
 
 import algorithm_reference as reference
 import pytest
@@ -176,6 +177,12 @@ def test_kl_estimators_average_to_the_divergence() -> None:
     torch.testing.assert_close(slope((pi * kl(log_pi, log_ref, "k2")).sum()), slope(forward))
     torch.testing.assert_close(slope((pi * kl(log_pi, log_ref, "k3")).sum()), slope(reverse))
     assert slope((pi * kl(log_pi, log_ref, "k1")).sum()).abs().max() < 1e-12
+
+    def as_reward(estimator: Any) -> torch.Tensor:
+        return slope((pi * log_pi * kl(log_pi, log_ref, estimator).detach()).sum())
+
+    torch.testing.assert_close(as_reward("k1"), slope(forward))
+    torch.testing.assert_close(as_reward("k3"), slope(forward) - slope(reverse))
 
 
 def test_value_loss_and_gradient() -> None:

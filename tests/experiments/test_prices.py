@@ -12,66 +12,86 @@ pytest.importorskip("transformers")
 from experiments import prices
 from experiments.recipe import load_recipe
 
-SMALL = (
-    "steps=2",
-    "rollout.prompts=3",
-    "data.train=generated:n=64,split=train,kinds=close",
-    "data.validation=generated:n=8,split=validation,kinds=close",
-    "tracking.wandb=off",
-)
+SMALL = """
+recipe = "price"
+seeds = [0]
+across = "reward.token_price"
+values = [0.0, 0.1]
+
+[warmup]
+kinds = "big_number+faint_number"
+vision_steps = 2
+steps = 60
+batch = 8
+
+[settings]
+trainer = "local"
+steps = 2
+"rollout.prompts" = 3
+"data.train" = "generated:n=64,split=train,kinds=close"
+"data.validation" = "generated:n=8,split=validation,kinds=close"
+"tracking.wandb" = "off"
+
+[arms.price]
+"""
 
 
 @pytest.fixture
-def study(tmp_path, monkeypatch):
-    few = {"vision_steps": 2, "steps": 60, "batch": 8}
-    monkeypatch.setattr(prices, "WARMUP", {**prices.WARMUP, **few})
-
-    def run(*more):
-        words = ["frontier", *SMALL, "--out", str(tmp_path), "--samples", "10", "--rollouts", "2"]
-        code = main([*words, *more])
-        found = tmp_path / "result.json"
+def frontier(tmp_path):
+    def run(*more, **changes):
+        text = SMALL
+        for before, after in changes.values():
+            text = text.replace(before, after)
+        file = tmp_path / "small.toml"
+        file.write_text(text)
+        words = ["frontier", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]
+        code = main([*words, "--samples", "10", "--rollouts", "2", *more])
+        found = tmp_path / "out" / "result.json"
         return code, json.loads(found.read_text()) if found.exists() else None
 
     return run
 
 
-def test_a_study_in_small_that_grows(study, tmp_path):
-    code, found = study("--price", "0.1", "--price", "0")
+def test_a_study_in_small_that_grows(frontier, tmp_path):
+    code, found = frontier()
     assert code == 0
     policies = found["seeds"]["0"]["policies"]
     assert [p["price"] for p in policies] == [0, 0.1]
     assert set(policies[0]["gap"]) == {"oracle", "visible", "visible_own", "mixing"}
     assert found["seeds"]["0"]["arms"]["rollouts"] == 4
     assert found["provenance"]["command"]
-    assert (tmp_path / "plot.png").stat().st_size > 10_000
+    assert (tmp_path / "out" / "plot.png").stat().st_size > 10_000
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("played.npz")}
-    code, found = study("--price", "0.1", "--price", "0.8")
+    code, found = frontier(values=("[0.0, 0.1]", "[0.1, 0.8]"))
     assert code == 0
     assert [p["price"] for p in found["seeds"]["0"]["policies"]] == [0.1, 0.8]
     assert all(p.stat().st_mtime_ns == time for p, time in before.items())  # not done again
 
 
-def test_parts_made_with_other_settings_are_not_taken_for_ones_own(study, capsys):
-    assert study("--price", "0.1")[0] == 0
-    for other, message in (("steps=3", "other settings"), ("--samples=9", "not (9, 2)")):
-        assert study("--price", "0.1", other)[0] == 2
-        assert message in capsys.readouterr().err
+def test_parts_made_with_other_settings_are_not_taken_for_ones_own(frontier, capsys):
+    assert frontier(values=("[0.0, 0.1]", "[0.1]"))[0] == 0
+    assert frontier(steps=('steps = 2\n"', 'steps = 3\n"'))[0] == 2
+    assert "other settings" in capsys.readouterr().err
+    assert frontier("--samples", "9", values=("[0.0, 0.1]", "[0.1]"))[0] == 2
+    assert "not (9, 2)" in capsys.readouterr().err
 
 
-def test_an_odd_number_of_rollouts_cannot_be_halved(study, capsys):
-    code, _ = study("--rollouts", "3")
-    assert code == 2
-    assert "must be an even number" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("option", "message"), [("price", "token_price"), ("seed", "seed")])
-def test_what_is_out_of_range_is_refused_before_anything_is_done(
-    study, capsys, tmp_path, option, message
+@pytest.mark.parametrize(
+    ("more", "changes", "message"),
+    [
+        (["--rollouts", "3"], {}, "must be an even number"),
+        ([], {"values": ("[0.0, 0.1]", "[-1]")}, "token_price must be"),
+        ([], {"seeds": ("[0]", "[-1]")}, "seed must be"),
+        ([], {"across": ("reward.token_price", "optimiser.learning_rate")}, "not reward.token_"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_is_done(
+    frontier, capsys, tmp_path, more, changes, message
 ):
-    code, _ = study(f"--{option}", "-1")
+    code, _ = frontier(*more, **changes)
     assert code == 2
-    assert f"{message} must be" in capsys.readouterr().err
-    assert not any(tmp_path.iterdir())
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_recipe_lets_the_price_mean_what_it_says():

@@ -13,7 +13,7 @@ recipe = "laptop"
 seeds = [3]
 across = "algorithm.options.kl_coef"
 values = [0.0, 0.05]
-warmup_steps = 1
+warmup = {steps = 1, vision_steps = 1}
 
 [settings]
 "trainer" = "local"

@@ -48,7 +48,7 @@ def test_the_command_line_does_not_drift_unseen(recipe, untrained):
     ("overrides", "expected"),
     [
         (
-            ["algorithm.name=rloo", "algorithm.options.kl_estimator=k1"],
+            ["algorithm.name=rloo"],
             "--algo.advantage.estimator rloo",
         ),
         (["algorithm.name=dr_grpo"], "--algo.advantage.estimator dr_grpo"),
@@ -95,7 +95,6 @@ def test_settings_reach_the_command_line(recipe, overrides, expected):
         (["openrlhf.gpus_per_node=3", "openrlhf.engine_gpus=2"], "engine"),
         (["openrlhf.correction=token"], "probes"),
         (["rollout.rounds=2"], "rollout.rounds=1"),
-        (["algorithm.options.kl_in=reward"], "kl_estimator=k1"),
     ],
 )
 def test_what_openrlhf_cannot_do_is_refused(recipe, overrides, message):

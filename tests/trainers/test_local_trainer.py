@@ -235,15 +235,10 @@ def test_every_algorithm_takes_a_step(recipe, name):
     assert (learner.policy.critic is not None) == ("train/value_loss" in numbers)
 
 
-@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
-@pytest.mark.parametrize("place", ["reward", "loss"])
+@pytest.mark.parametrize(("place", "estimator"), [("reward", "k1"), ("loss", "k2"), ("loss", "k3")])
 def test_the_kl_is_a_loss_or_part_of_the_reward(recipe, place, estimator):
     options = f'{{kl_coef = 0.5, kl_in = "{place}", kl_estimator = "{estimator}"}}'
     config = recipe(f"algorithm.options={options}")
-    if (place, estimator) == ("loss", "k1"):
-        with pytest.raises(ConfigError, match="no expected gradient"):
-            learner_of(config)
-        return
     learner = learner_of(config)
     episodes = Player(config, learner.policy.vlm).play(1)
     kls = [learner.learn(episodes, step)["train/kl"] for step in (1, 2, 3)]

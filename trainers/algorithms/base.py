@@ -95,10 +95,12 @@ class Algorithm(ABC):
                 raise ConfigError(f"{name} must be a finite number of at least 0, got {value}")
         if not 0 < self.horizon < float("inf"):
             raise ConfigError(f"horizon must be a positive number, got {self.horizon}")
-        if self.kl_coef and self.kl_in == "loss" and self.kl_estimator == "k1":
+        if self.kl_coef and (self.kl_in == "reward") != (self.kl_estimator == "k1"):
+            right = "k1" if self.kl_in == "reward" else "k2' or 'k3"
+            other = "reward" if self.kl_in == "loss" else "loss"
             raise ConfigError(
-                "kl_estimator='k1' has no expected gradient as a loss: use k2 or k3, "
-                "or kl_in='reward'"
+                f"kl_estimator={self.kl_estimator!r} has no KL's gradient in the "
+                f"{self.kl_in}: use kl_estimator='{right}', or kl_in='{other}'"
             )
 
     @abstractmethod

@@ -8,7 +8,9 @@ With x ~ π and d = log π(x) - log π_ref(x) (J. Schulman, "Approximating KL di
 
 What an estimator is worth depends on its *gradient*. On policy:
 
-* in the **reward** only k1 has the gradient of the KL; those of k2 and k3 are biased;
+* in the **reward** only k1 has the gradient of the KL. With k3 it is
+  ∇ KL(π ‖ π_ref) - ∇ KL(π_ref ‖ π), next to nothing near the reference, and away from it where π
+  gives up what π_ref says; k2 and k3 are refused there;
 * as a **loss**, k1's gradient is E[∇ log π] = 0, that is noise, and it is refused here; k2's is
   that of KL(π ‖ π_ref); k3's is that of the *reverse* divergence KL(π_ref ‖ π).
 """

@@ -123,12 +123,6 @@ def _refusals(config: TrainConfig, algorithm: Algorithm) -> list[tuple[bool, str
             "probes with a correction: forced tokens have no probability in the engine; set one of "
             "rollout.probes=0 and openrlhf.correction=off",
         ),
-        (
-            algorithm.kl_in == "reward"
-            and algorithm.kl_coef > 0
-            and algorithm.kl_estimator != "k1",
-            "a KL in the reward other than k1; set algorithm.options.kl_estimator=k1",
-        ),
     ]
 
 

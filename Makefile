@@ -2,6 +2,7 @@
 # make real   set up, then play agents on real pictures and show where asking pays: runs/real
 # make test   set up, then run the tests
 # make test-openrlhf   the same for training through OpenRLHF, in an environment of its own
+# make learn-openrlhf   the laptop's task through OpenRLHF on a CPU, beside the local trainer
 # make bench-trl   beside TRL's trainer, in an environment of its own too
 # All need Python 3.11 or newer and a package index, no GPU and no key.
 
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: demo real test test-openrlhf check bench bench-trl clean
+.PHONY: demo real test test-openrlhf learn-openrlhf check bench bench-trl clean
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -25,7 +26,10 @@ test: .venv/.dev
 	$(BIN)/python -m pytest -n auto
 
 test-openrlhf: .venv-openrlhf/.ready
-	tests/openrlhf/run
+	tests/openrlhf/env python -m pytest -p no:cacheprovider -W default tests/openrlhf
+
+learn-openrlhf: .venv-openrlhf/.ready
+	tests/openrlhf/learn runs/openrlhf
 
 check: .venv/.dev
 	$(BIN)/ruff check .

@@ -142,15 +142,20 @@ class Curve:
 
 
 def curve_grid(
-    panels: Mapping[str, Mapping[str, Sequence[Curve]]], x: str, y: str, out: Path
+    panels: Mapping[str, Mapping[str, Sequence[Curve]]],
+    x: str,
+    y: str,
+    out: Path,
+    top: float = 1.0,
 ) -> None:
-    """A grid of panels with curves between 0 and 1, as ``out`` with .png and .svg.
+    """A grid of panels with curves between 0 and ``top``, as ``out`` with .png and .svg.
 
     Args:
         panels: Curves by row and by column.
         x: What steps are called.
         y: What values are called.
         out: The path without its suffix.
+        top: The largest value.
 
     Raises:
         MissingExtra: If matplotlib is not installed.
@@ -168,7 +173,7 @@ def curve_grid(
             for curve in parts.get(column, ()):
                 steps = range(1, len(curve.values) + 1)
                 axes.plot(steps, curve.values, color=colours[curve.label], lw=1, alpha=0.75)
-            axes.set_ylim(-0.03, 1.03)
+            axes.set_ylim(-0.03 * top, 1.03 * top)
             axes.grid(alpha=0.25)
     for axes, column in zip(grid[0], columns, strict=True):
         axes.set_title(column, fontsize=9)

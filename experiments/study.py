@@ -259,25 +259,32 @@ def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, Any], list[Ma
 
 
 def draw(study: Study, out: Path) -> None:
-    """Request rates over training: a panel for each arm and value, a line for each seed."""
-    panels: dict[str, dict[str, list[Curve]]] = {}
+    """Two figures over training: a panel for each arm and value, a line for each seed.
+
+    ``requests``: request rates, of the kinds that need the original and of those that do not;
+    ``rewards``: reward and accuracy.
+    """
+    requests: dict[str, dict[str, list[Curve]]] = {}
+    rewards: dict[str, dict[str, list[Curve]]] = {}
     for run in runs(study, out):
         if not run.done:
             continue
         column = "" if run.value is None else f"{study.across.rpartition('.')[2]} {run.value:g}"
-        curves = panels.setdefault(run.arm, {}).setdefault(column, [])
         logged = list(JsonLines(run.folder / LOG).rows())
-        kinds = {key.removeprefix(RATE) for row in logged for key in row if key.startswith(RATE)}
-        needless = {kind for kind in kinds if kind in AT_MOST}
-        parts = {"does not need the original": needless, "needs it": kinds - needless}
-        for label, some in parts.items():
-            found = [
-                [row[RATE + k] for k in some if row.get(RATE + k) is not None] for row in logged
-            ]
-            rates = [statistics.mean(rates) for rates in found if rates]
-            if rates:
-                curves.append(Curve(label, _smooth(rates)))
-    curve_grid(panels, "training step", "request rate", out / "requests")
+        kinds = {key for row in logged for key in row if key.startswith(RATE)}
+        needless = {key for key in kinds if key.removeprefix(RATE) in AT_MOST}
+        for figure, parts in (
+            (requests, {"does not need the original": needless, "needs it": kinds - needless}),
+            (rewards, {"reward": {"reward/mean"}, "accuracy": {"env/accuracy"}}),
+        ):
+            panel = figure.setdefault(run.arm, {}).setdefault(column, [])
+            for label, keys in parts.items():
+                found = [[row[k] for k in keys if row.get(k) is not None] for row in logged]
+                means = [statistics.mean(values) for values in found if values]
+                if means:
+                    panel.append(Curve(label, _smooth(means)))
+    curve_grid(requests, "training step", "request rate", out / "requests")
+    curve_grid(rewards, "training step", "reward, accuracy", out / "rewards", top=1.5)
 
 
 def _smooth(values: Sequence[float]) -> list[float]:

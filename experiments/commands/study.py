@@ -19,8 +19,8 @@ by its name. Finished runs are kept: stop it at any time, and go on with the sam
 studies: {", ".join(sorted(path.stem for path in studies.FOLDER.glob("*.toml")))}
 """
 EPILOG = """\
-In DIR: table.md, requests.png and .svg (request rates over training), result.json (every run's
-numbers and what it missed), warmup/ and a folder for each run, as vt train writes it.
+In DIR: table.md; requests and rewards, .png and .svg, over training; result.json (every run's
+numbers and what it missed); warmup/ and a folder for each run, as vt train writes it.
 """
 
 

@@ -59,7 +59,7 @@ def test_runs_are_done_once_and_compared(
         ("none", 0.0), ("none", 0.05), ("rate, no probes", 0.0), ("rate, no probes", 0.05),
     ]  # fmt: skip
     assert all(row["missed"] for row in rows)  # two steps teach nothing
-    for name in ("requests.png", "requests.svg", "table.md", "result.json"):
+    for name in ("requests.png", "requests.svg", "rewards.png", "table.md", "result.json"):
         assert (out / name).stat().st_size > 0
     assert (out / "table.md").read_text("utf-8").count("0 of 1") == 4
     before = [(run.folder / "metrics.jsonl").stat().st_mtime_ns for run in runs(study, out)]

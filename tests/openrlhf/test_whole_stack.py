@@ -24,6 +24,7 @@ from experiments.recipe import load_recipe  # noqa: E402
 from trainers import make_trainer  # noqa: E402
 from trainers.errors import TrainingError  # noqa: E402
 from trainers.openrlhf.run import Run  # noqa: E402
+from vt_env import Picture, open_source  # noqa: E402
 
 STEPS = 3
 AGREED = 0.03
@@ -201,26 +202,57 @@ def test_a_run_that_fails_says_why_and_where_to_look(tiny, cluster, tmp_path):
         make_trainer("openrlhf").train(config, tmp_path)
 
 
-def test_a_killed_engine_stops_the_run_and_resume_goes_on(tiny, cluster, tmp_path):
-    """Nothing is lost in silence: the steps that were saved stay, the rest is played again."""
+def torn_data(folder: Path) -> Path:
+    """Pictures as files, one of them torn."""
+    source = open_source("generated:n=12,split=train,kinds=laptop")
+    rows = []
+    for number, sample in enumerate(source):
+        image = folder / f"{number}.png"
+        Picture(sample.image).original.image.save(image)
+        rows.append(
+            {"question": sample.question, "answers": list(sample.references), "image": image.name}
+        )
+    torn = folder / "5.png"
+    torn.write_bytes(torn.read_bytes()[:-40])
+    data = folder / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return data
+
+
+def test_faults_stop_the_run_or_are_counted_and_resume_goes_on(tiny, cluster, tmp_path):
+    """The judge is down for a while, a picture is torn, an engine is killed: nothing is lost in
+    silence. The steps that were saved stay, the rest is played again."""
     import psutil
 
     def kill_the_engine(step: int, metrics) -> None:
-        if step == 2:
+        if step == 3:
             (engine,) = [
                 p for p in psutil.process_iter(["name"]) if "RolloutRayActor" in p.info["name"]
             ]
             engine.kill()
 
-    config = recipe_of(tiny, "steps=400", "evaluation.every=0", "checkpoint.every=1")
+    def recipe(steps: int):
+        return recipe_of(
+            tiny,
+            f"steps={steps}",
+            f"data.train={torn_data(tmp_path)}",
+            "environment.judge=outage:first=20",  # of 16 rollouts a step
+            "evaluation.every=0",
+            "checkpoint.every=1",
+        )
+
+    out = tmp_path / "run"
     trainer = make_trainer("openrlhf")
     with pytest.raises(TrainingError, match=r"died|Died.*resume goes on from step \d+"):
-        trainer.train(config, tmp_path, progress=kill_the_engine)
-    saved = Run.read(tmp_path / "openrlhf").saved_steps()
-    assert saved >= 2
-    config = recipe_of(tiny, f"steps={saved + 1}", "evaluation.every=0", "checkpoint.every=1")
-    assert trainer.train(config, tmp_path, resume=True).steps == saved + 1
-    assert [row["step"] for row in rows_of(tmp_path)] == list(range(1, saved + 2))
+        trainer.train(recipe(400), out, progress=kill_the_engine)
+    saved = Run.read(out / "openrlhf").saved_steps()
+    assert saved >= 3
+    rows = rows_of(out)
+    assert [row["env/unscored"] > 0 for row in rows[:3]] == [True, True, False]
+    assert rows[0]["train/trained_tokens"] == 0 < rows[2]["train/trained_tokens"]
+    assert {row["rollout/refused"] for row in rows} == {1}
+    assert trainer.train(recipe(saved + 1), out, resume=True).steps == saved + 1
+    assert [row["step"] for row in rows_of(out)] == list(range(1, saved + 2))
 
 
 def test_ppo_with_a_critic_sees_the_pictures(tiny, cluster, tmp_path):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vt_env import Picture, Query, Sample, Tool, Verdict, View
+from vt_env import Picture, Query, Sample, Tool, Verdict, View, make_judge
 from vt_env.sources import ListSource
 
 
@@ -29,6 +29,21 @@ class Generous:
 
     def score(self, queries: Sequence[Query]) -> list[Verdict]:
         return [Verdict(True, self.name, "why not") for _ in queries]
+
+
+class Outage:
+    """A judge that cannot be reached for its first queries, and is exact afterwards."""
+
+    name = "outage"
+
+    def __init__(self, first: int) -> None:
+        self.left = first
+        self.exact = make_judge("exact")
+
+    def score(self, queries: Sequence[Query]) -> list[Verdict]:
+        down, self.left = self.left, max(0, self.left - len(queries))
+        unscored = [Verdict(None, self.name, "no connection") for _ in queries[:down]]
+        return [*unscored, *self.exact.score(queries[down:])]
 
 
 class Mirror(Tool):

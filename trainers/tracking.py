@@ -175,7 +175,7 @@ class Tracker:
 
 @contextmanager
 def alone_in(out: Path) -> Iterator[None]:
-    """Keep a second process from writing into a run's folder.
+    """Keep a second process from writing into a run's folder, which is made if it is not there.
 
     Raises:
         TrainingError: If one does already.
@@ -185,6 +185,7 @@ def alone_in(out: Path) -> Iterator[None]:
     except ImportError:  # no such locks on this system
         yield
         return
+    out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -236,7 +236,7 @@ def test_faults_stop_the_run_or_are_counted_and_resume_goes_on(tiny, cluster, tm
             tiny,
             f"steps={steps}",
             f"data.train={torn_data(tmp_path)}",
-            "environment.judge=outage:first=20",  # of 16 rollouts a step
+            "environment.judge=outage:6",  # answers; equal ones are judged once
             "evaluation.every=0",
             "checkpoint.every=1",
         )
@@ -248,8 +248,7 @@ def test_faults_stop_the_run_or_are_counted_and_resume_goes_on(tiny, cluster, tm
     saved = Run.read(out / "openrlhf").saved_steps()
     assert saved >= 3
     rows = rows_of(out)
-    assert [row["env/unscored"] > 0 for row in rows[:3]] == [True, True, False]
-    assert rows[0]["train/trained_tokens"] == 0 < rows[2]["train/trained_tokens"]
+    assert rows[0]["env/unscored"] > 0 == rows[2]["env/unscored"]
     assert {row["rollout/refused"] for row in rows} == {1}
     assert trainer.train(recipe(saved + 1), out, resume=True).steps == saved + 1
     assert [row["step"] for row in rows_of(out)] == list(range(1, saved + 2))

@@ -36,8 +36,8 @@ class Outage:
 
     name = "outage"
 
-    def __init__(self, first: int) -> None:
-        self.left = first
+    def __init__(self, first: str) -> None:
+        self.left = int(first)
         self.exact = make_judge("exact")
 
     def score(self, queries: Sequence[Query]) -> list[Verdict]:

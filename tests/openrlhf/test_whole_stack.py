@@ -234,7 +234,8 @@ def test_faults_stop_the_run_or_are_counted_and_resume_goes_on(tiny, cluster, tm
             (engine,) = [
                 p for p in psutil.process_iter(["name"]) if "RolloutRayActor" in p.info["name"]
             ]
-            engine.kill()
+            for process in (*engine.children(recursive=True), engine):
+                process.kill()
 
     def recipe(steps: int):
         return recipe_of(

@@ -12,8 +12,9 @@ import warnings
 from collections.abc import Sequence
 
 from vt_env.judges.base import Query, Verdict
+from vt_env.judges.certainty import Decision, certainly_wrong
 from vt_env.judges.characters import is_blank, objection, usable
-from vt_env.judges.math_judge import ask, eligible
+from vt_env.judges.math_judge import NOT_EQUAL, ask, eligible
 from vt_env.judges.math_process import MathProcess, is_installed, read_timeout
 from vt_env.judges.options import choose, chooses, read_options
 from vt_env.judges.polarity import side, side_taken
@@ -65,6 +66,26 @@ class AutoJudge:
     def score(self, queries: Sequence[Query]) -> list[Verdict]:
         """One verdict a query, in order."""
         return [self._memory.get(query) or self._fresh(query) for query in queries]
+
+    def decide(self, queries: Sequence[Query]) -> list[Decision]:
+        """The same verdicts, each with whether it is certain, for judges that can ask further.
+
+        Right is certain. Wrong is certain for what ``certainty`` understands, and where the maths
+        library found two expressions unequal. Unscored is certain without a usable reference.
+        """
+        verdicts = self.score(queries)
+        return [self._decision(*pair) for pair in zip(queries, verdicts, strict=True)]
+
+    def _decision(self, query: Query, verdict: Verdict) -> Decision:
+        if verdict.correct:
+            return Decision(verdict, certain=True)
+        references = usable(query.references)
+        if verdict.correct is None:
+            return Decision(verdict, certain=not references)
+        if reason := certainly_wrong(query):
+            return Decision(Verdict(False, self.name, reason), certain=True)
+        unequal = verdict.reason == NOT_EQUAL and len(references) == 1
+        return Decision(verdict, certain=unequal)
 
     def _fresh(self, query: Query) -> Verdict:
         verdict = self._judge(query)

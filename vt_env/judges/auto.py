@@ -62,6 +62,7 @@ class AutoJudge:
         self._can_ask = process is not None or is_installed()
         self._warned = False
         self._memory: dict[Query, Verdict] = {}
+        self._decisions: dict[Query, Decision] = {}
 
     def score(self, queries: Sequence[Query]) -> list[Verdict]:
         """One verdict a query, in order."""
@@ -73,8 +74,15 @@ class AutoJudge:
         Right is certain. Wrong is certain for what ``certainty`` understands, and where the maths
         library found two expressions unequal. Unscored is certain without a usable reference.
         """
-        verdicts = self.score(queries)
-        return [self._decision(*pair) for pair in zip(queries, verdicts, strict=True)]
+        made: list[Decision] = []
+        for query, verdict in zip(queries, self.score(queries), strict=True):
+            decision = self._decisions.get(query) or self._decision(query, verdict)
+            if len(self._decisions) == REMEMBERED:
+                self._decisions.clear()
+            if verdict.correct is not None:
+                self._decisions[query] = decision
+            made.append(decision)
+        return made
 
     def _decision(self, query: Query, verdict: Verdict) -> Decision:
         if verdict.correct:

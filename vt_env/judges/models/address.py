@@ -42,10 +42,10 @@ class Address:
         return key or _NO_KEY
 
     def scrubbed(self, text: str) -> str:
-        """One short line of text that does not hold the key."""
+        """One short line of text that does not hold the key (shorter than 8 letters is none)."""
         key = os.environ.get(self.key_env, "")
         text = " ".join(text.split())
-        return (text.replace(key, "***") if key else text)[:160]
+        return (text.replace(key, "***") if len(key) >= 8 else text)[:200]
 
 
 def read_address(text: str, key_env: str) -> Address:

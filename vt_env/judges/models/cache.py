@@ -143,10 +143,6 @@ class Cache:
             self._warned = True
             logger.warning("the cache %s fails (%s): verdicts are not kept", self.path, error)
 
-    def __len__(self) -> int:
-        with self._connection() as connection:
-            return int(connection.execute("SELECT COUNT(*) FROM verdicts").fetchone()[0])
-
     def close(self) -> None:
         """Close the file; it is opened again when it is needed."""
         if self._open is not None and self._owner == os.getpid():

@@ -155,7 +155,11 @@ class ModelJudge:
                 seen = shown(query)
                 key = key_of(self.identity, seen)
                 left.append(_Open(content, key, self.prompt.ask(seen), Future()))
-        kept = self._cache.read([open_.key for open_ in left]) if self._cache and left else {}
+        kept = (
+            self._cache.read([open_.key for open_ in left])
+            if self._cache is not None and left
+            else {}
+        )
         cached = {o.content: self._kept(kept[o.key]) for o in left if o.key in kept}
         with self._lock:
             self._settled.add(settled)

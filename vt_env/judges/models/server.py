@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from vt_env.errors import MissingExtra
@@ -112,6 +112,8 @@ class Server:
             except Exception as error:
                 logger.exception("a request to the judge %s failed in an unknown way", self.name)
                 outcome = Failure(f"{type(error).__name__} in the client")
+        if isinstance(outcome, Failure):
+            outcome = replace(outcome, reason=self.address.scrubbed(outcome.reason))
         heard(place, outcome)
 
     def _connected(self) -> _Line:
@@ -166,23 +168,12 @@ class Server:
             raw = await create(model=self.address.model, **self.parameters.body(ask, sent))
             body = raw.text
         except APIStatusError as error:
-            raise self._refusal(error) from None
+            raise _refusal(error) from None
         except APIConnectionError as error:
             cause = type(error.__cause__ or error).__name__
             raise Trouble(f"cannot reach the server ({cause})") from None
-        return read_completion(body, ask)
-
-    def _refusal(self, error: APIStatusError) -> Exception:
-        """What an error status means for further attempts."""
-        status = error.status_code
-        message, code = error_message(error.body)
-        told = self.address.scrubbed(message)
-        reason = f"HTTP {status}: {told}" if told else f"HTTP {status}"
-        if status in (400, 422):
-            return _RefusedError(reason, message)
-        again = (status in _PASSING or status >= 500) and code != "insufficient_quota"
-        wait = retry_after(error.response.headers)
-        return Trouble(reason, again=again, wait=wait, everyone=status in (429, 503))
+        reply = read_completion(body, ask)
+        return reply if "logprobs" in sent else replace(reply, probability=None)
 
 
 class _Raw(Protocol):
@@ -193,6 +184,18 @@ class _Raw(Protocol):
 
 
 _Create = Callable[..., Awaitable[_Raw]]
+
+
+def _refusal(error: APIStatusError) -> Exception:
+    """What an error status means for further attempts."""
+    status = error.status_code
+    message, code = error_message(error.body)
+    reason = f"HTTP {status}: {message}" if message else f"HTTP {status}"
+    if status in (400, 422):
+        return _RefusedError(reason, message)
+    again = (status in _PASSING or status >= 500) and code != "insufficient_quota"
+    wait = retry_after(error.response.headers)
+    return Trouble(reason, again=again, wait=wait, everyone=status in (429, 503))
 
 
 class _RefusedError(Exception):

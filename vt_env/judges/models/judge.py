@@ -113,16 +113,26 @@ class ModelJudge:
         self._tell_stop()
         contents = [_content(query) for query in queries]
         slots: Slots = {}
+        counts = Counter(queries=len(queries))
         with self._lock:
-            self._usage.queries += len(queries)
-            self._usage.settled += self._settled.fill(contents, slots)
-            self._usage.remembered += self._memory.fill(contents, slots)
+            counts["settled"] = self._settled.fill(contents, slots)
+            counts["remembered"] = self._memory.fill(contents, slots)
         fresh = {c: q for c, q in zip(contents, queries, strict=True) if c not in slots}
-        begun: list[_Open] = []
+        also: list[Future[Verdict]] = []
         if fresh:
-            begun = self._join(self._look_up(fresh, Counter(contents), slots), slots)
-        also = self._ask(begun) if begun else []
-        return Verdicts([slots[content] for content in contents], also, self._tell_stop)
+            numbers = Counter(contents)
+            begun = self._join(self._look_up(fresh, numbers, counts, slots), slots)
+            known = counts["settled"] + counts["remembered"] + counts["cached"]
+            counts["shared"] = len(queries) - known - len(begun)
+            also = self._ask(begun) if begun else []
+
+        def ready() -> None:
+            with self._lock:
+                self._usage.count(counts)
+                counts.clear()
+            self._tell_stop()
+
+        return Verdicts([slots[content] for content in contents], also, ready)
 
     def close(self) -> None:
         """Let go of the model and the cache; what is being asked is given up."""
@@ -143,6 +153,7 @@ class ModelJudge:
         self,
         fresh: Mapping[Content, Query],
         numbers: Mapping[Content, int],
+        counts: Counter[str],
         slots: Slots,
     ) -> list[_Open]:
         """Settle what needs no model, read the disk for the rest, and say what is left."""
@@ -164,13 +175,11 @@ class ModelJudge:
         with self._lock:
             self._settled.add(settled)
             self._memory.add(cached)
-            self._usage.settled += sum(numbers[c] for c in settled)
-            self._usage.cached += sum(numbers[c] for c in cached)
-            left = [open_ for open_ in left if open_.key not in kept]
-            self._usage.shared += sum(numbers[o.content] for o in left)
+        counts["settled"] += sum(numbers[c] for c in settled)
+        counts["cached"] += sum(numbers[c] for c in cached)
         slots.update(settled)
         slots.update(cached)
-        return left
+        return [open_ for open_ in left if open_.key not in kept]
 
     def _join(self, left: Sequence[_Open], slots: Slots) -> list[_Open]:
         """Wait with others for what they asked about; say what is to be asked anew."""
@@ -182,7 +191,6 @@ class ModelJudge:
                 if known is None:
                     self._asked[open_.content] = open_.future
                     begun.append(open_)
-            self._usage.shared -= len(begun)
         return begun
 
     def _ask(self, begun: Sequence[_Open]) -> list[Future[Verdict]]:

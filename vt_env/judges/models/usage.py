@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from vt_env.judges.models.asking import Outcome
@@ -14,7 +15,7 @@ class Usage:
     Attributes:
         queries: Queries that came in.
         settled: Decided without a model: equal to a reference, refused characters, several answers.
-        remembered: Found in memory.
+        remembered: Found in memory, also where they were begun ahead.
         cached: Found on disk.
         shared: Joined to an equal query that was being asked already.
         answered: Judged by the model.
@@ -47,9 +48,9 @@ class Usage:
 
     @property
     def hit_rate(self) -> float | None:
-        """Share found in memory or on disk, of the queries that would have needed the model."""
-        asked = self.queries - self.settled
-        return (self.remembered + self.cached + self.shared) / asked if asked else None
+        """Share that the model was spared, of the queries that would have needed it."""
+        needed = self.queries - self.settled
+        return max(0.0, 1 - (self.answered + self.failed) / needed) if needed else None
 
     @property
     def canary_pass_rate(self) -> float | None:
@@ -60,6 +61,14 @@ class Usage:
     def cost(self) -> float:
         """Money for the tokens, by the two prices."""
         return (self.tokens_in * self.price_in + self.tokens_out * self.price_out) / 1e6
+
+    def count(self, found: Mapping[str, int]) -> None:
+        """Count a batch that somebody waited for: how many there were, and where they were found.
+
+        What is only begun ahead counts when it is waited for.
+        """
+        for name, number in found.items():
+            setattr(self, name, getattr(self, name) + number)
 
     def add(self, outcome: Outcome) -> None:
         """Count what one outcome took."""

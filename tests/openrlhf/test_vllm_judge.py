@@ -8,11 +8,11 @@ import pytest
 
 pytest.importorskip("vllm")
 
-from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM  # noqa: E402
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from agents.judging.vllm_judge import vllm_judge  # noqa: E402
-from vt_env.judges import Query  # noqa: E402
+from agents.judging.vllm_judge import vllm_judge
+from vt_env.judges import Query
 
 pytestmark = pytest.mark.openrlhf
 
@@ -21,7 +21,7 @@ TEMPLATE = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfo
 
 
 def checkpoint(folder: Path) -> Path:
-    """A random model that reads and writes letter by letter, with heads that vLLM's kernels take."""
+    """A random model that reads and writes letter by letter, with heads as vLLM needs them."""
     letters = {chr(code): place for place, code in enumerate(range(32, 127))}
     words = Tokenizer(models.WordLevel({**letters, "\n": 95, "</s>": 96}, unk_token="?"))
     words.pre_tokenizer = pre_tokenizers.Split("", "isolated")

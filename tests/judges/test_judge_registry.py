@@ -88,3 +88,11 @@ def test_math_without_the_extra(monkeypatch):
 def test_importing_judges_does_not_import_the_library():
     code = "import sys, vt_env.judges.auto; sys.exit('math_verify' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_importing_model_judges_imports_no_client():
+    code = (
+        "import sys, vt_env, vt_env.judges.models.server, vt_env.judges.models.panel;"
+        "sys.exit(bool({'openai', 'httpx', 'httpx2', 'torch', 'transformers'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -105,7 +105,8 @@ def test_after_recovery_nothing_was_lost_or_judged_twice(fault: str, tmp_path):
         judged.append(request["messages"][-1]["content"].split("\n")[-6])
         return {"text": "right" if "thing 1" in request["messages"][-1]["content"] else "wrong"}
 
-    options = f"{QUICK},cache={tmp_path / 'cache.sqlite'},concurrency=40,max_failures=1"
+    patient = "timeout=1.5,deadline=3,tries=1,canaries=0,max_failures=1,concurrency=40"
+    options = f"{patient},cache={tmp_path / 'cache.sqlite'}"
     with ChatServer(behave) as server, judge_of(server, options) as judge:
         first = judge.score(MANY[:20])
         down.set()

@@ -4,6 +4,7 @@
     ├── ConfigError     a setting that is unknown, contradictory or out of range
     ├── DataError       a data set that cannot be used (missing file, too many refused rows)
     │   └── PictureError    one picture that is refused, with the reason
+    ├── JudgeError      a judge fails too often to go on
     ├── ActionError     an action of the wrong type (wrong *text* is no error: it is malformed)
     └── MissingExtra    an optional dependency is absent; the message has the install line
 
@@ -42,6 +43,10 @@ class PictureError(DataError):
     def about(self, sample_id: str) -> PictureError:
         """The same error, naming the sample."""
         return PictureError(f"sample {sample_id!r}: {self}", sample_id)
+
+
+class JudgeError(VisionThinkError, RuntimeError):
+    """Too many judgements fail for a run to go on. Single failures are unscored verdicts."""
 
 
 class ActionError(VisionThinkError, TypeError):

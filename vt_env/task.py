@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vt_env.dialogue import Dialogue
-from vt_env.judges import Judge, Query, Verdict, make_judge
+from vt_env.judges import Judge, Query, Verdict, make_judge, submit
 from vt_env.pictures import Picture
 from vt_env.protocol import Protocol, make_protocol
 from vt_env.samples import Sample
@@ -41,6 +41,21 @@ class Task:
         rules, first_look = self.protocol.rules, self.protocol.first_look
         picture = Picture(sample.image, rules, first_look=first_look)
         return [Dialogue(self.protocol, sample, picture) for _ in range(copies)]
+
+    def start_judging(self, dialogues: Sequence[Dialogue]) -> None:
+        """Let a judge that can begin with dialogues that are over, while others still go on.
+
+        ``judge_all`` picks up what was begun: verdicts are the same, and there sooner.
+
+        Raises:
+            JudgeError: If too many judgements fail for a run to go on.
+        """
+        judge = self.judge
+        if not hasattr(judge, "submit") or getattr(judge, "per_rollout", False):
+            return
+        queries = [d.query() for d in dialogues if d.done]
+        if begun := [query for query in queries if query is not None]:
+            submit(judge, begun)
 
     def judge_all(self, dialogues: Sequence[Dialogue]) -> list[Verdict]:
         """Verdicts of finished dialogues, in their order, from one call of the judge.

@@ -6,7 +6,8 @@ Made for policies that are language models: generation is dear, so no action is 
 * A group's rewards are known when its last rollout is done, and come then, in one piece, with
   ``terminated``. Until then a finished rollout waits: ``info["active"]`` says which rows need an
   action; whatever is given for the others is not read.
-* Groups that end in the same step are judged in one call.
+* Groups that end in the same step are judged in one call. A judge that can begin without being
+  waited for begins with a rollout as soon as that is over.
 * Nothing resets by itself (``AutoresetMode.DISABLED``): ``reset(options={"reset_mask": …})``
   begins new groups where the mask says so.
 """
@@ -174,6 +175,7 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
             taken[row] = self.dialogue(row).apply(turn)
         info = self._info(active)
         _put(info, "action", taken, self.num_envs)
+        self.task.start_judging([self.dialogue(row) for row in turns])
         rewards = self._reward_finished_groups(info)
         return self._observation(), rewards, self._ended.copy(), np.zeros(self.num_envs, bool), info
 

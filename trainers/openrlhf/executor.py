@@ -126,6 +126,7 @@ class Executor(AgentExecutorBase):
                 max_length=max_length,
             )
             played = await turns.play(start)
+            task.start_judging([played.dialogue])
         finally:
             self.groups.leave(group, place, played)
         scored = await group.outcome(place)

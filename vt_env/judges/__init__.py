@@ -1,7 +1,8 @@
 """Judges: what decides whether an answer is right.
 
-A judge reads text only: a question, the accepted answers, and the answer given. Every judge here
-is a set of rules; none asks a model. ``make_judge("auto")`` is the strict one for mixed answers.
+A judge reads text only: a question, the accepted answers, and the answer given. Most are sets of
+rules; ``make_judge("auto")`` is the strict one for mixed answers. Those of ``models`` ask a
+language model, alone or for what the rules leave open.
 
     >>> from vt_env.judges import Query, make_judge
     >>> judge = make_judge("auto")
@@ -9,7 +10,7 @@ is a set of rules; none asks a model. ``make_judge("auto")`` is the strict one f
     True
 """
 
-from vt_env.judges.base import Judge, Query, Verdict
+from vt_env.judges.base import Judge, Query, Verdict, submit
 from vt_env.judges.registry import JUDGES, make_judge, register_judge
 
-__all__ = ["JUDGES", "Judge", "Query", "Verdict", "make_judge", "register_judge"]
+__all__ = ["JUDGES", "Judge", "Query", "Verdict", "make_judge", "register_judge", "submit"]

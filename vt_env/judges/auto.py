@@ -12,8 +12,9 @@ import warnings
 from collections.abc import Sequence
 
 from vt_env.judges.base import Query, Verdict
+from vt_env.judges.certainty import Decision, certainly_wrong
 from vt_env.judges.characters import is_blank, objection, usable
-from vt_env.judges.math_judge import ask, eligible
+from vt_env.judges.math_judge import NOT_EQUAL, ask, eligible
 from vt_env.judges.math_process import MathProcess, is_installed, read_timeout
 from vt_env.judges.options import choose, chooses, read_options
 from vt_env.judges.polarity import side, side_taken
@@ -61,10 +62,38 @@ class AutoJudge:
         self._can_ask = process is not None or is_installed()
         self._warned = False
         self._memory: dict[Query, Verdict] = {}
+        self._decisions: dict[Query, Decision] = {}
 
     def score(self, queries: Sequence[Query]) -> list[Verdict]:
         """One verdict a query, in order."""
         return [self._memory.get(query) or self._fresh(query) for query in queries]
+
+    def decide(self, queries: Sequence[Query]) -> list[Decision]:
+        """The same verdicts, each with whether it is certain, for judges that can ask further.
+
+        Right is certain. Wrong is certain for what ``certainty`` understands, and where the maths
+        library found two expressions unequal. Unscored is certain without a usable reference.
+        """
+        made: list[Decision] = []
+        for query, verdict in zip(queries, self.score(queries), strict=True):
+            decision = self._decisions.get(query) or self._decision(query, verdict)
+            if len(self._decisions) == REMEMBERED:
+                self._decisions.clear()
+            if verdict.correct is not None:
+                self._decisions[query] = decision
+            made.append(decision)
+        return made
+
+    def _decision(self, query: Query, verdict: Verdict) -> Decision:
+        if verdict.correct:
+            return Decision(verdict, certain=True)
+        references = usable(query.references)
+        if verdict.correct is None:
+            return Decision(verdict, certain=not references)
+        if reason := certainly_wrong(query):
+            return Decision(Verdict(False, self.name, reason), certain=True)
+        unequal = verdict.reason == NOT_EQUAL and len(references) == 1
+        return Decision(verdict, certain=unequal)
 
     def _fresh(self, query: Query) -> Verdict:
         verdict = self._judge(query)

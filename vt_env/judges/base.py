@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +71,32 @@ class Judge(Protocol):
     def score(self, queries: Sequence[Query]) -> list[Verdict]:
         """One verdict a query, in the queries' order. Never raises for an odd text."""
         ...
+
+
+class Pending(Protocol):
+    """Verdicts that are on their way."""
+
+    def result(self) -> list[Verdict]:
+        """Wait for all of them; they are in the order of the queries."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Verdicts that are made when they are asked for."""
+
+    make: Callable[[], list[Verdict]]
+
+    def result(self) -> list[Verdict]:
+        """Make them."""
+        return self.make()
+
+
+def submit(judge: Judge, queries: Sequence[Query]) -> Pending:
+    """Begin to judge without waiting, where a judge can: it then has ``submit(queries)``.
+
+    A later ``score`` of the same queries picks up what was begun. Other judges begin when the
+    result is asked for.
+    """
+    begin = cast("Callable[[Sequence[Query]], Pending] | None", getattr(judge, "submit", None))
+    return begin(queries) if begin is not None else Later(lambda: judge.score(queries))

@@ -18,6 +18,9 @@ from vt_env.judges.questions import Asked, read_question
 from vt_env.judges.sameness import clean, same, same_kind
 from vt_env.judges.sentences import claimed_expression, states
 
+NOT_EQUAL = "not equal"
+"""The reason where the library compared an answer with a reference and found no equality."""
+
 
 def math(timeout: str | float = 5.0) -> MathJudge:
     """The maths judge; ``timeout`` is the time in seconds that one comparison may take."""
@@ -91,4 +94,4 @@ def ask(process: MathProcess, pairs: Sequence[tuple[str, str]], name: str) -> Ve
             failure = str(error)
     if failure:
         return Verdict(None, name, f"math-verify: {failure}")
-    return Verdict(False, name, "not equal")
+    return Verdict(False, name, NOT_EQUAL)

@@ -15,7 +15,7 @@ from typing import Any
 
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.judges.base import Judge, Query, Verdict
-from vt_env.judges.registry import make_judge
+from vt_env.judges.registry import make_judge, split_outside
 from vt_env.registry import spec_value
 
 _OPTIONS: dict[str, Any] = {"rate": 0.1, "seed": 0}
@@ -27,7 +27,7 @@ def noisy(spec: str = "auto") -> NoisyJudge:
     Raises:
         ConfigError: On an unknown option, or a value out of range.
     """
-    name, *written = spec.split(",")
+    name, *written = split_outside(spec, ",")
     options = _OPTIONS.copy()
     for part in written:
         key, _, value = part.partition("=")

@@ -51,6 +51,12 @@ def side(text: str) -> bool | None:
     return _TRUTH.get(word)
 
 
+def names_both(text: str) -> bool:
+    """Whether a text has a word for yes and a word for no."""
+    words = {word.lower() for word in _WORD.findall(text)}
+    return bool(words & _YES and words & _NO)
+
+
 def side_taken(answer: str, asked: Asked, truth_words: bool) -> bool | None:
     """The side that a cleaned answer takes, or ``None`` when it takes none or both.
 

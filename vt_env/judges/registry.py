@@ -23,6 +23,9 @@ JUDGES: Registry[Judge] = Registry(
         "math": "vt_env.judges.math_judge:math",
         "auto": "vt_env.judges.auto:auto",
         "noisy": "vt_env.judges.noisy:noisy",
+        "openai": "vt_env.judges.models.server:openai_judge",
+        "cascade": "vt_env.judges.models.cascade:cascade_judge",
+        "panel": "vt_env.judges.models.panel:panel_judge",
     },
 )
 register_judge = JUDGES.register
@@ -33,7 +36,8 @@ def make_judge(spec: str | Judge, **kwargs: Any) -> Judge:
 
     Args:
         spec: E.g. ``"auto"``, ``"relaxed:official"``, ``"numeric:0.01"``. What follows the colon
-            is the factory's first argument, as text.
+            is the factory's first argument, as text. Square brackets around a spec within a spec
+            keep its commas and plus signs to itself: ``"noisy:[numeric:0.01],rate=0.2"``.
         **kwargs: Passed to the judge's factory.
 
     Raises:
@@ -44,5 +48,20 @@ def make_judge(spec: str | Judge, **kwargs: Any) -> Judge:
         if kwargs:
             raise ConfigError(f"A ready judge takes no arguments, got {', '.join(sorted(kwargs))}.")
         return spec
+    spec = spec.strip()
+    if spec[:1] == "[" and spec[-1:] == "]":
+        return make_judge(spec[1:-1], **kwargs)
     name, colon, argument = spec.partition(":")
     return JUDGES.make(name, *((argument,) if colon else ()), **kwargs)
+
+
+def split_outside(spec: str, separator: str) -> list[str]:
+    """The parts of a spec between separators that stand outside square brackets."""
+    parts, depth = [""], 0
+    for char in spec:
+        depth += (char == "[") - (char == "]")
+        if char == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return parts

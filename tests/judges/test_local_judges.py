@@ -1,0 +1,134 @@
+"""The judge ``transformers`` on a tiny random model: exact, and the same in every batch."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import tomllib
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
+
+from agents.judging.transformers_judge import Loading, Reader, judge_with, transformers_judge  # noqa: E402
+from vt_env.errors import ConfigError  # noqa: E402
+from vt_env.judges import JUDGES, Query, make_judge, register_judge  # noqa: E402
+from vt_env.judges.models import Ask, Judging  # noqa: E402
+
+QUERIES = [Query("What is it?", ("the thing",), f"some thing {i}" + " x" * i) for i in range(7)]
+TEMPLATE = (
+    "{% for m in messages %}{% if m['role'] == 'system' and refuse_system %}"
+    "{{ raise_exception('no system turn') }}{% endif %}"
+    "<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}<assistant>"
+)
+
+
+def tokenizer():
+    """One token a character."""
+    letters = {chr(code): place for place, code in enumerate(range(32, 127))}
+    made = Tokenizer(models.WordLevel({**letters, "\n": 95, "?": 31}, unk_token="?"))
+    made.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=made, unk_token="?")
+    fast.chat_template = TEMPLATE
+    return fast
+
+
+def model():
+    torch.manual_seed(0)
+    config = transformers.Qwen2Config(
+        vocab_size=96,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=4096,
+    )
+    return transformers.Qwen2ForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return model(), tokenizer()
+
+
+def test_the_choice_is_the_likelier_word_whatever_the_batch(parts):
+    found = []
+    for batch in (1, 3, 16):
+        with judge_with(*parts, "tiny", Loading(batch=batch), Judging(canaries=0)) as judge:
+            verdicts = judge.score(QUERIES)
+            assert None not in [v.correct for v in verdicts]
+            assert [v.correct for v in verdicts] == [v.score > 0.5 for v in verdicts]
+            found.append([v.score for v in verdicts])
+            assert judge.usage.tokens_in > 1000
+    # the fences differ from run to run, and with them the scores of a random model, slightly
+    assert found[1] == pytest.approx(found[0], abs=0.2)
+
+
+def test_log_probabilities_are_those_of_the_model_alone(parts):
+    reader = Reader(*parts)
+    asks = [
+        Ask("You judge.", text, "right", "wrong") for text in ("Is it?", "Is it so? " * 9, "No.")
+    ]
+    together = [reply.probability for reply in reader(asks)]
+    for ask, probability in zip(asks, together, strict=True):
+        prompt = f"<system>You judge.\n<user>{ask.user}\n<assistant>"
+        sums = []
+        for word in ask.choices:
+            ids = torch.tensor([parts[1].encode(prompt + word, add_special_tokens=False)])
+            with torch.no_grad():
+                steps = parts[0](ids).logits.log_softmax(-1)[0, :-1]
+            chosen = steps.gather(1, ids[0, 1:, None])[-len(word) :]
+            sums.append(float(chosen.sum()))
+        expected = math.exp(sums[0]) / (math.exp(sums[0]) + math.exp(sums[1]))
+        assert probability == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_template_without_a_system_turn(parts):
+    fast = tokenizer()
+    fast.chat_template = TEMPLATE.replace("refuse_system", "true")
+    ask = Ask("You judge.", "Is it?", "right", "wrong")
+    assert Reader(parts[0], fast)._rendered(ask) == "<user>You judge.\n\nIs it?\n<assistant>"
+    fast.chat_template = None
+    assert Reader(parts[0], fast)._rendered(ask) == "You judge.\n\nIs it?\n\n"
+
+
+def test_it_is_made_from_a_path_and_its_verdicts_are_kept(parts, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(JUDGES, "_factories", dict(JUDGES._factories))
+    monkeypatch.setattr("vt_env.registry.entry_points", lambda group: [])
+    register_judge("transformers", transformers_judge)
+    folder = tmp_path / "model"
+    parts[0].save_pretrained(folder)
+    parts[1].save_pretrained(folder)
+    spec = f"transformers:{folder},device=cpu,canaries=0,cache={tmp_path / 'cache.sqlite'}"
+    with make_judge(spec) as judge:
+        first = judge.score(QUERIES)
+        assert judge.name == f"transformers:{folder}"
+    with make_judge(spec) as judge:
+        assert judge.score(QUERIES) == first
+        assert judge.usage.cached == len(QUERIES)
+    with pytest.raises(ConfigError, match="cannot load"):
+        transformers_judge(str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="Did you mean 'batch'"):
+        transformers_judge(f"{folder},batches=3")
+
+
+def test_the_entry_points_name_what_is_there():
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    points = declared["project"]["entry-points"]["vt.judges"]
+    assert set(points) == {"transformers", "vllm"}
+    for target in points.values():
+        module, _, attribute = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), attribute))
+
+
+def test_vllm_that_is_not_installed_has_an_install_line(monkeypatch):
+    from agents.judging.vllm_judge import vllm_judge
+
+    monkeypatch.setitem(__import__("sys").modules, "vllm", None)
+    with pytest.raises(ImportError, match="pip install"):
+        vllm_judge("nowhere")

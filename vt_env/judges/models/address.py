@@ -1,0 +1,79 @@
+"""Where a server is, and its key, which comes from the environment and goes nowhere else."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from vt_env.errors import ConfigError
+
+OPENAI = "https://api.openai.com/v1"
+_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+_NO_KEY = "none"
+_HINT = "put the key into the environment variable OPENAI_API_KEY, or into one named by key_env="
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A model on a server.
+
+    Attributes:
+        model: As the server calls it.
+        url: The server's root, as in ``http://127.0.0.1:8000/v1``.
+        key_env: The environment variable that holds the key.
+    """
+
+    model: str
+    url: str
+    key_env: str = "OPENAI_API_KEY"
+
+    def key(self) -> str:
+        """The key, read anew each time; a word that is none where a server needs none.
+
+        Raises:
+            ConfigError: If there is none where one is needed.
+        """
+        key = os.environ.get(self.key_env, "")
+        needed = self.url == OPENAI or self.key_env != "OPENAI_API_KEY"
+        if not key and needed:
+            raise ConfigError(f"there is no key for the judge {self.model!r}: {_HINT}")
+        return key or _NO_KEY
+
+    def scrubbed(self, text: str) -> str:
+        """One short line of text that does not hold the key (shorter than 8 letters is none)."""
+        key = os.environ.get(self.key_env, "")
+        text = " ".join(text.split())
+        return (text.replace(key, "***") if len(key) >= 8 else text)[:200]
+
+
+def read_address(text: str, key_env: str) -> Address:
+    """``MODEL@URL``, or ``MODEL`` alone for OpenAI's own server.
+
+    Raises:
+        ConfigError: If the model is missing, the URL is none, or could hold a secret. The message
+            never repeats the URL.
+    """
+    if not _NAME.fullmatch(key_env):
+        raise ConfigError(
+            "key_env is the name of an environment variable, in capitals, and not the key itself"
+        )
+    model, at, rest = text.partition("@http")
+    url = f"http{rest}" if at else OPENAI
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        raise ConfigError(f"the judge {model!r} has a URL that cannot be read") from None
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ConfigError(
+            "a judge's URL may hold no user, password or ?query, where keys would end up in logs: "
+            + _HINT
+        )
+    if not model or not usable:
+        raise ConfigError(
+            "expected MODEL@URL, such as qwen@http://127.0.0.1:8000/v1, or MODEL alone for OpenAI"
+        )
+    return Address(model, url.rstrip("/"), key_env)

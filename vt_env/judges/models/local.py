@@ -1,0 +1,82 @@
+"""Models that run in this process: batch after batch, in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from vt_env.errors import ConfigError
+from vt_env.judges.models.asking import Ask, Failure, Heard, Outcome
+
+logger = logging.getLogger(__name__)
+
+Answer = Callable[[Sequence[Ask]], Sequence[Outcome]]
+
+
+class Local:
+    """A backend around a function that answers a batch of asks.
+
+    What the function raises leaves its batch unscored.
+
+    Args:
+        name: What verdicts are signed with.
+        identity: Everything that decides a verdict; see :class:`~.asking.Backend`.
+        answer: One outcome an ask, in order; never called by two threads at once.
+        batch: Asks at a time.
+
+    Raises:
+        ConfigError: If the batch is not at least 1.
+    """
+
+    def __init__(self, name: str, identity: str, answer: Answer, batch: int = 32) -> None:
+        if batch < 1:
+            raise ConfigError(f"batch must be at least 1, got {batch}")
+        self.name = name
+        self.identity = identity
+        self.batch = batch
+        self._answer = answer
+        self._lock = threading.Lock()
+        self._thread: ThreadPoolExecutor | None = None
+        self._round = 0
+
+    def __repr__(self) -> str:
+        return f"Local({self.name!r})"
+
+    def start(self, asks: Sequence[Ask], heard: Heard) -> None:
+        """Line up to be answered, and return at once."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, "judge")
+            for begin in range(0, len(asks), self.batch):
+                some = asks[begin : begin + self.batch]
+                self._thread.submit(self._work, some, begin, heard, self._round)
+
+    def drop(self) -> None:
+        """Skip the batches that are lined up; the one that is being answered is not heard of."""
+        with self._lock:
+            self._round += 1
+
+    def close(self) -> None:
+        """End the thread."""
+        self.drop()
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown(wait=True)
+
+    def _work(self, asks: Sequence[Ask], begin: int, heard: Heard, round_: int) -> None:
+        if round_ != self._round:
+            return
+        outcomes: Sequence[Outcome]
+        try:
+            outcomes = self._answer(asks)
+            if len(outcomes) != len(asks):
+                raise RuntimeError(f"{len(outcomes)} outcomes of {len(asks)} asks")
+        except Exception as error:
+            logger.exception("the judge %s failed on a batch", self.name)
+            outcomes = [Failure(f"{type(error).__name__} in the model")] * len(asks)
+        if round_ == self._round:
+            for place, outcome in enumerate(outcomes, begin):
+                heard(place, outcome)

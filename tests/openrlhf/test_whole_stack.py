@@ -154,7 +154,7 @@ def test_engine_and_actor_agree_on_two_turn_trajectories(finished, tmp_path):
     from vllm import SamplingParams
 
     saved = finished.first.checkpoint
-    config = recipe_of(saved, "rollout.probes=0", "rollout.group_size=16")
+    config = recipe_of(saved, "rollout.probes=4", "rollout.group_size=16")  # so that some ask
     run = Run(tmp_path, Path.cwd(), config, max_length=256)
     run.write()
     tokenizer = get_tokenizer(str(saved), None, "left")
@@ -190,8 +190,10 @@ def test_engine_and_actor_agree_on_two_turn_trajectories(finished, tmp_path):
     for response in responses:
         ids = torch.tensor([response["observation_tokens"]])
         mask = torch.zeros_like(ids)
-        for begin, end in response["action_ranges"]:
-            mask[0, begin:end] = 1
+        for (begin, end), reply in zip(
+            response["action_ranges"], response["label"].replies, strict=True
+        ):
+            mask[0, begin + reply.forced : end] = 1  # the engine did not choose the others
         pictures = merge_mm_train_inputs([response["mm_train_inputs"]], "cpu")
         with torch.no_grad():
             mine = actor(ids, mask[:, 1:], torch.ones_like(ids), **pictures)[0]

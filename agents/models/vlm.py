@@ -6,14 +6,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
     AutoModelForImageTextToText,
     AutoTokenizer,
+    GenerationConfig,
     Qwen2VLImageProcessorPil,
 )
 from transformers.utils import logging
@@ -21,6 +25,7 @@ from transformers.utils.import_utils import is_torchvision_available
 
 from agents.models.chat import Chat
 from agents.models.images import counter_of, patches
+from agents.models.positions import positions
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.pictures import View
 
@@ -100,6 +105,17 @@ class VisionLanguageModel:
         """Rows and columns of the visual tokens of a view."""
         rows, columns = self.counter.grid(*view.size)
         return rows // self.counter.merge, columns // self.counter.merge
+
+    def count(self, view: View) -> int:
+        """Visual tokens of a view."""
+        rows, columns = self.grid(view)
+        return rows * columns
+
+    def positions(
+        self, ids: Sequence[int], views: Sequence[View], start: int = 0
+    ) -> tuple[NDArray[np.int64], int]:
+        """Where the tokens of a stretch stand; see :func:`agents.models.positions.positions`."""
+        return positions(ids, self.image_id, [self.grid(view) for view in views], start)
 
     def features(self, views: Sequence[View]) -> Features:
         """Encode views, each once; gradients flow if the vision encoder is trained."""
@@ -215,10 +231,6 @@ def load_vlm(
 ) -> VisionLanguageModel:
     """A model from a folder or the Hugging Face Hub.
 
-    The processor is put together from the tokenizer and the image processor, since
-    ``AutoProcessor`` also builds one for videos, which needs torchvision. All families share the
-    class of the image processor; without torchvision it is the one that uses Pillow.
-
     Args:
         path: Folder or Hub name.
         dtype: ``"auto"`` (the checkpoint's), ``"float32"``, ``"bfloat16"`` or ``"float16"``.
@@ -227,19 +239,51 @@ def load_vlm(
     Raises:
         ConfigError: If it cannot be read, or is of a family that is not handled here.
     """
+    words = load_words(path)
     try:
-        config = AutoConfig.from_pretrained(path)
-        if config.model_type not in FAMILIES:
-            raise unknown_name("model type", config.model_type, FAMILIES)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        processor = AutoImageProcessor if is_torchvision_available() else Qwen2VLImageProcessorPil
-        image_processor = processor.from_pretrained(path)
         with quiet():
             model = AutoModelForImageTextToText.from_pretrained(
                 path, dtype=dtype, attn_implementation="sdpa"
             )
     except OSError as error:
-        raise ConfigError(f"no model can be read from {str(path)!r}: {error}") from error
+        raise _unreadable(path, error) from error
     model = model.eval()
     torch.nn.Module.to(model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return VisionLanguageModel(model, tokenizer, image_processor)
+    return type(words)(model, words.tokenizer, words.image_processor)
+
+
+def load_words(path: str | Path) -> VisionLanguageModel:
+    """A model that can be talked about, but has no weights to run.
+
+    The processor is put together from the tokenizer and the image processor, since
+    ``AutoProcessor`` also builds one for videos, which needs torchvision. All families share the
+    class of the image processor; without torchvision it is the one that uses Pillow.
+
+    Args:
+        path: Folder or Hub name of a checkpoint.
+
+    Raises:
+        ConfigError: If it cannot be read, or is of a family that is not handled here.
+    """
+    try:
+        config = AutoConfig.from_pretrained(path)
+        if config.model_type not in FAMILIES:
+            raise unknown_name("model type", config.model_type, FAMILIES)
+        shell = SimpleNamespace(config=config, generation_config=_generation(path, config))
+        processor = AutoImageProcessor if is_torchvision_available() else Qwen2VLImageProcessorPil
+        image_processor = processor.from_pretrained(path)
+        return VisionLanguageModel(shell, AutoTokenizer.from_pretrained(path), image_processor)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _generation(path: str | Path, config: Any) -> GenerationConfig:
+    """How the checkpoint generates; the model's own settings where it does not say."""
+    try:
+        return GenerationConfig.from_pretrained(path)
+    except OSError:
+        return GenerationConfig.from_model_config(config)
+
+
+def _unreadable(path: str | Path, error: OSError) -> ConfigError:
+    return ConfigError(f"no model can be read from {str(path)!r}: {error}")

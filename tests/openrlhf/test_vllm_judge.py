@@ -8,11 +8,11 @@ import pytest
 
 pytest.importorskip("vllm")
 
-from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM  # noqa: E402
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from agents.judging.vllm_judge import vllm_judge  # noqa: E402
-from vt_env.judges import Query  # noqa: E402
+from agents.judging.vllm_judge import vllm_judge
+from vt_env.judges import Query
 
 pytestmark = pytest.mark.openrlhf
 

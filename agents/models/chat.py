@@ -7,12 +7,12 @@ template puts between the model's last token and its next one.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-_MARK = re.compile(r"<\|(?=[a-z_]{1,32}\|>)")
+from agents.marks import safe
+
 _SAID = "WHAT-THE-MODEL-SAID"
 
 
@@ -92,13 +92,7 @@ def _key(messages: Sequence[Mapping[str, Any]], *, said: bool) -> str:
         [
             {"role": "assistant", "content": _SAID}
             if said and message["role"] == "assistant"
-            else {"role": message["role"], "content": _safe(message["content"])}
+            else {"role": message["role"], "content": safe(message["content"])}
             for message in messages
         ]
     )
-
-
-def _safe(content: Any) -> Any:
-    if isinstance(content, str):
-        return _MARK.sub("< |", content)
-    return [{**b, "text": _safe(b["text"])} if "text" in b else dict(b) for b in content]

@@ -50,9 +50,7 @@ class SmallModel:
             "usage": {"prompt_tokens": spent[0], "completion_tokens": spent[1]},
         }
 
-    def _choose(
-        self, request: dict[str, Any], choice: list[str]
-    ) -> tuple[str, tuple[int, int]]:
+    def _choose(self, request: dict[str, Any], choice: list[str]) -> tuple[str, tuple[int, int]]:
         turns = {turn["role"]: turn["content"] for turn in request["messages"]}
         ask = Ask(turns.get("system", ""), turns["user"], *choice)
         (outcome,) = Reader(self.model, self.tokenizer)([ask])

@@ -18,8 +18,9 @@ import numpy as np
 
 from agents.base import TURN_ENDS, Conversation, Reply, cut_turn
 from agents.models.generation import Memory, Stretch, Turns, read, speak
+from agents.models.loading import load_vlm
 from agents.models.transcript import Transcript, Transcripts, reply_of
-from agents.models.vlm import VisionLanguageModel, load_vlm
+from agents.models.vlm import VisionLanguageModel
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.pictures import View
 
@@ -74,15 +75,15 @@ class TransformersAgent:
     rollouts share a batch (but for rounding: a sum in another order can differ in the last bit).
 
     Args:
-        path: Folder or Hub name of a checkpoint of one of :data:`agents.models.vlm.FAMILIES`, or
-            the loaded model.
+        path: Folder or Hub name of a checkpoint of one of :data:`agents.models.loading.FAMILIES`,
+            or the loaded model.
         temperature: Of sampling; 0 takes the likeliest token.
         max_new_tokens: Most tokens of one turn; a turn that reaches it is cut off.
         batch: Most conversations at once.
         stop: Whether a turn ends with one of :data:`agents.base.TURN_ENDS`, as with a server's stop
             strings, and not only with the end-of-turn token. Trainers switch it off: the policy
             has to learn to end its turns.
-        dtype: See :func:`agents.models.vlm.load_vlm`.
+        dtype: See :func:`agents.models.loading.load_vlm`.
         device: As there.
         arm: ``"direct"`` or ``"request"`` forces every first turn that could ask; ``None`` leaves
             the choice to the model.

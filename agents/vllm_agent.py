@@ -15,8 +15,8 @@ from typing import Any
 
 from agents.base import TURN_ENDS, Conversation, Reply
 from agents.models.engine import bias, heard
+from agents.models.loading import load_words
 from agents.models.transcript import Transcript, Transcripts, reply_of
-from agents.models.vlm import load_words
 from agents.rollout import AgentError
 from vt_env.errors import ConfigError, MissingExtra
 
@@ -25,7 +25,7 @@ class VllmAgent:
     """``make_agent("vllm:PATH,temperature=1")``; the engine starts at the first turn.
 
     Args:
-        path: Folder or Hub name of a checkpoint of one of :data:`agents.models.vlm.FAMILIES`.
+        path: Folder or Hub name of a checkpoint of one of :data:`agents.models.loading.FAMILIES`.
         temperature: Of sampling; 0 takes the likeliest token.
         max_new_tokens: Most tokens of one turn; a turn that reaches it is cut off.
         stop: Whether a turn ends with one of :data:`agents.base.TURN_ENDS`, and not only with the

@@ -113,8 +113,7 @@ def parse_spec(spec: str) -> tuple[str, list[str], dict[str, Any]]:
         key = key.strip().replace("-", "_")
         if not key.isidentifier() or key in keywords:
             raise ConfigError(  # without the value, which may be a secret in the wrong place
-                f"argument {number} of {name.strip()!r}: expected key=value, each key a word that "
-                "comes once, parted by commas"
+                f"argument {number} of {name.strip()!r}: expected key=value, each key once"
             )
         keywords[key] = spec_value(value.strip())
     return name.strip(), positional, keywords

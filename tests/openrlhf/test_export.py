@@ -11,7 +11,7 @@ pytest.importorskip("transformers")
 
 from engines import torn_sample
 
-from agents.models.vlm import load_words
+from agents.models.loading import load_words
 from trainers.local.play import SampleOrder, task_of
 from trainers.openrlhf.export import export, training_order
 from trainers.openrlhf.run import Run

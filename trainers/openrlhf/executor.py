@@ -16,7 +16,7 @@ from openrlhf.utils.agent import AgentExecutorBase
 
 from agents import Episode
 from agents.models.engine import bias
-from agents.models.vlm import load_words
+from agents.models.loading import load_words
 from trainers.errors import TrainingError
 from trainers.local.play import task_of
 from trainers.openrlhf.group import Group, Groups

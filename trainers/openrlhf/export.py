@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.models import VisionLanguageModel
-from agents.models.vlm import load_words
+from agents.models.loading import load_words
 from trainers.config import TrainConfig
 from trainers.local.play import SampleOrder, task_of
 from trainers.local.policy import fingerprint

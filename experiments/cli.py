@@ -16,7 +16,18 @@ from typing import NoReturn
 import agents
 from vt_env.errors import VisionThinkError
 
-COMMANDS = ("demo", "play", "warmup", "train", "eval", "judge", "study", "seeds", "frontier")
+COMMANDS = (
+    "demo",
+    "play",
+    "warmup",
+    "train",
+    "eval",
+    "judge",
+    "audit",
+    "study",
+    "seeds",
+    "frontier",
+)
 
 
 class Parser(argparse.ArgumentParser):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from experiments.agreement import agreement, agreement_table, kind_of, kind_table
 from experiments.commands.options import console
 from experiments.files import json_line, whole_file
-from vt_env import ConfigError, DataError, Query, Verdict, make_judge
+from vt_env import ConfigError, DataError, Judge, Query, Verdict, make_judge
+from vt_env.judges import submit
+from vt_env.judges.models import Usage
 
 BATCH = 256
 DESCRIPTION = """\
@@ -32,12 +35,18 @@ def add_parser(commands: Any) -> None:
         "judge",
         help="verdicts for answers in a file",
         description=DESCRIPTION,
-        epilog="Where rows have a label (true or false), agreement with it is shown too.",
+        epilog="Where rows have a label (true or false), agreement with it is shown too: Cohen's "
+        "kappa, false accepts, and what was accepted of each kind of wrong answer (by the fields "
+        "attack, kind or category).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the rows, JSONL in UTF-8")
     parser.add_argument(
-        "--judge", default="auto", metavar="NAME", help="who judges (default: auto)"
+        "--judge",
+        default="auto",
+        metavar="NAME",
+        help="who judges (default: auto); a model as in openai:MODEL@URL or "
+        "cascade:openai:MODEL@URL,concurrency=64,cache=FILE",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="OUT", help="where rows go")
     parser.set_defaults(run=run)
@@ -46,6 +55,14 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Check every row, then judge in batches and write."""
     judge = make_judge(arguments.judge)
+    try:
+        _judge(arguments, judge)
+    finally:
+        if callable(close := getattr(judge, "close", None)):
+            close()
+
+
+def _judge(arguments: argparse.Namespace, judge: Judge) -> None:
     total = sum(1 for _ in _rows(arguments.file))
     if arguments.out.exists() and arguments.out.samefile(arguments.file):
         raise ConfigError("--out is the file that is read; choose another name")
@@ -53,22 +70,47 @@ def run(arguments: argparse.Namespace) -> None:
     from rich.progress import Progress
 
     counts: Counter[tuple[bool | None, bool | None]] = Counter()
-    rows = _rows(arguments.file)
+    kinds: defaultdict[str, Counter[bool | None]] = defaultdict(Counter)
     try:
         with (
             whole_file(arguments.out) as out,
             Progress(console=screen, transient=True) as bar,
         ):
             task = bar.add_task("judging", total=total)
-            while batch := list(islice(rows, BATCH)):
-                verdicts = judge.score([query for _, query in batch])
-                for (row, _), verdict in zip(batch, verdicts, strict=True):
-                    out.write(json_line({**row, **_verdict_row(verdict)}))
-                    counts[_label(row), verdict.correct] += 1
-                bar.advance(task, len(batch))
+            for row, verdict in _judged(_rows(arguments.file), judge):
+                out.write(json_line({**row, **_verdict_row(verdict)}))
+                label = _label(row)
+                counts[label, verdict.correct] += 1
+                if label is False and (kind := kind_of(row)):
+                    kinds[kind][verdict.correct] += 1
+                bar.advance(task)
     except OSError as error:
         raise ConfigError(f"cannot write {arguments.out}: {error.strerror}") from error
     _show(counts, judge.name, arguments.out)
+    if any(label is not None for label, _ in counts):
+        console().print(agreement_table(agreement(counts.elements())))
+    if kinds:
+        console().print(kind_table(kinds))
+    usage = getattr(judge, "usage", None)
+    if isinstance(usage, Usage):
+        console().print(str(usage))
+
+
+def _judged(
+    rows: Iterable[tuple[dict[str, Any], Query]], judge: Judge
+) -> Iterator[tuple[dict[str, Any], Verdict]]:
+    """Rows with their verdicts; the next batch is begun before a batch is waited for."""
+    left = iter(rows)
+    begun: list[tuple[list[dict[str, Any]], Any]] = []
+    while True:
+        batch = list(islice(left, BATCH))
+        if batch:
+            begun.append(([row for row, _ in batch], submit(judge, [query for _, query in batch])))
+        if len(begun) > 1 or (begun and not batch):
+            some, pending = begun.pop(0)
+            yield from zip(some, pending.result(), strict=True)
+        elif not batch:
+            return
 
 
 def _verdict_row(verdict: Verdict) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def test_spec_and_keywords_set_parameters() -> None:
     [
         ("grppo", "Unknown algorithm 'grppo'. Did you mean 'grpo'"),
         ("grpo:kl_coeff=1", "Unknown parameter of grpo 'kl_coeff'. Did you mean 'kl_coef'"),
+        ("gae", "OpenRLHF's name of an estimator; the algorithm is 'ppo'"),
         ("grpo:decay=1", "Unknown parameter of grpo 'decay'"),
         ("grpo:0.2", "expected parameter=value, got '0.2'"),
         ("grpo:aggregation=token", "Unknown aggregation 'token'. Did you mean 'token_mean'"),

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from vt_env.judges import JUDGES, Query, Verdict, make_judge
 from vt_env.judges.auto import AutoJudge
 from vt_env.judges.math_process import MathProcess, NoReply
+from vt_env.judges.models import Cascade, Judging, Local, ModelJudge, Panel, Reply
 
 VARIANTS = [f"{n}:official" for n in ("relaxed", "anls", "vqa", "substring", "yesno")]
-NAMES = [name for name in JUDGES.names() if name not in ("math", "auto")] + VARIANTS
+ASKING = ("openai", "transformers", "vllm", "cascade", "panel")  # need to be told whom to ask
+NAMES = [name for name in JUDGES.names() if name not in ("math", "auto", *ASKING)] + VARIANTS
 
 
 class NoProcess(MathProcess):
@@ -23,7 +25,19 @@ class NoProcess(MathProcess):
         raise NoReply("not asked")
 
 
-ALL = {"auto": AutoJudge(NoProcess()), **{name: make_judge(name) for name in NAMES}}
+def model():
+    """A judge that asks a model, which accepts whatever it is asked."""
+    local = Local("model", "model", lambda asks: [Reply("right") for _ in asks])
+    return ModelJudge(local, Judging(canaries=0))
+
+
+ALL = {
+    "auto": AutoJudge(NoProcess()),
+    "model": model(),
+    "cascade": Cascade(model(), AutoJudge(NoProcess())),
+    "panel": Panel([model(), make_judge("exact"), model()]),
+    **{name: make_judge(name) for name in NAMES},
+}
 TRICKY = "ab 019.,-/%$()[]{}\\^=<>:;'\"AB\n€²½éС\ud800\u200bπ√"
 any_text = st.text(st.characters(exclude_categories=()), max_size=40)
 tricky = st.text(st.sampled_from(TRICKY), max_size=20)

@@ -20,6 +20,7 @@ SMALL = (
     "optimiser.minibatches=1",
     "optimiser.microbatch=4",
     "optimiser.learning_rate=1e-3",
+    "optimiser.warmup_steps=0",
     "optimiser.decay=none",
     "algorithm.options.kl_coef=0.001",
     "evaluation.every=2",

@@ -84,7 +84,7 @@ def test_settings_reach_the_command_line(recipe, overrides, expected):
             ["algorithm.name=ppo", "rollout.probes=0", "algorithm.options={value_coef=0.5}"],
             "an optimiser of its own",
         ),
-        (["algorithm.name=gae"], "Known: .*ppo"),
+        (["algorithm.name=gae"], "the algorithm is 'ppo'"),
         (["model.lora_rank=8"], "LoRA"),
         (["model.dtype=float32"], "bfloat16"),
         (["model.device=cpu"], "model.device=auto"),

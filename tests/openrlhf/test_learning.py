@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from agents import Episode, Reply  # noqa: E402
-from trainers.algorithms import make_algorithm  # noqa: E402
+from trainers.algorithms import Batch, make_algorithm  # noqa: E402
 from trainers.openrlhf.learning import learn_from  # noqa: E402
 from vt_env import Outcome, Sample, Verdict  # noqa: E402
 from vt_env.rewards import Reward  # noqa: E402
@@ -162,3 +162,37 @@ def test_ordinary_groups_get_openrlhfs_own_advantages(name, kl_in_loss):
     for a, b in zip(theirs, mine, strict=True):
         mask = b.action_mask.bool()
         assert torch.allclose(scale * a.advantages[mask], b.advantages[mask], atol=2e-5)
+
+
+def test_gae_gives_the_local_trainers_advantages_on_the_same_trajectories():
+    """The local trainer has the policy's tokens alone; here pictures and prompts stand between."""
+    episodes = ordinary()
+    made = experiences_of(episodes)
+    generator = torch.Generator().manual_seed(2)
+    said, values, rows = [], [], []
+    for experience in made:
+        experience.values = torch.rand(experience.action_mask.shape, generator=generator)
+        for row in range(2):
+            own = experience.action_mask[row].bool()
+            said.append(experience.action_log_probs[row][own])
+            values.append(experience.values[row][own])
+            rows.append((experience, row, own))
+    width = max(map(len, said))
+
+    def grouped(tensors):
+        padded = [torch.nn.functional.pad(t, (0, width - len(t))) for t in tensors]
+        return torch.stack(padded).unflatten(0, (2, 4))
+
+    local = Batch(
+        rewards=torch.tensor([e.reward.total for e in episodes]).view(2, 4),
+        mask=grouped([torch.ones_like(t) for t in said]).bool(),
+        old_log_probs=grouped(said),
+        values=grouped(values),
+    )
+    algorithm = make_algorithm("ppo", decay=0.7, discount=0.99)
+    targets, _ = algorithm.targets(local)
+    learn_from(made, algorithm, 4)
+    for at, (experience, row, own) in enumerate(rows):
+        length = int(own.sum())
+        assert torch.allclose(experience.advantages[row][own], targets.advantages[at, :length])
+        assert torch.allclose(experience.returns[row][own], targets.returns[at, :length])

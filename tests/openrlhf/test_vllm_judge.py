@@ -21,7 +21,7 @@ TEMPLATE = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfo
 
 
 def checkpoint(folder: Path) -> Path:
-    """A random model that reads and writes letter by letter, with heads that vLLM's kernels take."""
+    """A random model that reads and writes letter by letter, with heads as vLLM needs them."""
     letters = {chr(code): place for place, code in enumerate(range(32, 127))}
     words = Tokenizer(models.WordLevel({**letters, "\n": 95, "</s>": 96}, unk_token="?"))
     words.pre_tokenizer = pre_tokenizers.Split("", "isolated")

@@ -20,6 +20,7 @@ from small_runs import ON_A_CPU, SMALL  # noqa: E402
 from wandb_files import history  # noqa: E402
 
 from agents.tiny.warmup import WarmupConfig, warm_up  # noqa: E402
+from experiments.cli import main  # noqa: E402
 from experiments.recipe import load_recipe  # noqa: E402
 from trainers import make_trainer  # noqa: E402
 from trainers.errors import TrainingError  # noqa: E402
@@ -107,7 +108,7 @@ def test_the_engine_plays_the_weights_that_were_just_learnt(finished):
     assert finished.rows[-1]["train/kl"] > 5 * abs(finished.rows[-1]["train/engine_kl"])
 
 
-def test_checkpoints_are_complete_and_load_everywhere(finished, tiny):
+def test_checkpoints_are_complete_and_load_everywhere(finished, tiny, tmp_path):
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     from agents.models import load_vlm
@@ -122,6 +123,9 @@ def test_checkpoints_are_complete_and_load_everywhere(finished, tiny):
     moved = [name for name, weight in after if not torch.equal(weight.float(), rounded[name])]
     assert moved
     assert not [name for name in moved if "visual" in name]  # the recipe freezes it
+    words = ["eval", "--agent", f"tiny:{folder}", "--data", "generated:n=6,kinds=laptop"]
+    assert main([*words, "--out", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "result.json").read_text())["n"] == 6
 
 
 def test_a_run_goes_on_where_it_stopped(finished):
@@ -141,24 +145,25 @@ def test_weights_and_biases_can_be_read_back(finished):
         assert seen[row["step"]]["rollout/request_rate"] == row["rollout/request_rate"]
 
 
-def test_engine_and_actor_agree_on_two_turn_trajectories(tiny, cluster, tmp_path):
-    """OpenRLHF's real engine and actor, without the loop between them."""
+def test_engine_and_actor_agree_on_two_turn_trajectories(finished, tmp_path):
+    """OpenRLHF's real engine and actor, without the loop between them, on a saved checkpoint."""
     from openrlhf.models import Actor
     from openrlhf.trainer.ray.vllm_engine import RolloutRayActor
     from openrlhf.utils.utils import get_tokenizer
     from openrlhf.utils.vlm_utils import merge_mm_train_inputs
     from vllm import SamplingParams
 
-    config = recipe_of(tiny, "rollout.probes=0", "rollout.group_size=16")
+    saved = finished.first.checkpoint
+    config = recipe_of(saved, "rollout.probes=0", "rollout.group_size=16")
     run = Run(tmp_path, Path.cwd(), config, max_length=256)
     run.write()
-    tokenizer = get_tokenizer(str(tiny), None, "left")
+    tokenizer = get_tokenizer(str(saved), None, "left")
 
     async def play():
         kind = RolloutRayActor.__ray_metadata__.modified_class
         engine = kind.__new__(kind)
         await engine.__init__(
-            model=str(tiny),
+            model=str(saved),
             enforce_eager=True,
             max_model_len=256,
             dtype="bfloat16",
@@ -181,7 +186,7 @@ def test_engine_and_actor_agree_on_two_turn_trajectories(tiny, cluster, tmp_path
     responses = asyncio.run(play())
     turns = [len(response["action_ranges"]) for response in responses]
     assert 2 in turns
-    actor = Actor(str(tiny), attn_implementation="sdpa").eval()
+    actor = Actor(str(saved), attn_implementation="sdpa").eval()
     for response in responses:
         ids = torch.tensor([response["observation_tokens"]])
         mask = torch.zeros_like(ids)
@@ -229,7 +234,8 @@ def test_faults_stop_the_run_or_are_counted_and_resume_goes_on(tiny, cluster, tm
             (engine,) = [
                 p for p in psutil.process_iter(["name"]) if "RolloutRayActor" in p.info["name"]
             ]
-            engine.kill()
+            for process in (*engine.children(recursive=True), engine):
+                process.kill()
 
     def recipe(steps: int):
         return recipe_of(

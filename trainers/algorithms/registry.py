@@ -24,6 +24,14 @@ ALGORITHMS: Registry[Algorithm] = Registry(
     },
 )
 
+ELSEWHERE = {
+    "gae": "ppo",
+    "group_norm": "grpo",
+    "reinforce": "reinforce++",
+    "reinforce_baseline": "reinforce++-baseline",
+}
+"""OpenRLHF names estimators; the algorithm with each."""
+
 
 def make_algorithm(spec: str | Algorithm, **parameters: Any) -> Algorithm:
     """An algorithm from ``NAME[:parameter=value,…]``, e.g. ``"grpo:kl_coef=0.001,clip_high=0.28"``.
@@ -46,6 +54,10 @@ def make_algorithm(spec: str | Algorithm, **parameters: Any) -> Algorithm:
         raise ConfigError(f"in {spec!r}: expected parameter=value, got {positional[0]!r}")
     if twice := sorted(keywords.keys() & parameters.keys()):
         raise ConfigError(f"{twice[0]!r} is given both in {spec!r} and beside it")
+    if name in ELSEWHERE:
+        raise ConfigError(
+            f"{name!r} is OpenRLHF's name of an estimator; the algorithm is {ELSEWHERE[name]!r}"
+        )
     keywords |= parameters
     factory = ALGORITHMS.get(name)
     if is_dataclass(factory):

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Generator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def key_of(identity: str, shown: Shown) -> bytes:
         shown: What the model sees, without the mark that fences it.
     """
     digest = blake2b(digest_size=20)
-    for text in (identity, *astuple(shown)):
+    for text in (identity, shown.question, shown.references, shown.answer):
         data = text.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "big") + data)
     return digest.digest()

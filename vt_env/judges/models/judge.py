@@ -17,7 +17,7 @@ from vt_env.judges.base import Query, Verdict
 from vt_env.judges.models.asking import Ask, Backend, Failure, Outcome
 from vt_env.judges.models.cache import Cache, Kept, key_of
 from vt_env.judges.models.canaries import CANARIES, report
-from vt_env.judges.models.hardening import settle, shown
+from vt_env.judges.models.hardening import Shown, settle, shown
 from vt_env.judges.models.judging import Judging, Verdicts
 from vt_env.judges.models.limits import FailureWatch
 from vt_env.judges.models.memory import Content, Memory, Slots
@@ -40,7 +40,7 @@ class _Open:
 
     content: Content
     key: bytes
-    ask: Ask
+    shown: Shown
     future: Future[Verdict]
 
 
@@ -164,8 +164,7 @@ class ModelJudge:
                 settled[content] = verdict
             else:
                 seen = shown(query)
-                key = key_of(self.identity, seen)
-                left.append(_Open(content, key, self.prompt.ask(seen), Future()))
+                left.append(_Open(content, key_of(self.identity, seen), seen, Future()))
         kept = (
             self._cache.read([open_.key for open_ in left])
             if self._cache is not None and left
@@ -195,9 +194,9 @@ class ModelJudge:
 
     def _ask(self, begun: Sequence[_Open]) -> list[Future[Verdict]]:
         """Ask the model; what is returned is to be waited for too."""
+        asks = [self.prompt.ask(open_.shown) for open_ in begun]
         self.backend.start(
-            [open_.ask for open_ in begun],
-            lambda place, outcome: self._hear(begun[place], outcome),
+            asks, lambda place, outcome: self._hear(begun[place], asks[place], outcome)
         )
         with self._lock:
             planted = self._batches
@@ -205,9 +204,9 @@ class ModelJudge:
         every = self.judging.canaries
         return [self._plant(planted // every)] if every and planted % every == 0 else []
 
-    def _hear(self, open_: _Open, outcome: Outcome) -> None:
+    def _hear(self, open_: _Open, ask: Ask, outcome: Outcome) -> None:
         """Take in one outcome: keep it, count it, and hand it on."""
-        verdict = self._verdict(open_.ask, outcome)
+        verdict = self._verdict(ask, outcome)
         if verdict.correct is not None and verdict.score is not None and self._cache is not None:
             kept = Kept(verdict.correct, verdict.score)
             self._cache.write(open_.key, kept, self.name, outcome.tokens_in, outcome.tokens_out)

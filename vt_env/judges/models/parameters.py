@@ -75,7 +75,7 @@ class Parameters:
         if "logprobs" in sent:
             body |= {"logprobs": True, "top_logprobs": _CANDIDATES}
         if "structured_outputs" in sent:
-            body["extra_body"] = {"structured_outputs": {"choice": list(ask.choices)}}
+            body["structured_outputs"] = {"choice": list(ask.choices)}
         return body
 
     def blamed(self, message: str, sent: Collection[str]) -> str | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from vt_env.errors import MissingExtra
 from vt_env.judges.models.address import Address, read_address
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_CONNECTIONS = 25
+"""Of one client: for each request it looks at every connection that it has."""
 _PASSING = (408, 409, 425, 429)
 """Client errors that another attempt may get past; those of the server may too."""
 
@@ -98,7 +101,8 @@ class Server:
 
         async def farewell() -> None:
             if self._line is not None:
-                await self._line.client.close()
+                for client in self._line.clients:
+                    await client.close()
 
         self._loop.close(farewell)
         self._line = None
@@ -122,14 +126,17 @@ class Server:
         if self._line is None or self._line.loop is not loop:
             from openai import AsyncOpenAI
 
-            client = AsyncOpenAI(
-                api_key=self.address.key(),
-                base_url=self.address.url,
-                max_retries=0,
-                timeout=self.limits.timeout,
-            )
-            room = asyncio.Semaphore(self.limits.concurrency)
-            self._line = _Line(loop, client, room, Gate())
+            room = self.limits.concurrency
+            clients = [
+                AsyncOpenAI(
+                    api_key=self.address.key(),
+                    base_url=self.address.url,
+                    max_retries=0,
+                    timeout=self.limits.timeout,
+                )
+                for _ in range(-(-room // _CONNECTIONS))
+            ]
+            self._line = _Line(loop, clients, asyncio.Semaphore(room), Gate())
         return self._line
 
     async def _attempt(self, line: _Line, ask: Ask) -> Reply:
@@ -138,7 +145,7 @@ class Server:
         while True:
             sent = self.parameters.sent(without)
             try:
-                reply = await self._request(line.client, ask, sent)
+                reply = await self._request(line.client(), ask, sent)
             except _RefusedError as refusal:
                 name = self.parameters.blamed(refusal.message, sent)
                 guess = "structured_outputs" if "structured_outputs" in sent else None
@@ -163,10 +170,9 @@ class Server:
     async def _request(self, client: AsyncOpenAI, ask: Ask, sent: Sequence[str]) -> Reply:
         from openai import APIConnectionError, APIStatusError
 
-        create = cast("_Create", client.chat.completions.with_raw_response.create)
+        asked = {"model": self.address.model, **self.parameters.body(ask, sent)}
         try:
-            raw = await create(model=self.address.model, **self.parameters.body(ask, sent))
-            body = raw.text
+            body = await client.post("/chat/completions", cast_to=str, body=asked)
         except APIStatusError as error:
             raise _refusal(error) from None
         except APIConnectionError as error:
@@ -174,16 +180,6 @@ class Server:
             raise Trouble(f"cannot reach the server ({cause})") from None
         reply = read_completion(body, ask)
         return reply if "logprobs" in sent else replace(reply, probability=None)
-
-
-class _Raw(Protocol):
-    """A response as it came."""
-
-    @property
-    def text(self) -> str: ...
-
-
-_Create = Callable[..., Awaitable[_Raw]]
 
 
 def _refusal(error: APIStatusError) -> Exception:
@@ -212,6 +208,11 @@ class _Line:
     """What belongs to one event loop."""
 
     loop: asyncio.AbstractEventLoop
-    client: AsyncOpenAI
+    clients: Sequence[AsyncOpenAI]
     room: asyncio.Semaphore
     gate: Gate
+    turns: Iterator[int] = field(default_factory=itertools.count)
+
+    def client(self) -> AsyncOpenAI:
+        """The client whose turn it is."""
+        return self.clients[next(self.turns) % len(self.clients)]

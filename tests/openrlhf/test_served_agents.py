@@ -44,10 +44,10 @@ DATA = ["--data", f"generated:n={N},split=test,kinds=laptop", "--prompt", "tiny"
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A policy that has half learnt the format."""
+    """A policy that has half learnt the format, and asks for the original more often than not."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("tiny")
-    warm_up(WarmupConfig(vision_steps=60, steps=120, batch=8), folder, seed=1)
+    warm_up(WarmupConfig(vision_steps=60, steps=160, batch=8, request_share=0.7), folder, seed=1)
     return folder
 
 
@@ -161,7 +161,7 @@ def test_vt_eval_gives_the_answers_of_the_transformers_agent(evaluated, tiny, na
     differ = [p for p in zip(reference, other, strict=True) if texts(p[0]) != texts(p[1])]
     assert all(is_tie(agent, *pair) for pair in differ)
     assert len(differ) <= N // 10
-    assert {len(row["turns"]) for row in reference} == {1, 2}  # both kinds of episode were played
+    assert sum(len(row["turns"]) for row in reference) > N  # there were second turns
     if not differ:
         accuracies = {result["accuracy"] for result in evaluated.results}
         assert len(accuracies) == 1
@@ -180,7 +180,7 @@ def test_the_engine_read_and_said_the_same_tokens_with_the_same_probabilities(ev
 def test_the_server_reads_the_tokens_that_the_transformers_agent_reads(evaluated, tiny, url):
     protocol = make_protocol(prompt="tiny", tokens="tiny")
     ours = TransformersAgent(tiny, max_new_tokens=16)
-    with closing(make_agent(f"openai:tiny@{url}")) as agent:
+    with closing(make_agent(f"openai:tiny@{url},max_new_tokens=16")) as agent:
         for number in range(4):
             pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
             sample = Sample("s", "What colour is the shape?", ("red",), pixels)
@@ -231,7 +231,7 @@ def test_a_second_turn_and_a_sibling_read_only_what_is_new(evaluated):
             if conversations[0].turn:
                 return replies
             for conversation, reply in zip(conversations, replies, strict=True):
-                transcript = agent._transcripts.of(conversation.messages)
+                transcript = agent._transcripts._kept[id(conversation.messages)]
                 del transcript.said[:], transcript.ids[len(reply.prompt_ids) :]
                 ids = agent.words.tokenizer.encode(call_turn(), add_special_tokens=False)
                 transcript.say(call_turn(), ids)
@@ -273,7 +273,7 @@ def test_a_prompt_that_is_too_long_for_the_server_says_so(url):
         tokens="tiny",
     )
     with (
-        closing(make_agent(f"openai:tiny@{url}")) as agent,
+        closing(make_agent(f"openai:tiny@{url},max_new_tokens=16")) as agent,
         pytest.raises(AgentError, match=r"in 1 attempt.*HTTP 400.*(length|tokens)"),
     ):
         list(evaluate(task, agent))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vt_env.errors import MissingExtra
 from vt_env.judges.models.address import Address
 from vt_env.judges.models.asking import Failure, Outcome, Reply
-from vt_env.judges.models.completion import error_message, retry_after
+from vt_env.judges.models.completion import error_message, error_places, retry_after
 from vt_env.judges.models.limits import Limits
 from vt_env.judges.models.loop import Loop
 from vt_env.judges.models.retry import Gate, Trouble, persist
@@ -140,7 +140,7 @@ def _refusal(error: APIStatusError) -> Exception:
     message, code = error_message(error.body)
     reason = f"HTTP {status}: {message}" if message else f"HTTP {status}"
     if status in (400, 422):
-        return RefusedError(reason, f"{message} {error.body}")
+        return RefusedError(reason, f"{message} {error_places(error.body)}")
     again = (status in _PASSING or status >= 500) and code != "insufficient_quota"
     wait = retry_after(error.response.headers)
     return Trouble(reason, again=again, wait=wait, everyone=status in (429, 503))

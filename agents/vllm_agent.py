@@ -25,7 +25,7 @@ class VllmAgent:
     """``make_agent("vllm:PATH,temperature=1")``; the engine starts at the first turn.
 
     Args:
-        path: Folder or Hub name of a checkpoint of one of :data:`agents.models.loading.FAMILIES`.
+        path: Folder or Hub name of a checkpoint of Qwen's line.
         temperature: Of sampling; 0 takes the likeliest token.
         max_new_tokens: Most tokens of one turn; a turn that reaches it is cut off.
         stop: Whether a turn ends with one of :data:`agents.base.TURN_ENDS`, and not only with the
@@ -66,6 +66,11 @@ class VllmAgent:
             raise MissingExtra("vllm", "vllm", "the agent 'vllm'")
         self.path = str(path)
         self.words = load_words(path)
+        if self.words.chat.around:
+            raise ConfigError(
+                f"the agent 'vllm' takes models of Qwen's line; serve {self.path!r} and play it by "
+                "openai:MODEL@URL"
+            )
         self.name = Path(path).name
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
@@ -92,6 +97,7 @@ class VllmAgent:
         if not conversations:
             return []
         engine = self._started()
+        self._transcripts.most = max(1024, 4 * len(conversations))
         transcripts = [self._transcripts.of(c.messages) for c in conversations]
         pairs = list(zip(transcripts, conversations, strict=True))
         prompts = [t.prompt(self.words, c.images) for t, c in pairs]

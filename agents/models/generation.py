@@ -162,13 +162,7 @@ def speak(
         if step + 1 == longest or not goes_on.any():
             break
         memory.valid = torch.cat([memory.valid, speaking[:, None]], 1)
-        hidden = vlm.hidden(
-            token[:, None],
-            (at + step).expand(3, -1)[..., None],
-            mask=_seen(memory.valid),
-            cache=memory.cache,
-        )
-        logits = vlm.logits(hidden[:, -1])
+        logits = _next(vlm, memory, token, at + step)
         speaking = goes_on
     return _turns(*(torch.stack(column, 1) for column in zip(*steps, strict=True)))
 
@@ -194,11 +188,15 @@ class _Own:
         return ~torch.tensor([ended(said) for said in self.said], device=token.device)
 
 
-def _seen(valid: torch.Tensor) -> torch.Tensor:
-    """A mask for one new token a row, which always sees itself."""
-    mask = valid[:, None, None, :].clone()
+def _next(
+    vlm: VisionLanguageModel, memory: Memory, token: torch.Tensor, at: torch.Tensor
+) -> torch.Tensor:
+    """Read one token a row, which always sees itself: the logits of the next one."""
+    mask = memory.valid[:, None, None, :].clone()
     mask[..., -1] = True
-    return mask
+    position = at.expand(3, -1)[..., None]
+    hidden = vlm.hidden(token[:, None], position, mask=mask, cache=memory.cache)
+    return vlm.logits(hidden[:, -1])
 
 
 def _turns(ids: torch.Tensor, log_probs: torch.Tensor, spoken: torch.Tensor) -> Turns:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
@@ -61,6 +62,11 @@ _VISION = {
     "spatial_merge_size": 2,
     "initializer_range": 0.2,
 }
+
+
+def picture(width: int, height: int) -> np.ndarray:
+    """Random pixels: uint8 [H, W, 3]."""
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def tokenizer(family: str) -> PreTrainedTokenizerFast:

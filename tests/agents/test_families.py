@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import picture
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import torch
-from families import TEMPLATES, make, save
+from families import TEMPLATES, make, picture, save
 
 from agents.base import TURN_ENDS, Conversation, Reply, answer_turn, request_turn
 from agents.models import VisionLanguageModel, collate, load_vlm, score

@@ -89,6 +89,7 @@ def end_with_children(server: subprocess.Popen[bytes]) -> None:
     _, left = psutil.wait_procs(family, timeout=20)
     for process in left:
         process.kill()
+    server.wait(timeout=20)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from agents.base import Conversation, Reply
+from agents.base import Conversation, Reply, cut_turn
 from agents.rollout import AgentError
 from agents.served.pictures import DataUris
 from agents.served.request import Request, chat_messages
@@ -119,7 +119,8 @@ class OpenAiAgent:
                 f"the server at {self.client.address.url} gave no turn of "
                 f"{self.request.model!r} in {outcome.tries} attempt(s): {outcome.reason}"
             )
-        return Reply(heard[-1].text, truncated=heard[-1].truncated)
+        text, ended = cut_turn(heard[-1].text) if self.request.stop else (heard[-1].text, False)
+        return Reply(text, truncated=heard[-1].truncated and not ended)
 
     async def _heard(self, messages: list[dict[str, Any]], seed: int) -> Turn:
         """One attempt; asking anew without what the server does not take is no new attempt."""

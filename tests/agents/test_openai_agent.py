@@ -137,7 +137,7 @@ def test_a_server_that_does_not_say_why_is_asked_without_stop_strings(caplog):
     whole = answer_turn("red", "I see.")
 
     def behave(body, _):
-        return said(whole.removesuffix("</answer>") if "stop" in body else whole)
+        return said(whole.removesuffix("</answer>") if "stop" in body else whole + "\nAnd so on.")
 
     (episode, *_), server = play(behave, f"{FAST},concurrency=1")
     assert episode.replies[0].text == whole

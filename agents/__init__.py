@@ -6,7 +6,7 @@ in one sentence instead of a puzzling ImportError.
 """
 
 from agents.base import Agent, Conversation, Reply, answer_turn, request_turn
-from agents.registry import AGENTS, make_agent
+from agents.registry import AGENTS, closing, make_agent
 from agents.rollout import Episode, rollout
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Episode",
     "Reply",
     "answer_turn",
+    "closing",
     "make_agent",
     "request_turn",
     "rollout",

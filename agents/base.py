@@ -13,6 +13,9 @@ from vt_env.dialogue import Dialogue
 from vt_env.pictures import View
 from vt_env.samples import Sample
 
+TURN_ENDS = ("</answer>", "</tool_call>")
+"""Where a turn may be taken to end, though the model has not said that it does: stop strings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -56,7 +59,7 @@ class Reply:
     """One turn of an agent.
 
     Attributes:
-        text: The turn, exactly as generated.
+        text: The turn, exactly as generated, up to a stop string where one ended it.
         prompt_ids: Where the agent is a model: the tokens that stand between its previous turn (or
             the beginning) and this one, image tokens included. An episode's sequence is
             ``prompt_ids + token_ids`` of its replies, one after the other.
@@ -87,6 +90,13 @@ class Agent(Protocol):
     def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """One turn for each conversation."""
         ...
+
+
+def cut_turn(text: str, start: int = 0) -> tuple[str, bool]:
+    """A turn up to the first of :data:`TURN_ENDS` after ``start``, and whether there is one."""
+    places = ((text.find(mark, start), mark) for mark in TURN_ENDS)
+    ends = [place + len(mark) for place, mark in places if place >= 0]
+    return (text[: min(ends)], True) if ends else (text, False)
 
 
 def answer_turn(answer: str, thought: str) -> str:

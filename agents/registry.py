@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from agents.base import Agent
+from agents.options import checked
 from vt_env.registry import Registry, parse_spec
 
 AGENTS: Registry[Agent] = Registry(
@@ -18,6 +22,8 @@ AGENTS: Registry[Agent] = Registry(
         "ocr": "agents.ocr:OcrAgent",
         "transformers": "agents.transformers:TransformersAgent",
         "tiny": "agents.tiny:TinyAgent",
+        "vllm": "agents.vllm_agent:VllmAgent",
+        "openai": "agents.served:OpenAiAgent",
     },
 )
 
@@ -32,4 +38,14 @@ def make_agent(agent: str | Agent) -> Agent:
     if not isinstance(agent, str):
         return agent
     name, positional, keywords = parse_spec(agent)
-    return AGENTS.make(name, *positional, **keywords)
+    return AGENTS.make(name, *positional, **checked(name, AGENTS.get(name), keywords))
+
+
+@contextmanager
+def closing(agent: Agent) -> Generator[Agent]:
+    """Let go of what an agent holds (an engine, connections) at the end, if it holds anything."""
+    try:
+        yield agent
+    finally:
+        if close := getattr(agent, "close", None):
+            close()

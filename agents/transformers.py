@@ -10,16 +10,17 @@ tokenised again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.base import Conversation, Reply
+from agents.base import TURN_ENDS, Conversation, Reply, cut_turn
 from agents.models.generation import Memory, Stretch, Turns, read, speak
-from agents.models.positions import positions
-from agents.models.vlm import VisionLanguageModel, load_vlm
+from agents.models.loading import load_vlm
+from agents.models.transcript import Transcript, Transcripts, reply_of
+from agents.models.vlm import VisionLanguageModel
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.pictures import View
 
@@ -32,25 +33,21 @@ PREFIXES: Mapping[str, str] = {
 }
 """Beginnings of a turn that decide it: for an answer, and for a request."""
 
+_LAST = max(map(len, TURN_ENDS))
+
 
 @dataclass(slots=True, eq=False)
-class _Rollout:
-    """One conversation so far, in tokens.
+class _Rollout(Transcript):
+    """One conversation so far, and what of it the model has read.
 
     Attributes:
-        messages: The environment's list, which also tells rollouts apart.
-        ids: All tokens read and said.
-        said: The text of each turn of the model, and how many tokens there were after it.
-        read: How many of them are in the memory.
+        read: How many of the tokens are in the memory.
         position: Of the next token to read.
         views: How many views have been read.
         memory: Where its keys and values are, if they are kept.
         row: Its row there.
     """
 
-    messages: Sequence[Mapping[str, Any]]
-    ids: list[int] = field(default_factory=list)
-    said: list[tuple[str, int]] = field(default_factory=list)
     read: int = 0
     position: int = 0
     views: int = 0
@@ -59,12 +56,10 @@ class _Rollout:
 
     def rewind(self, texts: Sequence[str]) -> bool:
         """Go back to where the model had said these texts, if it did."""
-        if [text for text, _ in self.said[: len(texts)]] != list(texts):
+        before = len(self.ids)
+        if not Transcript.rewind(self, texts):
             return False
-        del self.said[len(texts) :]
-        end = self.said[-1][1] if texts else 0
-        if len(self.ids) > end:
-            del self.ids[end:]
+        if len(self.ids) < before:
             self.forget()
         return True
 
@@ -80,12 +75,15 @@ class TransformersAgent:
     rollouts share a batch (but for rounding: a sum in another order can differ in the last bit).
 
     Args:
-        path: Folder or Hub name of a checkpoint of one of :data:`agents.models.vlm.FAMILIES`, or
-            the loaded model.
+        path: Folder or Hub name of a checkpoint of one of :data:`agents.models.loading.FAMILIES`,
+            or the loaded model.
         temperature: Of sampling; 0 takes the likeliest token.
         max_new_tokens: Most tokens of one turn; a turn that reaches it is cut off.
         batch: Most conversations at once.
-        dtype: See :func:`agents.models.vlm.load_vlm`.
+        stop: Whether a turn ends with one of :data:`agents.base.TURN_ENDS`, as with a server's stop
+            strings, and not only with the end-of-turn token. Trainers switch it off: the policy
+            has to learn to end its turns.
+        dtype: See :func:`agents.models.loading.load_vlm`.
         device: As there.
         arm: ``"direct"`` or ``"request"`` forces every first turn that could ask; ``None`` leaves
             the choice to the model.
@@ -103,6 +101,7 @@ class TransformersAgent:
         temperature: float = 0.0,
         max_new_tokens: int = 512,
         batch: int = 64,
+        stop: bool = True,
         dtype: str = "auto",
         device: str | None = None,
         arm: str | None = None,
@@ -118,10 +117,11 @@ class TransformersAgent:
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
         self.batch = batch
+        self.stop = stop
         self.arm = arm
         source = self.vlm.model.config.name_or_path if loaded else str(path)
         self.name = Path(source).name or "model"
-        self._rollouts: dict[int, _Rollout] = {}
+        self._rollouts = Transcripts(_Rollout, max(4 * batch, 1024))
 
     def act(
         self,
@@ -136,7 +136,7 @@ class TransformersAgent:
                 ``""`` for a free one.
         """
         starts = self._starts(conversations, forced)
-        rollouts = [self._rollout(conversation) for conversation in conversations]
+        rollouts = [self._rollouts.of(conversation.messages) for conversation in conversations]
         kept = {id(rollout) for rollout in rollouts}
         for rollout in self._rollouts.values():
             if id(rollout) not in kept:
@@ -166,26 +166,6 @@ class TransformersAgent:
         ids = {text: encode(text, add_special_tokens=False) for text in set(forced) if text}
         return [ids.get(text, []) if text else [] for text in forced]
 
-    def _rollout(self, conversation: Conversation) -> _Rollout:
-        """What there is of the conversation in tokens; none where it is not as the model said."""
-        key = id(conversation.messages)
-        rollout = self._rollouts.pop(key, None)
-        if rollout is None or not rollout.rewind(_said(conversation.messages)):
-            rollout = _Rollout(conversation.messages)
-        self._rollouts[key] = rollout
-        while len(self._rollouts) > max(4 * self.batch, 1024):
-            del self._rollouts[next(iter(self._rollouts))]
-        return rollout
-
-    def _prompt(self, rollout: _Rollout, conversation: Conversation) -> list[int]:
-        """The tokens since the model last spoke."""
-        counts = [self.vlm.counter.count(*view.size) for view in conversation.images]
-        if not rollout.ids:
-            return self.vlm.chat.opening(conversation.messages, counts)
-        shown = sum(_pictures(message) for message in _since_said(conversation.messages))
-        ids = self.vlm.chat.continuation(conversation.messages, counts[len(counts) - shown :])
-        return ids[ids[0] == rollout.ids[-1] :]  # an end-of-turn token that the model said itself
-
     def _turns(
         self,
         rollouts: Sequence[_Rollout],
@@ -193,9 +173,10 @@ class TransformersAgent:
         starts: Sequence[Sequence[int]],
     ) -> list[Reply]:
         """One batch of turns; rollouts whose keys and values lie together go together."""
-        prompts = [self._prompt(r, c) for r, c in zip(rollouts, conversations, strict=True)]
-        for rollout, prompt in zip(rollouts, prompts, strict=True):
-            rollout.ids.extend(prompt)
+        prompts = [
+            rollout.prompt(self.vlm, conversation.images)
+            for rollout, conversation in zip(rollouts, conversations, strict=True)
+        ]
         groups: dict[int, list[int]] = {}
         for index, rollout in enumerate(rollouts):
             groups.setdefault(id(rollout.memory), []).append(index)
@@ -211,29 +192,33 @@ class TransformersAgent:
                 np.stack([conversations[i].rng.random(self.max_new_tokens) for i in indices]),
                 temperature=self.temperature,
                 forced=[starts[i] for i in indices] if any(starts[i] for i in indices) else None,
+                ended=self._ended if self.stop else None,
             )
             for place, index in enumerate(indices):
                 rollout = rollouts[index]
                 rollout.memory, rollout.row = memory, place
                 rollout.read = len(rollout.ids) + turns.read[place]
                 rollout.position += turns.read[place]
-                rollout.ids.extend(turns.ids[place])
                 reply = self._reply(turns, place, prompts[index], starts[index])
-                rollout.said.append((reply.text, len(rollout.ids)))
+                rollout.say(reply.text, turns.ids[place])
                 replies[index] = reply
         return [replies[index] for index in range(len(rollouts))]
+
+    def _ended(self, ids: Sequence[int]) -> bool:
+        """Whether what was said last closes a turn; no token is less than a letter of it."""
+        return cut_turn(self.vlm.decode(ids[-_LAST:]))[1]
 
     def _reply(
         self, turns: Turns, place: int, prompt: Sequence[int], start: Sequence[int]
     ) -> Reply:
         ids = turns.ids[place]
-        return Reply(
-            text=self.vlm.decode(ids),
-            prompt_ids=tuple(prompt),
-            token_ids=tuple(ids),
-            log_probs=tuple(turns.log_probs[place]),
-            truncated=ids[-1] not in self.vlm.stop_ids,
+        return reply_of(
+            self.vlm,
+            prompt,
+            ids,
+            turns.log_probs[place],
             forced=min(len(start), len(ids)),
+            stop=self.stop,
         )
 
     def _read(
@@ -256,8 +241,7 @@ class TransformersAgent:
             index = first[key]
             rollout, views = rollouts[index], images[index][rollouts[index].views :]
             ids = rollout.ids[rollout.read :]
-            grids = [self.vlm.grid(view) for view in views]
-            where, after = positions(ids, self.vlm.image_id, grids, rollout.position)
+            where, after = self.vlm.positions(ids, views, rollout.position)
             stretches.append(Stretch(ids, where, after))
             unread.extend(views)
         memory, logits = read(self.vlm, memory, stretches, self.vlm.pictures(unread))
@@ -268,22 +252,3 @@ class TransformersAgent:
             rollout.position = stretches[rows[key]].after
             rollout.views = len(views)
         return memory, logits
-
-
-def _said(messages: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The model's turns, as the environment noted them."""
-    turns = [message["content"] for message in messages if message["role"] == "assistant"]
-    return [
-        turn if isinstance(turn, str) else "".join(block.get("text", "") for block in turn)
-        for turn in turns
-    ]
-
-
-def _since_said(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """The messages after the model's last turn."""
-    last = max(i for i, message in enumerate(messages) if message["role"] == "assistant")
-    return messages[last + 1 :]
-
-
-def _pictures(message: Mapping[str, Any]) -> int:
-    return sum(block["type"] == "image" for block in message["content"])

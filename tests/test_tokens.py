@@ -186,8 +186,8 @@ def test_specs() -> None:
         ("tiny:max_pixel=9", "Did you mean 'max_pixels'"),
         ("tiny:patch=8", "Unknown option of visual-token family 'tiny' 'patch'"),
         ("tiny:", "Unknown option"),
-        ("tiny:max_pixels", "whole number of pixels, got ''"),
-        ("tiny:max_pixels=1e6", "whole number of pixels, got '1e6'"),
+        ("tiny:max_pixels", "whole number, got ''"),
+        ("tiny:max_pixels=1e6", "whole number, got '1e6'"),
         ("tiny:max_pixels=-64", "whole number"),
         ("tiny:min_pixels=0", "min_pixels must be 1 or more, got 0"),
         ("tiny:max_pixels=100,max_pixels=200", "gives max_pixels twice"),
@@ -203,3 +203,25 @@ def test_bad_specs(spec: str, message: str) -> None:
 def test_bad_geometry() -> None:
     with pytest.raises(ConfigError, match="patch must be 1 or more"):
         TokenCounter("mine", patch=0, merge=2, min_pixels=1, max_pixels=1)
+
+
+@given(width=st.integers(1, 3000), height=st.integers(1, 3000), most=st.integers(1, 12))
+def test_tiles_are_those_of_transformers(width: int, height: int, most: int) -> None:
+    processors = pytest.importorskip("transformers")
+    processor = processors.GotOcr2ImageProcessorPil(size={"height": 448, "width": 448})
+    asked = {"crop_to_patches": True, "max_patches": most}
+    tiles = processor.get_number_of_image_patches(height, width, asked)
+    assert token_counter(f"internvl:most={most}").count(width, height) == 256 * tiles
+
+
+def test_half_the_sides_cost_as_many_tiles_unless_grids_of_one_shape_compete() -> None:
+    counter = token_counter("internvl")
+    assert counter.count(1280, 960) == counter.count(640, 480) == 13 * 256
+    assert counter.count(1000, 1000) == 10 * 256
+    assert counter.count(500, 500) == 256
+
+
+@pytest.mark.parametrize("spec", ["internvl:most=0", "internvl:max_pixels=3", "internvl:tile=x"])
+def test_wrong_tiles(spec: str) -> None:
+    with pytest.raises(ConfigError):
+        token_counter(spec)

@@ -21,7 +21,7 @@ from typing import Any
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.pictures import FIRST_LOOKS, PictureRules
 from vt_env.prompts import Prompt, load_prompt
-from vt_env.tokens import TokenCounter, token_counter
+from vt_env.tokens import Counter, token_counter
 from vt_env.tools import Tool, declaration, make_tools
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -58,7 +58,7 @@ class Protocol:
     tools: tuple[Tool, ...]
     prompt: Prompt
     max_turns: int
-    tokens: TokenCounter
+    tokens: Counter
     rules: PictureRules = field(default_factory=PictureRules)
     first_look: str = "lanczos"
     system: str = field(init=False)
@@ -89,7 +89,7 @@ def make_protocol(
     tools: Sequence[str | Tool] | None = None,
     prompt: str | Path | Prompt | None = None,
     max_turns: int | None = None,
-    tokens: str | TokenCounter = "qwen2.5-vl",
+    tokens: str | Counter = "qwen2.5-vl",
     rules: PictureRules | None = None,
     first_look: str = "lanczos",
 ) -> Protocol:

@@ -105,14 +105,16 @@ def parse_spec(spec: str) -> tuple[str, list[str], dict[str, Any]]:
     name, _, rest = spec.partition(":")
     positional: list[str] = []
     keywords: dict[str, Any] = {}
-    for part in filter(None, rest.split(",")):
+    for number, part in enumerate(filter(None, rest.split(",")), 1):
         key, equals, value = part.partition("=")
         if not equals:
             positional.append(part)
             continue
         key = key.strip().replace("-", "_")
         if not key.isidentifier() or key in keywords:
-            raise ConfigError(f"in {spec!r}: expected key=value, each key once, got {part!r}")
+            raise ConfigError(  # without the value, which may be a secret in the wrong place
+                f"argument {number} of {name.strip()!r}: expected key=value, each key once"
+            )
         keywords[key] = spec_value(value.strip())
     return name.strip(), positional, keywords
 

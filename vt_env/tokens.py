@@ -14,11 +14,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 from vt_env.errors import ConfigError, PictureError, unknown_name
+from vt_env.tiles import TileCounter
 
 MAX_ASPECT = 200
 """Qwen's processors refuse a picture whose longer side is more than this many times the shorter."""
+
+
+class Counter(Protocol):
+    """Whatever counts the visual tokens of a picture."""
+
+    @property
+    def name(self) -> str:
+        """The family."""
+        ...
+
+    def count(self, width: int, height: int) -> int:
+        """Visual tokens of a picture of so many pixels."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -132,30 +147,37 @@ The processor *class* has other defaults (at most 1,003,520 pixels): what a run 
 checkpoint says. ``tiny`` is for small models on 32x32 pictures: 16 tokens, and 4 at half the sides.
 """
 
+TILED: dict[str, TileCounter] = {"internvl": TileCounter("internvl")}
+"""Families that cut pictures into tiles, with the geometry of InternVL's released checkpoints."""
+
 _OPTIONS = tuple(f.name for f in fields(TokenCounter) if f.name.endswith("_pixels"))
+_TILE_OPTIONS = tuple(f.name for f in fields(TileCounter) if f.name != "name")
 
 
-def token_counter(spec: str) -> TokenCounter:
+def token_counter(spec: str) -> Counter:
     """A family's counter, with other bounds where they are given.
 
     Args:
-        spec: A name in :data:`FAMILIES`, then optionally a colon and bounds:
-            ``"qwen2.5-vl:min_pixels=3136,max_pixels=1003520"``.
+        spec: A name in :data:`FAMILIES` or :data:`TILED`, then optionally a colon and bounds:
+            ``"qwen2.5-vl:min_pixels=3136,max_pixels=1003520"``, ``"internvl:most=6"``.
 
     Raises:
         ConfigError: On an unknown family or option, a repeated option, or a bad value.
     """
     name, colon, options = spec.partition(":")
-    if name not in FAMILIES:
-        raise unknown_name("visual-token family", name, FAMILIES)
+    if name not in FAMILIES and name not in TILED:
+        raise unknown_name("visual-token family", name, [*FAMILIES, *TILED])
+    known = _OPTIONS if name in FAMILIES else _TILE_OPTIONS
     bounds: dict[str, int] = {}
     for option in options.split(",") if colon else ():
         key, _, value = (part.strip() for part in option.partition("="))
-        if key not in _OPTIONS:
-            raise unknown_name(f"option of visual-token family {name!r}", key, _OPTIONS)
+        if key not in known:
+            raise unknown_name(f"option of visual-token family {name!r}", key, known)
         if key in bounds:
             raise ConfigError(f"{spec!r} gives {key} twice; give it once")
         if not value.isdecimal():
-            raise ConfigError(f"{spec!r}: {key} must be a whole number of pixels, got {value!r}")
+            raise ConfigError(f"{spec!r}: {key} must be a whole number, got {value!r}")
         bounds[key] = int(value)
+    if name in TILED:
+        return replace(TILED[name], **bounds)
     return replace(FAMILIES[name], **bounds)

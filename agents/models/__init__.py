@@ -10,7 +10,8 @@ from vt_env.errors import MissingExtra
 
 try:
     from agents.models.batch import Scores, TokenBatch, collate, score
-    from agents.models.vlm import VisionLanguageModel, load_vlm
+    from agents.models.loading import load_vlm
+    from agents.models.vlm import VisionLanguageModel
 except ModuleNotFoundError as error:
     if error.name not in ("torch", "transformers"):
         raise

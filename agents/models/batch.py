@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.models.positions import positions
 from agents.models.vlm import Features, VisionLanguageModel
 from agents.rollout import AgentError, Episode
 from vt_env.pictures import View
@@ -149,8 +148,7 @@ def _row(vlm: VisionLanguageModel, episode: Episode) -> _Row:
         row.log_probs.extend(reply.log_probs)
         row.forced.extend(index < forced for index in range(number))
         row.turn.extend([turn] * number)
-    grids = [vlm.grid(view) for view in episode.views]
-    made, _ = positions(row.ids, vlm.image_id, grids)
+    made, _ = vlm.positions(row.ids, episode.views)
     return _Row(row.ids, made, row.tokens, row.log_probs, row.forced, row.turn, row.before)
 
 

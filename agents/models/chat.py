@@ -7,12 +7,12 @@ template puts between the model's last token and its next one.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-_MARK = re.compile(r"<\|(?=[a-z_]{1,32}\|>)")
+from agents.marks import safe
+
 _SAID = "WHAT-THE-MODEL-SAID"
 
 
@@ -22,11 +22,15 @@ class Chat:
     Args:
         tokenizer: With a chat template.
         image_id: The token that the template puts where a picture stands.
+        around: The tokens before and after a picture that the template does not put there.
     """
 
-    def __init__(self, tokenizer: Any, image_id: int) -> None:
+    def __init__(self, tokenizer: Any, image_id: int, around: Sequence[int] = ()) -> None:
         self.tokenizer = tokenizer
         self.image_id = image_id
+        self.around = tuple(around)
+        marks = tokenizer.convert_ids_to_tokens([image_id, *around])
+        self._marks = tuple(mark for mark in marks if not mark.startswith("<|"))
         self._tokens = lru_cache(maxsize=4096)(self._tokenised)
 
     def opening(
@@ -38,7 +42,7 @@ class Chat:
             messages: In chat format.
             image_tokens: Visual tokens of each picture, in order.
         """
-        return self._expanded(self._tokens(_key(messages, said=False), False), image_tokens)
+        return self._expanded(self._tokens(self._key(messages, said=False), False), image_tokens)
 
     def continuation(
         self, messages: Sequence[Mapping[str, Any]], image_tokens: Sequence[int]
@@ -51,7 +55,7 @@ class Chat:
             messages: The whole conversation; a turn of the model and what came after it are last.
             image_tokens: Visual tokens of each picture since, in order.
         """
-        return self._expanded(self._tokens(_key(messages, said=True), True), image_tokens)
+        return self._expanded(self._tokens(self._key(messages, said=True), True), image_tokens)
 
     def _tokenised(self, key: str, after_said: bool) -> tuple[int, ...]:
         text = self.tokenizer.apply_chat_template(
@@ -76,29 +80,22 @@ class Chat:
         at = 0
         for mark, number in zip(marks, image_tokens, strict=True):
             made.extend(ids[at:mark])
-            made.extend([self.image_id] * number)
+            made.extend([*self.around[:1], *[self.image_id] * number, *self.around[1:]])
             at = mark + 1
         made.extend(ids[at:])
         return made
 
+    def _key(self, messages: Sequence[Mapping[str, Any]], *, said: bool) -> str:
+        """The messages as a key of the cache, made safe.
 
-def _key(messages: Sequence[Mapping[str, Any]], *, said: bool) -> str:
-    """The messages as a key of the cache, made safe.
-
-    A chat mark inside a text would forge a turn or a picture, so a space is put into it. Turns of
-    the model are replaced where its own tokens stand for them.
-    """
-    return json.dumps(
-        [
-            {"role": "assistant", "content": _SAID}
-            if said and message["role"] == "assistant"
-            else {"role": message["role"], "content": _safe(message["content"])}
-            for message in messages
-        ]
-    )
-
-
-def _safe(content: Any) -> Any:
-    if isinstance(content, str):
-        return _MARK.sub("< |", content)
-    return [{**b, "text": _safe(b["text"])} if "text" in b else dict(b) for b in content]
+        A chat mark inside a text would forge a turn or a picture, so a space is put into it. Turns
+        of the model are replaced where its own tokens stand for them.
+        """
+        return json.dumps(
+            [
+                {"role": "assistant", "content": [{"type": "text", "text": _SAID}]}
+                if said and message["role"] == "assistant"
+                else {"role": message["role"], "content": safe(message["content"], self._marks)}
+                for message in messages
+            ]
+        )

@@ -6,7 +6,7 @@ of different lengths grow together. All tensors are on the model's device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -126,6 +126,7 @@ def speak(
     *,
     temperature: float,
     forced: Sequence[Sequence[int]] | None = None,
+    ended: Callable[[Sequence[int]], bool] | None = None,
 ) -> Turns:
     """Let every row say a turn.
 
@@ -138,6 +139,8 @@ def speak(
         temperature: Of the sampling distribution; 0 takes the likeliest token, whose
             log-probability is then that at temperature 1.
         forced: Tokens that each row begins with.
+        ended: Says of the tokens that a row has said of its own accord whether its turn is over
+            although it has not said so.
     """
     rows, longest = draws.shape
     uniform = torch.from_numpy(draws).to(vlm.device, torch.float32)
@@ -146,6 +149,7 @@ def speak(
     script = _script(forced, rows, longest).to(vlm.device)
     speaking = torch.ones(rows, dtype=torch.bool, device=vlm.device)
     steps: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+    own = _Own(forced or [()] * rows)
     for step in range(longest):
         log_probs = (logits / (temperature or 1.0)).log_softmax(-1)
         token = _sampled(log_probs, uniform[:, step]) if temperature else log_probs.argmax(-1)
@@ -153,25 +157,46 @@ def speak(
             token = torch.where(script[:, step] >= 0, script[:, step], token)
         steps.append((token, log_probs.gather(1, token[:, None])[:, 0], speaking))
         goes_on = speaking & ~torch.isin(token, stops)
+        if ended is not None:
+            goes_on &= own.goes_on(token, ended)
         if step + 1 == longest or not goes_on.any():
             break
         memory.valid = torch.cat([memory.valid, speaking[:, None]], 1)
-        hidden = vlm.hidden(
-            token[:, None],
-            (at + step).expand(3, -1)[..., None],
-            mask=_seen(memory.valid),
-            cache=memory.cache,
-        )
-        logits = vlm.logits(hidden[:, -1])
+        logits = _next(vlm, memory, token, at + step)
         speaking = goes_on
     return _turns(*(torch.stack(column, 1) for column in zip(*steps, strict=True)))
 
 
-def _seen(valid: torch.Tensor) -> torch.Tensor:
-    """A mask for one new token a row, which always sees itself."""
-    mask = valid[:, None, None, :].clone()
+class _Own:
+    """What every row says of its own accord.
+
+    Args:
+        forced: Tokens that each row begins with, which are not its own.
+    """
+
+    def __init__(self, forced: Sequence[Sequence[int]]) -> None:
+        self.left = [len(start) for start in forced]
+        self.said: list[list[int]] = [[] for _ in forced]
+
+    def goes_on(self, token: torch.Tensor, ended: Callable[[Sequence[int]], bool]) -> torch.Tensor:
+        """Take one token a row, int64 [rows]; which rows' turns are not over: bool [rows]."""
+        for row, said in enumerate(token.tolist()):
+            if self.left[row]:
+                self.left[row] -= 1
+            else:
+                self.said[row].append(said)
+        return ~torch.tensor([ended(said) for said in self.said], device=token.device)
+
+
+def _next(
+    vlm: VisionLanguageModel, memory: Memory, token: torch.Tensor, at: torch.Tensor
+) -> torch.Tensor:
+    """Read one token a row, which always sees itself: the logits of the next one."""
+    mask = memory.valid[:, None, None, :].clone()
     mask[..., -1] = True
-    return mask
+    position = at.expand(3, -1)[..., None]
+    hidden = vlm.hidden(token[:, None], position, mask=mask, cache=memory.cache)
+    return vlm.logits(hidden[:, -1])
 
 
 def _turns(ids: torch.Tensor, log_probs: torch.Tensor, spoken: torch.Tensor) -> Turns:

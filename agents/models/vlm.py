@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
-from transformers import (
-    AutoConfig,
-    AutoImageProcessor,
-    AutoModelForImageTextToText,
-    AutoTokenizer,
-    Qwen2VLImageProcessorPil,
-)
-from transformers.utils import logging
-from transformers.utils.import_utils import is_torchvision_available
+from numpy.typing import NDArray
+from transformers import Qwen2VLImageProcessorPil
 
 from agents.models.chat import Chat
 from agents.models.images import counter_of, patches
+from agents.models.positions import positions
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.pictures import View
-
-FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
-"""Model types whose positions and picture features are handled, and tested, here. Others, which
-mask or position pictures in their own ways, are played through a server."""
+from vt_env.tokens import TokenCounter
 
 _FORBIDDEN = -1e9
 
@@ -52,9 +43,11 @@ class Features:
 
 
 class VisionLanguageModel:
-    """A model of one of :data:`FAMILIES`.
+    """A model of Qwen's line; other families derive from it.
 
     Attributes:
+        families: The model types.
+        pillow_processor: Their image processor where there is no torchvision.
         model: The stock model of transformers.
         tokenizer: Its tokenizer, with a chat template.
         image_processor: Its image processor.
@@ -64,17 +57,19 @@ class VisionLanguageModel:
         forbidden: Tokens that the model may not say: they stand for pictures, or for nothing.
     """
 
+    families: ClassVar[Sequence[str]] = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+    pillow_processor: ClassVar[Any] = Qwen2VLImageProcessorPil
+
     def __init__(self, model: Any, tokenizer: Any, image_processor: Any) -> None:
-        if model.config.model_type not in FAMILIES:
-            raise unknown_name("model type", model.config.model_type, FAMILIES)
+        if model.config.model_type not in self.families:
+            raise unknown_name("model type", model.config.model_type, self.families)
         if not tokenizer.chat_template:
             raise ConfigError("the tokenizer has no chat template; this needs a chat model")
         self.model = model
         self.tokenizer = tokenizer
         self.image_processor = image_processor
-        self.counter = counter_of(image_processor)
         self.image_id: int = model.config.image_token_id
-        self.chat = Chat(tokenizer, self.image_id)
+        self.chat = self._chat()
         self.stop_ids = _stop_ids(model, tokenizer)
         size: int = model.config.get_text_config().vocab_size
         self.forbidden = sorted({*self._marks(), *range(len(tokenizer), size)})
@@ -86,6 +81,14 @@ class VisionLanguageModel:
     def device(self) -> torch.device:
         """Where the model is."""
         return self.model.device
+
+    @cached_property
+    def counter(self) -> TokenCounter:
+        """How the image processor sizes pictures."""
+        return counter_of(self.image_processor)
+
+    def _chat(self) -> Chat:
+        return Chat(self.tokenizer, self.image_id)
 
     def _marks(self) -> list[int]:
         """Tokens that stand for pictures or for nothing."""
@@ -100,6 +103,17 @@ class VisionLanguageModel:
         """Rows and columns of the visual tokens of a view."""
         rows, columns = self.counter.grid(*view.size)
         return rows // self.counter.merge, columns // self.counter.merge
+
+    def count(self, view: View) -> int:
+        """Visual tokens of a view."""
+        rows, columns = self.grid(view)
+        return rows * columns
+
+    def positions(
+        self, ids: Sequence[int], views: Sequence[View], start: int = 0
+    ) -> tuple[NDArray[np.int64], int]:
+        """Where the tokens of a stretch stand; see :func:`agents.models.positions.positions`."""
+        return positions(ids, self.image_id, [self.grid(view) for view in views], start)
 
     def features(self, views: Sequence[View]) -> Features:
         """Encode views, each once; gradients flow if the vision encoder is trained."""
@@ -166,12 +180,16 @@ class VisionLanguageModel:
                 deeper = {"visual_pos_masks": where, "deepstack_visual_embeds": rest}
         return self.model.model.language_model(
             inputs_embeds=embedded,
-            position_ids=positions,
+            position_ids=self._position_ids(positions),
             attention_mask=mask,
             past_key_values=cache,
             use_cache=cache is not None,
             **deeper,
         ).last_hidden_state
+
+    def _position_ids(self, positions: torch.Tensor) -> torch.Tensor:
+        """Positions as the language model takes them."""
+        return positions
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores of the next token, float32 [..., vocabulary]; forbidden tokens have none."""
@@ -196,50 +214,3 @@ def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     stops = model.generation_config.eos_token_id
     stops = stops if isinstance(stops, list) else [stops]
     return frozenset({tokenizer.eos_token_id, *stops} - {None, tokenizer.pad_token_id})
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers from drawing progress bars on the terminal."""
-    was = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was:
-            logging.enable_progress_bar()
-
-
-def load_vlm(
-    path: str | Path, *, dtype: str = "auto", device: str | None = None
-) -> VisionLanguageModel:
-    """A model from a folder or the Hugging Face Hub.
-
-    The processor is put together from the tokenizer and the image processor, since
-    ``AutoProcessor`` also builds one for videos, which needs torchvision. All families share the
-    class of the image processor; without torchvision it is the one that uses Pillow.
-
-    Args:
-        path: Folder or Hub name.
-        dtype: ``"auto"`` (the checkpoint's), ``"float32"``, ``"bfloat16"`` or ``"float16"``.
-        device: Torch's name for it; a GPU where there is one.
-
-    Raises:
-        ConfigError: If it cannot be read, or is of a family that is not handled here.
-    """
-    try:
-        config = AutoConfig.from_pretrained(path)
-        if config.model_type not in FAMILIES:
-            raise unknown_name("model type", config.model_type, FAMILIES)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        processor = AutoImageProcessor if is_torchvision_available() else Qwen2VLImageProcessorPil
-        image_processor = processor.from_pretrained(path)
-        with quiet():
-            model = AutoModelForImageTextToText.from_pretrained(
-                path, dtype=dtype, attn_implementation="sdpa"
-            )
-    except OSError as error:
-        raise ConfigError(f"no model can be read from {str(path)!r}: {error}") from error
-    model = model.eval()
-    torch.nn.Module.to(model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return VisionLanguageModel(model, tokenizer, image_processor)

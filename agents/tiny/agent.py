@@ -18,6 +18,7 @@ class TinyAgent(TransformersAgent):
         path: Folder of a checkpoint, or the loaded model.
         max_new_tokens: Most tokens of a turn; its longest well-formed turn has 11.
         batch: Most conversations at once.
+        stop: As there; its own end of a turn is one token, which it has learnt to say.
         **settings: As :class:`~agents.transformers.TransformersAgent` has them.
     """
 
@@ -32,6 +33,7 @@ class TinyAgent(TransformersAgent):
         *,
         max_new_tokens: int = 16,
         batch: int = 512,
+        stop: bool = False,
         **settings: Any,
     ) -> None:
-        super().__init__(path, max_new_tokens=max_new_tokens, batch=batch, **settings)
+        super().__init__(path, max_new_tokens=max_new_tokens, batch=batch, stop=stop, **settings)

@@ -20,7 +20,8 @@ from transformers import (
     Qwen2VLImageProcessorPil,
 )
 
-from agents.models.vlm import VisionLanguageModel, quiet
+from agents.models.loading import quiet
+from agents.models.vlm import VisionLanguageModel
 from agents.tiny.tokenizer import (
     IMAGE,
     IMAGE_END,

@@ -21,7 +21,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from agents.models.positions import positions
 from agents.models.vlm import VisionLanguageModel
 from agents.tiny.tokenizer import call_turn, direct_turn
 from vt_env.pictures import Picture, View
@@ -96,8 +95,8 @@ class Teacher:
             said.append([by for tokens, by in pieces for _ in tokens])
             seen = {"direct": (0,), "request": (0, 1), "full": (1,)}[form]
             shown.extend(row + len(samples) * which for which in seen)
-            grids = [self.vlm.grid((half[-1], full[-1])[which]) for which in seen]
-            where.append(positions(ids[-1], self.vlm.image_id, grids)[0])
+            views = [(half[-1], full[-1])[which] for which in seen]
+            where.append(self.vlm.positions(ids[-1], views)[0])
         columns = max(map(len, ids))
         made = torch.full((len(ids), columns), self.vlm.tokenizer.pad_token_id)
         at = torch.zeros(3, len(ids), columns, dtype=torch.int64)
@@ -116,7 +115,7 @@ class Teacher:
         views: tuple[View, View],
     ) -> list[Piece]:
         """One lesson in pieces."""
-        half, full = (self.vlm.counter.count(*view.size) for view in views)
+        half, full = map(self.vlm.count, views)
         pieces: list[Piece] = []
         for place, index in enumerate(order):
             kind = QUESTIONS[index]

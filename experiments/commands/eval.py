@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agents import AGENTS, make_agent
+from agents import AGENTS, closing, make_agent
 from experiments.commands.options import add_task_options, console, positive, share, task_of
 from experiments.evaluation import Refused, episode_row, evaluate
 from experiments.files import json_line, results_folder, whole_file, write_json
@@ -77,7 +77,8 @@ def run(arguments: argparse.Namespace) -> None:
     players = [make_agent(spec) for spec in arguments.agent]
     results: dict[str, dict[str, Any]] = {}
     for spec, agent, folder in zip(arguments.agent, players, folders, strict=True):
-        rows, refused = _play(task, agent, spec, folder, arguments)
+        with closing(agent):
+            rows, refused = _play(task, agent, spec, folder, arguments)
         refused += [{"id": str(r.row), "reason": r.reason} for r in source.refused]
         results[spec] = {
             **summarise(rows, refused, seed=arguments.seed),

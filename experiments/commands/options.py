@@ -27,9 +27,9 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--tokens",
         metavar="FAMILY",
-        help="whose visual tokens are counted: qwen2-vl, qwen2.5-vl, qwen3-vl, tiny, with bounds "
-        "as in qwen2.5-vl:max_pixels=1003520 (default: what the data was made for, else "
-        "qwen2.5-vl)",
+        help="whose visual tokens are counted: qwen2-vl, qwen2.5-vl, qwen3-vl, internvl, tiny; "
+        "with bounds as in qwen2.5-vl:max_pixels=1003520 (default: what the data was made for, "
+        "else qwen2.5-vl)",
     )
     group.add_argument("--prompt", metavar="FILE", help="a prompt template in place of the shipped")
     group.add_argument(

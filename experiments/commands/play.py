@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from agents import Agent, Conversation, answer_turn, make_agent, request_turn
+from agents import Agent, Conversation, answer_turn, closing, make_agent, request_turn
 from experiments.commands.options import add_task_options, task_of
 from vt_env import ConfigError, DataError, Query, Verdict, View
 from vt_env.env import VisionThinkEnv
@@ -69,7 +69,13 @@ class NoReference:
 def run(arguments: argparse.Namespace) -> None:
     """Play one episode."""
     env = _environment(arguments)
-    agent = make_agent(arguments.agent) if arguments.agent else None
+    if not arguments.agent:
+        return _play(arguments, env, None)
+    with closing(make_agent(arguments.agent)) as agent:
+        return _play(arguments, env, agent)
+
+
+def _play(arguments: argparse.Namespace, env: VisionThinkEnv, agent: Agent | None) -> None:
     options = {"sample_id": arguments.id} if arguments.id else {}
     env.reset(seed=arguments.seed, options=options)
     rng = np.random.default_rng(arguments.seed)

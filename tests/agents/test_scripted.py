@@ -102,7 +102,7 @@ def test_an_episode_keeps_everything() -> None:
     [
         ("oracl", "Did you mean 'oracle'"),
         ("random:p=2", "between 0 and 1"),
-        ("random:q=1", "unexpected keyword"),
+        ("random:q=1", "Unknown option of the agent 'random'"),
         ("random:p=1,p=0", "each key once"),
         ("size-threshold:0", "at least 1"),
         ("confident:threshold=-1", "between 0 and 1"),

@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 
 from agents import request_turn  # noqa: E402
 from agents.models.images import patches  # noqa: E402
+from agents.models.loading import load_words  # noqa: E402
 from trainers.openrlhf.critic import make_critic  # noqa: E402
-from trainers.openrlhf.words import load_words  # noqa: E402
 from vt_env import make_task  # noqa: E402
 
 

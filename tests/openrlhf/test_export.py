@@ -11,10 +11,10 @@ pytest.importorskip("transformers")
 
 from engines import torn_sample
 
+from agents.models.loading import load_words
 from trainers.local.play import SampleOrder, task_of
 from trainers.openrlhf.export import export, training_order
 from trainers.openrlhf.run import Run
-from trainers.openrlhf.words import load_words
 from vt_env import ConfigError, DataError, make_task
 
 

@@ -137,6 +137,7 @@ def agent_of(
             f"the agent {model.agent!r} does not keep the tokens that training needs; "
             "use one that is a model here, such as 'transformers'"
         )
+    agent.stop = False  # the policy learns to end its turns itself
     return agent
 
 

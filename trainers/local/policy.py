@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from agents.models import Scores, TokenBatch, VisionLanguageModel, load_vlm, score
-from agents.models.vlm import Features, quiet
+from agents.models.loading import quiet
+from agents.models.vlm import Features
 from trainers.config import ModelConfig
 from trainers.local.lora import Adapters
 from vt_env.errors import ConfigError

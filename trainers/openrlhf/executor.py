@@ -15,20 +15,20 @@ import torch
 from openrlhf.utils.agent import AgentExecutorBase
 
 from agents import Episode
+from agents.models.engine import bias
+from agents.models.loading import load_words
 from trainers.errors import TrainingError
 from trainers.local.play import task_of
 from trainers.openrlhf.group import Group, Groups
 from trainers.openrlhf.run import Run
 from trainers.openrlhf.turns import Played, Turns
-from trainers.openrlhf.words import beginnings, load_words
+from trainers.openrlhf.words import beginnings
 from vt_env.pictures import View
 from vt_env.rewards import RewardConfig, group_rewards
 from vt_env.task import Task
 
 MEASURED = RewardConfig(penalty="none")
 """The reward of an evaluation: what a policy can do, without what steers its training."""
-
-_NEVER = -100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Executor(AgentExecutorBase):
         os.chdir(run.cwd)  # this process is this engine's alone
         self.config = config = run.config
         self.words = load_words(run.model)
-        self.bias = dict.fromkeys(self.words.forbidden, _NEVER)
+        self.bias = bias(self.words)
         self.tasks = {"train": task_of(config.data.train, config.environment)}
         if config.data.validation:
             self.tasks["validation"] = task_of(config.data.validation, config.environment)

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.models import VisionLanguageModel
+from agents.models.loading import load_words
 from trainers.config import TrainConfig
 from trainers.local.play import SampleOrder, task_of
 from trainers.local.policy import fingerprint
 from trainers.openrlhf.run import Run
-from trainers.openrlhf.words import load_words
 from vt_env.dialogue import Dialogue
 from vt_env.errors import ConfigError, DataError, PictureError
 from vt_env.task import Task
@@ -154,9 +154,7 @@ def check(
 def longest_rollout(dialogue: Dialogue, words: VisionLanguageModel, max_new_tokens: int) -> int:
     """Tokens of the longest rollout that a dialogue can become."""
     protocol, turns = dialogue.protocol, dialogue.protocol.max_turns
-    first, full = (
-        words.counter.count(*view.size) for view in (dialogue.views[0], dialogue.picture.original)
-    )
+    first, full = (words.count(view) for view in (dialogue.views[0], dialogue.picture.original))
     messages = dialogue.messages
     length = len(words.chat.opening(messages, [first])) + turns * max_new_tokens
     if protocol.tools:

@@ -23,11 +23,13 @@ class Address:
         model: As the server calls it.
         url: The server's root, as in ``http://127.0.0.1:8000/v1``.
         key_env: The environment variable that holds the key.
+        role: What the model is asked as, for messages.
     """
 
     model: str
     url: str
     key_env: str = "OPENAI_API_KEY"
+    role: str = "judge"
 
     def key(self) -> str:
         """The key, read anew each time; a word that is none where a server needs none.
@@ -38,7 +40,7 @@ class Address:
         key = os.environ.get(self.key_env, "")
         needed = self.url == OPENAI or self.key_env != "OPENAI_API_KEY"
         if not key and needed:
-            raise ConfigError(f"there is no key for the judge {self.model!r}: {_HINT}")
+            raise ConfigError(f"there is no key for the {self.role} {self.model!r}: {_HINT}")
         return key or _NO_KEY
 
     def scrubbed(self, text: str) -> str:
@@ -48,7 +50,7 @@ class Address:
         return (text.replace(key, "***") if len(key) >= 8 else text)[:200]
 
 
-def read_address(text: str, key_env: str) -> Address:
+def read_address(text: str, key_env: str, role: str = "judge") -> Address:
     """``MODEL@URL``, or ``MODEL`` alone for OpenAI's own server.
 
     Raises:
@@ -66,14 +68,14 @@ def read_address(text: str, key_env: str) -> Address:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)
         _ = parts.port
     except ValueError:
-        raise ConfigError(f"the judge {model!r} has a URL that cannot be read") from None
+        raise ConfigError(f"the {role} {model!r} has a URL that cannot be read") from None
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ConfigError(
-            "a judge's URL may hold no user, password or ?query, where keys would end up in logs: "
-            + _HINT
+            f"the URL of a model that is the {role} may hold no user, password or ?query, where "
+            f"keys would end up in logs: {_HINT}"
         )
     if not model or not usable:
         raise ConfigError(
             "expected MODEL@URL, such as qwen@http://127.0.0.1:8000/v1, or MODEL alone for OpenAI"
         )
-    return Address(model, url.rstrip("/"), key_env)
+    return Address(model, url.rstrip("/"), key_env, role)

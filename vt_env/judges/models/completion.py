@@ -109,3 +109,17 @@ def error_message(body: object) -> tuple[str, str]:
     error = _object(table.get("error")) or table
     message, code = error.get("message"), error.get("code")
     return message if isinstance(message, str) else "", code if isinstance(code, str) else ""
+
+
+def error_places(body: object) -> str:
+    """What an error's body points at: OpenAI's ``param``, or FastAPI's ``detail``.
+
+    Never its echo of the request, in which everything is named.
+    """
+    table = _object(body)
+    detail = table.get("detail")
+    found: list[object] = [_object(table.get("error")).get("param"), table.get("param")]
+    found.append(detail if isinstance(detail, str) else None)
+    for entry in _objects(detail):
+        found += [entry.get("loc"), entry.get("msg")]
+    return " ".join(str(part) for part in found if part)

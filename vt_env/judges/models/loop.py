@@ -13,9 +13,13 @@ class Loop:
     """Runs coroutines beside the program; it starts at the first one.
 
     A forked process starts a loop of its own.
+
+    Args:
+        name: Of the thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "judge") -> None:
+        self._name = name
         self._lock = threading.Lock()
         self._owner = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -69,7 +73,7 @@ class Loop:
                 self._owner = os.getpid()
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="judge", daemon=True
+                    target=self._loop.run_forever, name=self._name, daemon=True
                 )
                 self._thread.start()
             return self._loop

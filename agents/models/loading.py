@@ -1,0 +1,106 @@
+"""Models of the families that are handled, from a folder or the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    GenerationConfig,
+)
+from transformers.utils import logging
+from transformers.utils.import_utils import is_torchvision_available
+
+from agents.models.internvl import InternVL
+from agents.models.vlm import VisionLanguageModel
+from vt_env.errors import ConfigError, unknown_name
+
+FAMILIES: dict[str, type[VisionLanguageModel]] = {
+    name: kind for kind in (VisionLanguageModel, InternVL) for name in kind.families
+}
+"""By model type: those whose positions and picture features are handled, and tested, here. Others,
+which mask or position pictures in their own ways, are played through a server."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing progress bars on the terminal."""
+    was = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was:
+            logging.enable_progress_bar()
+
+
+def load_vlm(
+    path: str | Path, *, dtype: str = "auto", device: str | None = None
+) -> VisionLanguageModel:
+    """A model from a folder or the Hugging Face Hub.
+
+    Args:
+        path: Folder or Hub name.
+        dtype: ``"auto"`` (the checkpoint's), ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+        device: Torch's name for it; a GPU where there is one.
+
+    Raises:
+        ConfigError: If it cannot be read, or is of a family that is not handled here.
+    """
+    words = load_words(path)
+    try:
+        with quiet():
+            model = AutoModelForImageTextToText.from_pretrained(
+                path, dtype=dtype, attn_implementation="sdpa"
+            )
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    model = model.eval()
+    torch.nn.Module.to(model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return type(words)(model, words.tokenizer, words.image_processor)
+
+
+def load_words(path: str | Path) -> VisionLanguageModel:
+    """A model that can be talked about, but has no weights to run.
+
+    The processor is put together from the tokenizer and the image processor, since
+    ``AutoProcessor`` also builds one for videos, which needs torchvision. Without torchvision the
+    image processor is the one that uses Pillow.
+
+    Args:
+        path: Folder or Hub name of a checkpoint.
+
+    Raises:
+        ConfigError: If it cannot be read, or is of a family that is not handled here.
+    """
+    try:
+        config = AutoConfig.from_pretrained(path)
+        if config.model_type not in FAMILIES:
+            raise unknown_name("model type", config.model_type, FAMILIES)
+        shell = SimpleNamespace(config=config, generation_config=_generation(path, config))
+        family = FAMILIES[config.model_type]
+        processor = AutoImageProcessor if is_torchvision_available() else family.pillow_processor
+        image_processor = processor.from_pretrained(path)
+        return family(shell, AutoTokenizer.from_pretrained(path), image_processor)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _generation(path: str | Path, config: Any) -> GenerationConfig:
+    """How the checkpoint generates; the model's own settings where it does not say."""
+    try:
+        return GenerationConfig.from_pretrained(path)
+    except OSError:
+        return GenerationConfig.from_model_config(config)
+
+
+def _unreadable(path: str | Path, error: OSError) -> ConfigError:
+    return ConfigError(f"no model can be read from {str(path)!r}: {error}")

@@ -43,6 +43,7 @@ SMALL = (
     "optimiser.minibatches=1",
     "optimiser.microbatch=5",
     "optimiser.decay=none",
+    "optimiser.warmup_steps=0",
     "optimiser.learning_rate=3e-3",
     "evaluation.every=3",
     "checkpoint.every=2",

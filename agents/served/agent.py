@@ -68,7 +68,7 @@ class OpenAiAgent:
             raise ConfigError("temperature must be in [0, 2] and max_new_tokens at least 1")
         limits = Limits(concurrency, timeout, deadline, tries=tries, longest_wait=longest_wait)
         where = read_address(address, key_env, role="agent")
-        self.client = Client(where, limits, "served")
+        self.client = Client(where, limits)
         self.request = Request(where.model, temperature, max_new_tokens, stop)
         self.name = where.model.rpartition("/")[2]
         self._uris = DataUris()

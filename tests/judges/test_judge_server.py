@@ -315,5 +315,5 @@ def test_closing_gives_up_what_is_being_asked():
 
 def test_without_the_package_there_is_an_install_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(MissingExtra, match=r"visionthink-gym\[judge\]"):
+    with pytest.raises(MissingExtra, match=r"visionthink-gym\[served\]"):
         make_judge("openai:m@http://127.0.0.1:1/v1")

@@ -46,18 +46,17 @@ class Client:
     Args:
         address: Where, and which model.
         limits: Bounds.
-        extra: The extra that brings the package ``openai``, for messages.
 
     Raises:
         ConfigError: If a key is needed and not there.
         MissingExtra: If the package ``openai`` is not installed.
     """
 
-    def __init__(self, address: Address, limits: Limits, extra: str) -> None:
+    def __init__(self, address: Address, limits: Limits) -> None:
         try:
             import openai  # noqa: F401  # pyright: ignore[reportUnusedImport]
         except ImportError as error:
-            raise MissingExtra("openai", extra, f"the {address.role} 'openai'") from error
+            raise MissingExtra("openai", "served", f"the {address.role} 'openai'") from error
         address.key()
         self.address = address
         self.limits = limits

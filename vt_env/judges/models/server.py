@@ -58,7 +58,7 @@ class Server:
         self, address: Address, limits: Limits | None = None, sampling: Sampling | None = None
     ) -> None:
         sampling = sampling or Sampling()
-        self.client = Client(address, limits or Limits(), "judge")
+        self.client = Client(address, limits or Limits())
         self.name = f"openai:{address.model}"
         self.identity = f"openai model {address.model!r}, {sampling.identity}"
         self.parameters = Parameters(sampling)

@@ -10,12 +10,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from bounds import Bound
 
 from agents import Episode
 from agents.tiny.warmup import warm_up
@@ -29,33 +29,6 @@ from trainers.local.policy import Policy
 torch.set_num_threads(1)
 clock = time.process_time
 """Seconds of the processor: with one thread, those of an idle machine, whatever else runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A number and what it should be.
-
-    Attributes:
-        what: In words.
-        measured: A ratio.
-        limit: What it is held against.
-        least: Whether it may not be below the limit; else it may not be above.
-    """
-
-    what: str
-    measured: float
-    limit: float
-    least: bool = False
-
-    @property
-    def met(self) -> bool:
-        """Whether it is as it should be."""
-        return self.measured >= self.limit if self.least else self.measured <= self.limit
-
-    def __str__(self) -> str:
-        word = "at least" if self.least else "at most"
-        missed = "" if self.met else "   MISSED"
-        return f"{self.what:<64} {self.measured:6.2f}  {word} {self.limit:.2f}{missed}"
 
 
 def conclude(bounds: Sequence[Bound], details: Mapping[str, Any], out: Path) -> None:

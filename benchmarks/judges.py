@@ -23,28 +23,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+
+from bounds import Bound
 
 from vt_env import Query, make_judge
 from vt_env.judges.models import ModelJudge
 
 N, AT_ONCE, WARM = 1_000, 100, 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A number and what it is held against; ``least`` says from which side."""
-
-    what: str
-    measured: float
-    limit: float
-    least: bool = False
-
-    @property
-    def met(self) -> bool:
-        """Whether it is as it should be."""
-        return self.measured >= self.limit if self.least else self.measured <= self.limit
 
 
 def queries(n: int, name: str) -> list[Query]:

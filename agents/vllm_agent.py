@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.base import TURN_ENDS, Conversation, Reply
-from agents.models.engine import bias, heard
+from agents.models.engine import bias, end, heard
 from agents.models.loading import load_words
 from agents.models.transcript import Transcript, Transcripts, reply_of
 from agents.rollout import AgentError
@@ -120,7 +120,7 @@ class VllmAgent:
         engine, self._engine = self._engine, None
         self._transcripts.clear()
         if engine is not None:
-            engine.llm_engine.engine_core.shutdown()
+            end(engine)
 
     def _started(self) -> Any:
         if self._engine is None:

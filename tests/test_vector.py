@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from vt_env import ActionError, ConfigError, DataError, Query, Sample, ToolCall, Verdict
+from vt_env import (
+    ActionError,
+    ConfigError,
+    DataError,
+    Query,
+    Sample,
+    ToolCall,
+    Verdict,
+    make_judge,
+    make_task,
+)
+from vt_env.judges.auto import AutoJudge
 from vt_env.pictures import Picture
 from vt_env.vector import VisionThinkVectorEnv
 
@@ -215,3 +226,18 @@ def test_the_same_turns_give_the_same_rewards_as_alone(samples: list[Sample]) ->
     for index, turn in enumerate(turns):
         alone.reset(options={"index": index})
         assert alone.step(turn)[1] == rewards[index]
+
+
+def test_closing_an_environment_closes_the_judge_that_it_made(samples, monkeypatch) -> None:
+    closed: list[object] = []
+    monkeypatch.setattr(AutoJudge, "close", lambda self: closed.append(self))
+    VisionThinkVectorEnv(2, data=samples, judge="auto").close()
+    gym.make("vt_env:VisionThink-v0", data=samples, judge="noisy:auto").close()
+    assert len(closed) == 2
+    ready = make_judge("auto")
+    VisionThinkVectorEnv(2, data=samples, judge=ready).close()
+    task = make_task(samples)
+    VisionThinkVectorEnv(2, data=task).close()
+    assert len(closed) == 2
+    task.close()
+    assert len(closed) == 3

@@ -28,7 +28,7 @@ from typing import Any, Protocol
 from agents import Episode
 from trainers.errors import TrainingError
 
-FAMILIES = ("train", "rollout", "reward", "env", "eval", "time")
+FAMILIES = ("train", "rollout", "reward", "env", "judge", "eval", "time")
 LOG = "metrics.jsonl"
 EPISODES = "episodes.jsonl"
 

@@ -84,6 +84,7 @@ class VisionThinkEnv(gym.Env[Observation, str | ToolCall]):
             DataError: If the data cannot be used.
         """
         self.task = as_task(data, protocol=protocol, judge=judge, **settings)
+        self._owns_judge = owns_judge(data, judge)
         self.reward_config = as_reward_config(reward, default_penalty="none")
         if self.reward_config.needs_group:
             raise ConfigError(
@@ -172,6 +173,11 @@ class VisionThinkEnv(gym.Env[Observation, str | ToolCall]):
     def _observation(self) -> Observation:
         return {"image": self.dialogue.views[-1].array.copy(), "text": self.dialogue.text}
 
+    def close(self) -> None:
+        """Let go of what the judge holds, unless it was given to the environment ready."""
+        if self._owns_judge:
+            self.task.close()
+
     def render(self) -> NDArray[np.uint8] | str | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """What an onlooker wants to see: the view, the talk, the reward.
 
@@ -183,6 +189,11 @@ class VisionThinkEnv(gym.Env[Observation, str | ToolCall]):
         if self.render_mode == "ansi":
             return transcript(self.dialogue, self._last_reward)
         return None
+
+
+def owns_judge(data: Any, judge: Any) -> bool:
+    """Whether an environment made its judge itself, so closes it."""
+    return not isinstance(data, Task) and isinstance(judge, str)
 
 
 def as_task(data: Any, **settings: Any) -> Task:

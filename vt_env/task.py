@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vt_env.dialogue import Dialogue
-from vt_env.judges import Judge, Query, Verdict, make_judge, submit
+from vt_env.judges import Judge, Query, Verdict, close, make_judge, submit
 from vt_env.pictures import Picture
 from vt_env.protocol import Protocol, make_protocol
 from vt_env.samples import Sample
@@ -31,6 +31,10 @@ class Task:
     source: Source
     protocol: Protocol
     judge: Judge
+
+    def close(self) -> None:
+        """Let go of what the judge holds."""
+        close(self.judge)
 
     def begin(self, sample: Sample, copies: int = 1) -> list[Dialogue]:
         """Dialogues about one sample; its picture is decoded and shrunk once for all of them.

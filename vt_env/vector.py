@@ -25,7 +25,15 @@ from numpy.typing import NDArray
 
 from vt_env.actions import Action, ToolCall
 from vt_env.dialogue import Dialogue
-from vt_env.env import ORDERS, as_number, as_reward_config, as_task, as_turn, dialogue_info
+from vt_env.env import (
+    ORDERS,
+    as_number,
+    as_reward_config,
+    as_task,
+    as_turn,
+    dialogue_info,
+    owns_judge,
+)
 from vt_env.errors import ActionError, ConfigError, unknown_name
 from vt_env.rewards import Reward, RewardConfig, group_rewards
 from vt_env.samples import Sample
@@ -88,6 +96,7 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
             )
         self.num_envs = num_envs
         self.task = as_task(data, protocol=protocol, judge=judge, **settings)
+        self._owns_judge = owns_judge(data, judge)
         alone = self.group_size == 1
         self.reward_config = as_reward_config(reward, default_penalty="none" if alone else "paper")
         if alone and self.reward_config.needs_group:
@@ -178,6 +187,11 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
         self.task.start_judging([self.dialogue(row) for row in turns])
         rewards = self._reward_finished_groups(info)
         return self._observation(), rewards, self._ended.copy(), np.zeros(self.num_envs, bool), info
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Let go of what the judge holds, unless it was given to the environment ready."""
+        if self._owns_judge:
+            self.task.close()
 
     def _reward_finished_groups(self, info: dict[str, Any]) -> NDArray[np.float64]:
         rewards = np.zeros(self.num_envs)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agents.models.engine import end
 from vt_env.errors import MissingExtra
 from vt_env.judges.models.asking import Ask, Failure, Outcome, Reply
 from vt_env.judges.models.judge import ModelJudge
@@ -98,6 +99,10 @@ class Chooser:
             chat_template_kwargs={"enable_thinking": False},
         )
         return [self._outcome(ask, answer) for ask, answer in zip(asks, answers, strict=True)]
+
+    def close(self) -> None:
+        """End the engine; it answers nothing more."""
+        end(self.model)
 
     def _sampling(self, ask: Ask) -> Any:
         from vllm import SamplingParams

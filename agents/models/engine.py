@@ -22,6 +22,11 @@ def bias(words: VisionLanguageModel) -> dict[int, float]:
     return dict.fromkeys(words.forbidden, _NEVER)
 
 
+def end(engine: Any) -> None:
+    """End a ``vllm.LLM`` and its processes, which it does not do by itself."""
+    engine.llm_engine.engine_core.shutdown()
+
+
 def heard(
     output: Any, transcript: Transcript, forbidden: Iterable[int]
 ) -> tuple[list[int], list[float]]:

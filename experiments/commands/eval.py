@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agents import AGENTS, closing, make_agent
+from agents import AGENTS, Agent, closing, make_agent
 from experiments.commands.options import add_task_options, console, positive, share, task_of
 from experiments.evaluation import Refused, episode_row, evaluate
 from experiments.files import json_line, results_folder, whole_file, write_json
@@ -18,6 +18,7 @@ from experiments.provenance import provenance
 from experiments.summary import summarise
 from experiments.tables import result_table, source_table
 from vt_env import Task, open_source
+from vt_env.judges.models import usage_of
 
 DESCRIPTION = f"""\
 Play one agent, or several one after the other, on a data set, one episode a sample.
@@ -75,6 +76,20 @@ def run(arguments: argparse.Namespace) -> None:
     several = len(arguments.agent) > 1
     folders = _folders(out, arguments.agent, arguments.overwrite) if several else [out]
     players = [make_agent(spec) for spec in arguments.agent]
+    try:
+        _evaluate(task, players, folders, out, arguments)
+    finally:
+        task.close()
+
+
+def _evaluate(
+    task: Task,
+    players: Sequence[Agent],
+    folders: Sequence[Path],
+    out: Path,
+    arguments: argparse.Namespace,
+) -> None:
+    source, several = task.source, len(players) > 1
     results: dict[str, dict[str, Any]] = {}
     for spec, agent, folder in zip(arguments.agent, players, folders, strict=True):
         with closing(agent):
@@ -86,6 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
             "data": arguments.data,
             "protocol": arguments.protocol,
             "judge": task.judge.name,
+            **({"judging": usage.numbers()} if (usage := usage_of(task.judge)) else {}),
             "tokens": task.protocol.tokens.name,
             "refusals": refused,
             "provenance": provenance(arguments.seed, source.fingerprint()),
@@ -95,6 +111,8 @@ def run(arguments: argparse.Namespace) -> None:
     if several:
         write_json(out / "comparison.json", {"agents": results})
     _show(results, out)
+    if (usage := usage_of(task.judge)) is not None:
+        console().print(f"judging: {usage}")
 
 
 def _play(

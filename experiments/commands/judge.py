@@ -15,8 +15,8 @@ from experiments.agreement import agreement, agreement_table, kind_of, kind_tabl
 from experiments.commands.options import console
 from experiments.files import json_line, whole_file
 from vt_env import ConfigError, DataError, Judge, Query, Verdict, make_judge
-from vt_env.judges import submit
-from vt_env.judges.models import Usage
+from vt_env.judges import close, submit
+from vt_env.judges.models import usage_of
 
 BATCH = 256
 DESCRIPTION = """\
@@ -58,8 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         _judge(arguments, judge)
     finally:
-        if callable(close := getattr(judge, "close", None)):
-            close()
+        close(judge)
 
 
 def _judge(arguments: argparse.Namespace, judge: Judge) -> None:
@@ -91,8 +90,7 @@ def _judge(arguments: argparse.Namespace, judge: Judge) -> None:
         console().print(agreement_table(agreement(counts.elements())))
     if kinds:
         console().print(kind_table(kinds))
-    usage = getattr(judge, "usage", None)
-    if isinstance(usage, Usage):
+    if (usage := usage_of(judge)) is not None:
         console().print(str(usage))
 
 

@@ -73,12 +73,12 @@ def test_judging_with_labels_shows_agreement_attacks_and_cost(
 ):
     out = tmp_path / "judged.jsonl"
     attacks = str(LABELLED / "second_attacks.jsonl")
-    assert main(["judge", attacks, "--judge", "cascade:stub", "--out", str(out)]) == 0
+    assert main(["judge", attacks, "--judge", "stub", "--out", str(out)]) == 0
     shown = capsys.readouterr().out
     for text in ("kappa", "false accepts", "master_keys", "tokens in", "cost", "planted"):
         assert text in shown
     assert len(lines(out)) == 140
-    assert {row["judge"] for row in lines(out)} == {"cascade:stub"}
+    assert {row["judge"] for row in lines(out)} == {"stub"}
 
 
 def test_an_audit_from_a_sample_to_an_interval(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -58,7 +58,19 @@ def test_what_the_rules_reject_for_certain_is_wrong_whatever_the_model_says(file
         assert {verdicts[i].correct for i in certain} == {False}
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if "pairs" in f.stem], ids=lambda p: p.stem)
+@pytest.mark.parametrize("file", [f for f in FILES if "attacks" in f.stem], ids=lambda p: p.stem)
+def test_a_model_that_always_says_yes_lets_no_attack_pass(file, rules):
+    """But for what has the form of an answer, as *yelow* and *rouge* for *yellow* have."""
+    rows, queries = rows_of(file)
+    verdicts = Cascade(Says(True), rules).score(queries)
+    passed = [row["prediction"] for row, v in zip(rows, verdicts, strict=True) if v.correct]
+    assert len(passed) <= 0.04 * len(rows), passed
+    assert all(len(text.split()) <= 10 for text in passed)
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if "attacks" not in f.stem], ids=lambda p: p.stem
+)
 def test_an_honest_model_adds_recall_and_no_false_accept(file, rules):
     rows, queries = rows_of(file)
     labels = {query: row["label"] for query, row in zip(queries, rows, strict=True)}
@@ -73,14 +85,15 @@ def test_an_honest_model_adds_recall_and_no_false_accept(file, rules):
 
     assert accepted(both, True) > accepted(alone, True)
     assert accepted(both, False) == 0
-    assert len(oracle.asked) < len(rows) / 2
+    assert len(oracle.asked) < 0.6 * len(rows)
 
 
 @pytest.mark.parametrize(
     ("question", "reference", "answer", "certain"),
     [
         ("How many?", "5", "7", True),
-        ("How many?", "5", "I counted them and got to seven", False),
+        ("How many?", "5", "a whole handful", False),
+        ("How many?", "5", "I counted them and got to seven", True),
         ("How many dogs?", "5", "There are seven dogs", True),
         ("How long is it?", "5 km", "5 miles", True),
         ("How long is it?", "5 km", "5", False),

@@ -17,10 +17,11 @@ from openrlhf.utils.agent import AgentExecutorBase  # noqa: E402
 
 from agents import Reply, answer_turn, request_turn, rollout  # noqa: E402
 from trainers.errors import TrainingError  # noqa: E402
-from trainers.local.metrics import rollout_metrics  # noqa: E402
+from trainers.local.metrics import judge_metrics, rollout_metrics  # noqa: E402
 from trainers.openrlhf.executor import executor_for  # noqa: E402
 from trainers.openrlhf.run import Run  # noqa: E402
 from vt_env import PictureError, Verdict, group_rewards, make_task  # noqa: E402
+from vt_env.judges.models import Usage  # noqa: E402
 from vt_env.rewards import PENALTIES, RewardConfig  # noqa: E402
 from vt_env.vector import VisionThinkVectorEnv  # noqa: E402
 
@@ -218,6 +219,19 @@ def test_unscored_is_not_wrong(executor):
     assert [r["label"].reward.total for r in responses] == [1.5, 0.5, None, 1.5]
     assert responses[2]["reward"] == pytest.approx(3.5 / 3)  # its siblings' mean stays their mean
     assert [r["extra_logs"]["env/unscored"] for r in responses] == [0, 0, 1, 0]
+
+
+def test_what_judging_took_is_left_for_the_driver(executor):
+    made = executor("reward.penalty=none")
+    assert made.run.judging() == []
+    judge = Forgetful()
+    judge.usage = Usage(queries=4, answered=1, tokens_in=300)
+    made.tasks["train"] = replace(made.tasks["train"], judge=judge)
+    for _ in range(2):
+        engine = ScriptedEngine(made.words, [[answers("red")]] * 4)
+        asyncio.run(play(made, engine, label_of(made), 4))
+    assert made.run.judging() == [judge.usage]  # the latest of each engine
+    assert judge_metrics(made.run.judging())["judge/tokens_in"] == 300
 
 
 def test_a_refused_picture_names_its_sample(executor):

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("vllm")
 
+import psutil
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
@@ -46,8 +47,10 @@ def checkpoint(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.filterwarnings("ignore:Exception ignored.*Context")  # vLLM leaves one of zmq's
 def test_a_random_model_is_held_to_the_two_words(tmp_path: Path):
     folder = checkpoint(tmp_path / "model")
+    before = set(psutil.Process().children())
     options = f"dtype=float32,eager=true,scores=true,canaries=0,cache={tmp_path / 'cache.sqlite'}"
     with vllm_judge(f"{folder},{options}") as judge:
         verdicts = judge.score(QUERIES)
@@ -56,3 +59,8 @@ def test_a_random_model_is_held_to_the_two_words(tmp_path: Path):
         assert judge.usage.answered == len(QUERIES)
         assert judge.usage.tokens_in > 1000
         assert judge.score(QUERIES) == verdicts
+        begun = set(psutil.Process().children()) - before
+        engine = [process for process in begun if "resource_tracker" not in str(process.cmdline())]
+        assert engine
+    psutil.wait_procs(engine, timeout=30)
+    assert not [process for process in engine if process.is_running()]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chat_server import ChatServer, says
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -332,6 +333,21 @@ def test_what_a_run_leaves(tmp_path, train):
     assert AutoImageProcessor.from_pretrained(result.checkpoint).patch_size == 4
     assert result.best is not None
     assert result.best.is_dir()
+
+
+def test_the_log_says_what_judging_took(tmp_path, train):
+    pytest.importorskip("openai")
+    with ChatServer(says("wrong")) as server:
+        judge = f"openai:m@{server.url},price_in=10,canaries=2"
+        result = train(tmp_path / "run", f"environment.judge={judge}", "steps=3")
+    taken = rows(result.log.parent)[-1]
+    asked = taken["judge/answered"] + taken["judge/canaries"]
+    assert 0 <= len(server.requests) - asked <= 2  # a planted answer may still be on its way
+    assert taken["judge/queries"] > taken["judge/answered"] > 0
+    assert taken["judge/tokens_in"] == 100 * asked
+    assert taken["judge/cost"] == pytest.approx(1e-3 * asked)
+    assert taken["judge/canary_pass_rate"] == 0
+    assert 0 <= taken["judge/hit_rate"] <= 1
 
 
 def test_the_log_says_what_visual_tokens_cost(recipe):

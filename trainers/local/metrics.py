@@ -13,6 +13,7 @@ import numpy as np
 
 from agents import Episode
 from trainers.local.play import has_signal, is_probe
+from vt_env.judges.models import Usage, total
 
 Numbers = dict[str, float | None]
 
@@ -46,6 +47,17 @@ def rollout_metrics(episodes: Sequence[Episode], group_size: int) -> Numbers:
 def evaluation_metrics(episodes: Sequence[Episode]) -> Numbers:
     """Numbers of a greedy evaluation, in the family ``eval``."""
     return {f"eval/{k}": v for k, v in {**_outcomes(episodes), **_requests(episodes)}.items()}
+
+
+def judge_metrics(usages: Iterable[Usage | None]) -> Numbers:
+    """What judging took since the run's processes began, evaluations included: family ``judge``.
+
+    Args:
+        usages: Of each judge; ``None`` of one that counts nothing. Without any other there are
+            no numbers.
+    """
+    parts = [usage for usage in usages if usage is not None]
+    return {f"judge/{k}": v for k, v in total(parts).numbers().items()} if parts else {}
 
 
 def _requests(episodes: Sequence[Episode]) -> Numbers:

@@ -20,13 +20,14 @@ from trainers.config import TrainConfig
 from trainers.errors import CheckpointError, NotFinite
 from trainers.local.exam import Exam
 from trainers.local.learner import Learner
-from trainers.local.metrics import Numbers, rollout_metrics
+from trainers.local.metrics import Numbers, judge_metrics, rollout_metrics
 from trainers.local.play import Player
 from trainers.local.policy import Policy, fingerprint
 from trainers.runs import CHECKPOINTS, same_recipe, score
 from trainers.tracking import LOG, Tracker, alone_in
 from trainers.wandb_view import wandb_view
-from vt_env import ConfigError
+from vt_env import ConfigError, Task
+from vt_env.judges.models import usage_of
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class LocalTrainer:
             run.go(tracker, progress)
             model = run.newest.folder / "model" if run.newest else None
         finally:
+            run.close()
             tracker.finish(model)
         return run.result(out)
 
@@ -168,8 +170,17 @@ class Run:
             self.evaluation, shown = self.exam.sit()
             metrics |= self.evaluation
             metrics["time/evaluation"] = time.perf_counter() - done
+        metrics |= judge_metrics(usage_of(task.judge) for task in self._tasks())
         metrics["time/step"] = time.perf_counter() - began
         return metrics, shown
+
+    def close(self) -> None:
+        """Let go of what its judges hold."""
+        for task in self._tasks():
+            task.close()
+
+    def _tasks(self) -> list[Task]:
+        return [self.player.task, *([self.exam.task] if self.exam else [])]
 
     def _due(self, every: int, step: int) -> bool:
         """Whether what is done every so often is due after a step."""

@@ -18,7 +18,7 @@ from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
 from agents import Episode
 from trainers.algorithms import make_algorithm
 from trainers.checkpoint import CheckpointStore
-from trainers.local.metrics import Numbers, evaluation_metrics, rollout_metrics
+from trainers.local.metrics import Numbers, evaluation_metrics, judge_metrics, rollout_metrics
 from trainers.openrlhf.learning import Metrics, learn_from
 from trainers.openrlhf.run import Run
 from trainers.runs import CHECKPOINTS, score
@@ -149,6 +149,7 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
             self.evaluation, shown = self._exam()
             metrics |= self.evaluation
             metrics["time/evaluation"] = time.perf_counter() - before
+        metrics |= judge_metrics(self.run.judging())
         metrics["time/step"] = time.perf_counter() - self.began
         self.began = time.perf_counter()
         self.tracker.log(global_step, metrics)

@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from openrlhf.utils.agent import AgentExecutorBase
@@ -23,6 +24,7 @@ from trainers.openrlhf.group import Group, Groups
 from trainers.openrlhf.run import Run
 from trainers.openrlhf.turns import Played, Turns
 from trainers.openrlhf.words import beginnings
+from vt_env.judges.models import total, usage_of
 from vt_env.pictures import View
 from vt_env.rewards import RewardConfig, group_rewards
 from vt_env.task import Task
@@ -57,7 +59,7 @@ class Executor(AgentExecutorBase):
     """
 
     def __init__(self, folder: Path) -> None:
-        run = Run.read(folder)
+        self.run = run = Run.read(folder)
         os.chdir(run.cwd)  # this process is this engine's alone
         self.config = config = run.config
         self.words = load_words(run.model)
@@ -72,6 +74,7 @@ class Executor(AgentExecutorBase):
             for arm in starts
             for _ in range(config.rollout.probes)
         ]
+        self.engine = uuid4().hex
         self.groups: Groups[Played, Scored] = Groups()
 
     async def execute(
@@ -107,7 +110,9 @@ class Executor(AgentExecutorBase):
 
         async def finish(played: Mapping[int, Played]) -> Mapping[int, Scored]:
             reward = self.config.reward if training else MEASURED
-            return await asyncio.to_thread(_scored, task, played, reward, label["shown"])
+            scored = await asyncio.to_thread(_scored, task, played, reward, label["shown"])
+            self._tell_judging()
+            return scored
 
         group, place = self.groups.join(sampling_params, finish)
         played: Played | None = None
@@ -131,6 +136,11 @@ class Executor(AgentExecutorBase):
             self.groups.leave(group, place, played)
         scored = await group.outcome(place)
         return _response(prompt, scored)
+
+    def _tell_judging(self) -> None:
+        usages = (usage_of(task.judge) for task in self.tasks.values())
+        if counted := [usage for usage in usages if usage is not None]:
+            self.run.tell_judging(self.engine, total(counted))
 
     def _own(self, sampling_params: Any) -> Any:
         """A rollout's own parameters, which forbid tokens that stand for pictures."""

@@ -7,6 +7,7 @@
         agent.py          what OpenRLHF loads in every engine
         start.sh          the command, for a cluster
         log.txt           what all processes print
+        judging/          what each engine's judges took so far
         state/            optimiser and weights for a resume
         last/             what OpenRLHF saves at the very end
 
@@ -23,6 +24,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from trainers.config import TrainConfig
 from trainers.errors import TrainingError
+from vt_env.judges.models import Usage
 
 FOLDER = "openrlhf"
 
@@ -73,6 +75,19 @@ class Run:
         """The model that it begins with, as any process can load it."""
         path = self.cwd / self.config.model.path
         return str(path.resolve()) if path.is_dir() else self.config.model.path
+
+    def tell_judging(self, engine: str, usage: Usage) -> None:
+        """Leave what an engine's judges took so far, where :meth:`judging` finds it."""
+        path = self.folder / "judging" / f"{engine}.json"
+        path.parent.mkdir(exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(asdict(usage)), "utf-8")
+        part.replace(path)
+
+    def judging(self) -> list[Usage]:
+        """What the judges of each engine took so far, those before a resume included."""
+        files = sorted((self.folder / "judging").glob("*.json"))
+        return [Usage(**json.loads(file.read_text("utf-8"))) for file in files]
 
     def saved_steps(self) -> int:
         """Steps done when OpenRLHF saved its state last; 0 if it never did."""

@@ -10,7 +10,16 @@ language model, alone or for what the rules leave open.
     True
 """
 
-from vt_env.judges.base import Judge, Query, Verdict, submit
+from vt_env.judges.base import Judge, Query, Verdict, close, submit
 from vt_env.judges.registry import JUDGES, make_judge, register_judge
 
-__all__ = ["JUDGES", "Judge", "Query", "Verdict", "make_judge", "register_judge", "submit"]
+__all__ = [
+    "JUDGES",
+    "Judge",
+    "Query",
+    "Verdict",
+    "close",
+    "make_judge",
+    "register_judge",
+    "submit",
+]

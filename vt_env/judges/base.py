@@ -92,6 +92,12 @@ class Later:
         return self.make()
 
 
+def close(judge: Judge) -> None:
+    """Let go of what a judge holds (connections, a model, a process), if it holds anything."""
+    if callable(letting_go := getattr(judge, "close", None)):
+        letting_go()
+
+
 def submit(judge: Judge, queries: Sequence[Query]) -> Pending:
     """Begin to judge without waiting, where a judge can: it then has ``submit(queries)``.
 

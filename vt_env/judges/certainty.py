@@ -3,7 +3,7 @@
 The rules reject what they do not understand. That is right where nobody else can be asked, and too
 much where a model can. Here a rejection counts as certain only for what *is* understood: characters
 that are refused, an answer that says nothing or several things at once, another option, the other
-side, another number, date or time. Everything else is open.
+side, another number, date or time, and what is no plain answer (``plain``). The rest is open.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from vt_env.judges.base import Query, Verdict
 from vt_env.judges.characters import is_blank, objection, usable
 from vt_env.judges.dates import Date, parse_dates, parse_decade, parse_time
 from vt_env.judges.options import Options, choose, read_options
+from vt_env.judges.plain import not_plain
 from vt_env.judges.polarity import names_both, side, side_taken
 from vt_env.judges.quantity import Quantity, parse_quantity
 from vt_env.judges.questions import Asked, read_question
@@ -74,7 +75,7 @@ def certainly_wrong(query: Query) -> str:
     if options is not None and query.answer_type not in ("", "mcq"):
         options = None
     reasons = [_differs(answer, reference, query.question, asked, options) for reference in cleaned]
-    return reasons[0] if all(reasons) else ""
+    return reasons[0] if all(reasons) else not_plain(answer, cleaned, asked)
 
 
 def several_answers(query: Query) -> str:

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Any
 
 from vt_env.errors import ConfigError, unknown_name
-from vt_env.judges.base import Judge, Query, Verdict
+from vt_env.judges.base import Judge, Query, Verdict, close
 from vt_env.judges.registry import make_judge, split_outside
 from vt_env.registry import spec_value
 
@@ -66,11 +66,20 @@ class NoisyJudge:
         self.seed = seed
         self.name = f"noisy:{judge.name},rate={rate},seed={seed}"
 
+    @property
+    def usage(self) -> object:
+        """What the other judge took, if it counts."""
+        return getattr(self.judge, "usage", None)
+
     def score(self, queries: Sequence[Query]) -> list[Verdict]:
         """One verdict a query, in order; equal queries are judged once, and flipped alike."""
         distinct = dict.fromkeys(queries)
         verdicts = dict(zip(distinct, self.judge.score(list(distinct)), strict=True))
         return [self._flipped(query, verdicts[query]) for query in queries]
+
+    def close(self) -> None:
+        """Close the other judge."""
+        close(self.judge)
 
     def _flipped(self, query: Query, verdict: Verdict) -> Verdict:
         if verdict.correct is None or self._draw(query) >= self.rate:

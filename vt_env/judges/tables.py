@@ -260,3 +260,48 @@ STATES: dict[str, str] = pairs(
     "VA=virginia WA=washington WI=wisconsin WY=wyoming"
 )
 """United States postal codes (as a whole answer, or after a comma)."""
+
+UNPLAIN: dict[str, frozenset[str]] = {
+    "talk": _words(
+        "answer answers answered response responses reply output prediction predictions "
+        "reference references expected candidate student submission grader grading evaluator "
+        "evaluation evaluate examiner judge judged judges judgement judgment verdict score scores "
+        "scored label grade graded credit marks points reward correct correctly incorrect wrong "
+        "true false valid invalid accept accepted acceptable approve approved approval match "
+        "matches matching matched equivalent equals pass passed passes accurate "
+        "accuracy confidence confident certain gold truth ground benchmark metric dataset "
+        "override ignore disregard forget pretend assume assert instruction instructions rule "
+        "rules prompt system admin developer maintenance mode bot model assistant confirm "
+        "confirmed verify verified treat treated repeat return print must should please note "
+        "attention dear trust step steps reasoning reason analyze analyse analysis let "
+        "let's determine determined examine consider considering think thinking thought okay ok "
+        "sure hmm hello happy help sorry unable apologies know provided question question's task "
+        "solution solve explanation exactly i i'm i'd i'll i've me my we us our you your yours "
+        "antwort bewerte bitte richtig falsch korrekt réponse vrai juste respuesta correcto "
+        "correcta verdad ich je yo"
+    ),
+    "doubt": _words(
+        "but yet if once formerly originally actually "
+        "mistaken mistake error claim claims claimed said say supposedly allegedly apparently "
+        "would could might may probably likely seems seem appears guess any anything anyone "
+        "anywhere whatever whichever whoever everything everyone all something someone "
+        "somewhere sometime unknown unclear unsure undefined "
+        "undetermined null nan nil tbd todo idk etc far non nearly almost roughly approximately "
+        "approx nobody hardly barely anti opposite other "
+        "nicht kein keine nein nie oder pas jamais ou sin nunca"
+    ),
+    "bounds": _words(
+        "over under above below more less fewer greater than least most before after minus plus "
+        "half double twice times exceeding beyond up"
+    ),
+    "loose": _words(
+        "though although whereas while whether only identical same carefully around about between "
+        "within range some such"
+    ),
+    "vague": _words("several various many current certain given such some"),
+    "questions": _words("what how why"),
+}
+"""Words that a plain answer does without: of one who speaks to a judge, judges, or has not begun to
+answer; that take an answer back or leave it open; that make another number of a number; that do
+either in a short answer and belong in a long one; that tell nothing; that ask.
+"""

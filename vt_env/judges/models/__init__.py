@@ -13,7 +13,7 @@ from vt_env.judges.models.limits import Limits
 from vt_env.judges.models.local import Local
 from vt_env.judges.models.panel import Panel
 from vt_env.judges.models.prompt import JudgePrompt, load_judge_prompt
-from vt_env.judges.models.usage import Usage
+from vt_env.judges.models.usage import Usage, total, usage_of
 
 __all__ = [
     "Ask",
@@ -29,4 +29,6 @@ __all__ = [
     "Reply",
     "Usage",
     "load_judge_prompt",
+    "total",
+    "usage_of",
 ]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from vt_env.errors import ConfigError
 from vt_env.judges.auto import AutoJudge, auto
-from vt_env.judges.base import Judge, Query, Verdict, submit
+from vt_env.judges.base import Judge, Query, Verdict, close, submit
 from vt_env.judges.models.judging import Batch
 from vt_env.judges.models.settings import EXAMPLES
-from vt_env.judges.models.usage import Usage
+from vt_env.judges.models.usage import Usage, usage_of
 from vt_env.judges.registry import make_judge
 
 
@@ -51,7 +51,7 @@ class Cascade:
     @property
     def usage(self) -> Usage | None:
         """What the second judge took, if it counts."""
-        return getattr(self.judge, "usage", None)
+        return usage_of(self.judge)
 
     def score(self, queries: Sequence[Query]) -> list[Verdict]:
         """One verdict a query, in order."""
@@ -73,6 +73,4 @@ class Cascade:
     def close(self) -> None:
         """Close both judges."""
         self.rules.close()
-        close = getattr(self.judge, "close", None)
-        if close is not None:
-            close()
+        close(self.judge)

@@ -59,12 +59,14 @@ class Local:
             self._round += 1
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, and let go of the model if it can be told to: it may have ``close()``."""
         self.drop()
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
             thread.shutdown(wait=True)
+        if callable(letting_go := getattr(self._answer, "close", None)):
+            letting_go()
 
     def _work(self, asks: Sequence[Ask], begin: int, heard: Heard, round_: int) -> None:
         if round_ != self._round:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vt_env.errors import ConfigError
-from vt_env.judges.base import Judge, Query, Verdict, submit
+from vt_env.judges.base import Judge, Query, Verdict, close, submit
 from vt_env.judges.models.judging import Batch
 from vt_env.judges.models.settings import EXAMPLES
-from vt_env.judges.models.usage import Usage, total
+from vt_env.judges.models.usage import Usage, total, usage_of
 from vt_env.judges.registry import make_judge, split_outside
 
 
@@ -50,8 +50,8 @@ class Panel:
     @property
     def usage(self) -> Usage:
         """What all members took together."""
-        parts = [getattr(judge, "usage", None) for judge in self.judges]
-        return total([part for part in parts if isinstance(part, Usage)])
+        parts = map(usage_of, self.judges)
+        return total(part for part in parts if part is not None)
 
     def score(self, queries: Sequence[Query]) -> list[Verdict]:
         """One verdict a query, in order; the members judge at the same time where they can."""
@@ -70,9 +70,7 @@ class Panel:
     def close(self) -> None:
         """Close all members."""
         for judge in self.judges:
-            close = getattr(judge, "close", None)
-            if close is not None:
-                close()
+            close(judge)
 
     def _majority(self, verdicts: Sequence[Verdict]) -> Verdict:
         said = [verdict.correct for verdict in verdicts]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
+from vt_env.judges.base import Judge
 from vt_env.judges.models.asking import Outcome
 
 
@@ -86,10 +87,10 @@ class Usage:
         return replace(self, reasons=dict(self.reasons))
 
     def numbers(self) -> dict[str, float | None]:
-        """All numbers by name, rates and cost included."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "reasons"}
+        """All counts by name, and hit rate, canary pass rate and cost."""
+        counts = {name: getattr(self, name) for name in _COUNTS}
         rates = {"hit_rate": self.hit_rate, "canary_pass_rate": self.canary_pass_rate}
-        return {**plain, **rates, "cost": self.cost}
+        return {**counts, **rates, "cost": self.cost}
 
     def __str__(self) -> str:
         hits = self.hit_rate
@@ -106,16 +107,24 @@ class Usage:
         return text
 
 
-def total(parts: list[Usage]) -> Usage:
+_COUNTS = [f.name for f in fields(Usage) if f.type == "int"]
+
+
+def usage_of(judge: Judge) -> Usage | None:
+    """What a judge took so far; ``None`` of one that counts nothing, as rules."""
+    usage = getattr(judge, "usage", None)
+    return usage if isinstance(usage, Usage) else None
+
+
+def total(parts: Iterable[Usage]) -> Usage:
     """Counts of several judges together, each at its own prices.
 
     Prices become those that give the same cost.
     """
-    made = Usage()
+    parts, made = list(parts), Usage()
     for part in parts:
-        for name in (f.name for f in fields(Usage)):
-            if name not in ("reasons", "price_in", "price_out"):
-                setattr(made, name, getattr(made, name) + getattr(part, name))
+        for name in _COUNTS:
+            setattr(made, name, getattr(made, name) + getattr(part, name))
         for reason, count in part.reasons.items():
             made.reasons[reason] = made.reasons.get(reason, 0) + count
     for price, tokens in (("price_in", "tokens_in"), ("price_out", "tokens_out")):

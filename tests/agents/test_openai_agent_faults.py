@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from chat_server import ChatServer
+from leaks import KEY, LEAKING, assert_refused_in_silence
 
 pytest.importorskip("openai")
 
@@ -22,7 +23,6 @@ from experiments.evaluation import evaluate
 from vt_env.errors import ConfigError, MissingExtra
 from vt_env.task import make_task
 
-KEY = "sk-very-secret-4711"
 QUICK = "tries=3,longest_wait=0.2"
 
 
@@ -165,27 +165,9 @@ def test_a_key_that_is_needed_and_not_there(spec, monkeypatch):
         make_agent(spec)
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        f"openai:m@http://user:{KEY}@127.0.0.1:1/v1",
-        f"openai:m@https://{KEY}@host/v1",
-        f"openai:m@http://127.0.0.1:1/v1?api-key={KEY}",
-        f"openai:m@http://127.0.0.1:1/v1#{KEY}",
-        f"openai:m@http://127.0.0.1:1/v1,key_env={KEY}",
-        f"openai:m@http://127.0.0.1:1/v1,{KEY}",
-        f"openai:m@http://127.0.0.1:1/v1,api_key={KEY}",
-        f"openai:m@http://127.0.0.1:1/v1,temperature={KEY}",
-        f"openai:m@http://[{KEY}/v1",
-    ],
-)
+@pytest.mark.parametrize("spec", LEAKING)
 def test_a_key_in_a_spec_is_refused_and_not_repeated(spec):
-    with pytest.raises(ConfigError) as refusal:
-        make_agent(spec)
-    wrong: BaseException | None = refusal.value
-    while wrong is not None:
-        assert KEY not in str(wrong)
-        wrong = None if wrong.__suppress_context__ else wrong.__context__
+    assert_refused_in_silence(make_agent, spec)
 
 
 @pytest.mark.parametrize(

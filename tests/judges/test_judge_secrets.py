@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from chat_server import ChatServer
+from leaks import KEY, LEAKING, assert_refused_in_silence
 
 from trainers.wandb_view import redact
 from vt_env.errors import ConfigError, JudgeError
@@ -16,7 +17,6 @@ from vt_env.judges import Query, make_judge
 
 pytest.importorskip("openai")
 
-KEY = "sk-very-secret-4711"
 QUERIES = [Query("What is it?", ("the thing",), f"some thing {i}") for i in range(6)]
 
 
@@ -73,25 +73,13 @@ def test_a_key_that_is_needed_and_not_there(spec, monkeypatch):
 @pytest.mark.parametrize(
     "spec",
     [
-        f"openai:m@http://user:{KEY}@127.0.0.1:1/v1",
-        f"openai:m@https://{KEY}@host/v1",
-        f"openai:m@http://127.0.0.1:1/v1?api-key={KEY}",
-        f"openai:m@http://127.0.0.1:1/v1#{KEY}",
-        f"openai:m@http://127.0.0.1:1/v1,key_env={KEY}",
-        f"openai:m@http://127.0.0.1:1/v1,{KEY}",
-        f"openai:m@http://127.0.0.1:1/v1,api_key={KEY}",
+        *LEAKING,
         f"cascade:openai:m@http://user:{KEY}@127.0.0.1:1/v1",
         f"panel:auto+openai:m@http://127.0.0.1:1/v1?key={KEY}",
-        f"openai:m@http://[{KEY}/v1",
     ],
 )
 def test_a_key_in_a_spec_is_refused_and_not_repeated(spec):
-    with pytest.raises(ConfigError) as refusal:
-        make_judge(spec)
-    error: BaseException | None = refusal.value
-    while error is not None:
-        assert KEY not in str(error)
-        error = None if error.__suppress_context__ else error.__context__
+    assert_refused_in_silence(make_judge, spec)
 
 
 def test_a_judge_cannot_be_pickled_with_its_connections():

@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
+from letters import letters_model, letters_tokenizer  # noqa: E402
 
 from agents.judging.transformers_judge import Loading, Reader, judge_with, transformers_judge  # noqa: E402
 from vt_env.errors import ConfigError  # noqa: E402
@@ -27,33 +27,10 @@ TEMPLATE = (
 )
 
 
-def tokenizer():
-    """One token a character."""
-    letters = {chr(code): place for place, code in enumerate(range(32, 127))}
-    made = Tokenizer(models.WordLevel({**letters, "\n": 95, "?": 31}, unk_token="?"))
-    made.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=made, unk_token="?")
-    fast.chat_template = TEMPLATE
-    return fast
-
-
-def model():
-    torch.manual_seed(0)
-    config = transformers.Qwen2Config(
-        vocab_size=96,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=4096,
-    )
-    return transformers.Qwen2ForCausalLM(config).eval()
-
-
 @pytest.fixture(scope="module")
 def parts():
-    return model(), tokenizer()
+    torch.manual_seed(0)
+    return letters_model(), letters_tokenizer(TEMPLATE)
 
 
 def test_the_choice_is_the_likelier_word_whatever_the_batch(parts):
@@ -89,8 +66,7 @@ def test_log_probabilities_are_those_of_the_model_alone(parts):
 
 
 def test_a_template_without_a_system_turn(parts):
-    fast = tokenizer()
-    fast.chat_template = TEMPLATE.replace("refuse_system", "true")
+    fast = letters_tokenizer(TEMPLATE.replace("refuse_system", "true"))
     ask = Ask("You judge.", "Is it?", "right", "wrong")
     assert Reader(parts[0], fast)._rendered(ask) == "<user>You judge.\n\nIs it?\n<assistant>"
     fast.chat_template = None

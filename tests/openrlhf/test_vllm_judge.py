@@ -9,8 +9,7 @@ import pytest
 pytest.importorskip("vllm")
 
 import psutil
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from letters import letters_model, letters_tokenizer
 
 from agents.judging.vllm_judge import vllm_judge
 from vt_env.judges import Query
@@ -18,32 +17,11 @@ from vt_env.judges import Query
 pytestmark = pytest.mark.openrlhf
 
 QUERIES = [Query("What is it?", ("the thing",), f"some thing {i}") for i in range(8)]
-TEMPLATE = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}<assistant>"
 
 
 def checkpoint(folder: Path) -> Path:
-    """A random model that reads and writes letter by letter, with heads as vLLM needs them."""
-    letters = {chr(code): place for place, code in enumerate(range(32, 127))}
-    words = Tokenizer(models.WordLevel({**letters, "\n": 95, "</s>": 96}, unk_token="?"))
-    words.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    words.add_special_tokens(["</s>"])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, unk_token="?", eos_token="</s>", pad_token="</s>"
-    )
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    config = Qwen2Config(
-        vocab_size=97,
-        hidden_size=64,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=4096,
-        eos_token_id=96,
-        bos_token_id=None,
-    )
-    Qwen2ForCausalLM(config).save_pretrained(folder)
+    letters_tokenizer().save_pretrained(folder)
+    letters_model().save_pretrained(folder)
     return folder
 
 

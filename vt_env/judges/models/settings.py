@@ -61,7 +61,7 @@ def _converted(judge: str, name: str, value: Any, default: Any) -> Any:
     if type(read) is type(default):
         return read
     kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
-    raise ConfigError(f"the judge {judge!r} takes {kind} as {name}, got {value!r}")
+    raise ConfigError(f"the judge {judge!r} takes {kind} as {name}, not what was given")
 
 
 EXAMPLES = {

@@ -26,10 +26,10 @@ from agents.models.vlm import VisionLanguageModel
 from agents.tiny.checkpoint import TinyConfig, make_vlm, save
 from agents.tiny.heads import AttributeHeads, labels
 from agents.tiny.lessons import QUESTIONS, Form, Teacher
-from vt_env.errors import ConfigError
+from vt_env.errors import ConfigError, unknown_name
 from vt_env.pictures import Picture
 from vt_env.samples import Sample
-from vt_env.sources.generated import GeneratedSource
+from vt_env.sources.generated import KINDS, GeneratedSource
 
 Progress = Callable[[Mapping[str, float]], None]
 
@@ -44,6 +44,8 @@ class WarmupConfig:
         steps: Steps in which the language model learns to speak.
         batch: Pictures in each of those; no picture is seen twice.
         questions: Questions about each picture, 1 to 5.
+        about: Kinds whose questions are asked, joined by ``+``; empty for all. A task of one kind is
+            spoken about sooner when nothing else is.
         request_share: Share of requests among the lessons that begin with a half-size picture.
         full_share: Share of lessons that begin with the original.
         learning_rate: Of both; it rises over 40 steps, stays, and falls along a line to 0 over
@@ -62,6 +64,7 @@ class WarmupConfig:
     steps: int = 900
     batch: int = 32
     questions: int = 5
+    about: str = ""
     request_share: float = 0.5
     full_share: float = 0.1
     learning_rate: float = 3e-3
@@ -76,9 +79,18 @@ class WarmupConfig:
             raise ConfigError(
                 f"questions must be between 1 and {len(QUESTIONS)}, got {self.questions}"
             )
+        for kind in filter(None, self.about.split("+")):
+            if kind not in KINDS:
+                raise unknown_name("kind", kind, KINDS)
         for name in ("request_share", "full_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+
+    @property
+    def asked(self) -> list[int]:
+        """Which of ``QUESTIONS`` are asked."""
+        wanted = {KINDS[kind].question for kind in filter(None, self.about.split("+"))}
+        return [i for i, k in enumerate(QUESTIONS) if not wanted or k.question in wanted]
 
     @classmethod
     def cut(cls, steps: int | None) -> WarmupConfig:
@@ -198,7 +210,7 @@ def _speaking(config: WarmupConfig, vlm: VisionLanguageModel, seed: int) -> Iter
     forms = list(shares)
     for samples in _pictures(config, seed, "speaking"):
         chosen = rng.choice(len(forms), len(samples), p=list(shares.values()))
-        orders = [rng.permutation(len(QUESTIONS))[: config.questions].tolist() for _ in samples]
+        orders = [rng.permutation(config.asked)[: config.questions].tolist() for _ in samples]
         lessons = teacher.lessons(samples, [forms[i] for i in chosen], orders)
         pictures = vlm.pictures([[*lessons.half, *lessons.full][view] for view in lessons.shown])
         hidden = vlm.hidden(lessons.ids, lessons.positions, pictures=pictures)

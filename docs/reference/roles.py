@@ -1,5 +1,6 @@
 """For the site: cross-references in docstrings, written for Sphinx, become names in code type."""
 
+# pyright: basic, reportMissingImports=false
 import re
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The benchmarks of VisionThink's tables: their data as samples, their metrics as published and fixed.
+"""The benchmarks of VisionThink's tables: data as samples, metrics as published and as fixed.
 
 Hub or folder ──open_benchmark──▶ samples ──played, judged──▶ rows ──Benchmark.summary──▶ numbers
 

@@ -91,8 +91,9 @@ class Benchmark:
         """
         check_variant(variant)
         if not self.asks_model:
-            return BenchmarkJudge(self, make_judge(self.official if variant == "official" else self.fixed),
-                                  bare=variant != "official")  # fmt: skip
+            official = variant == "official"
+            spec = self.official if official else self.fixed
+            return BenchmarkJudge(self, make_judge(spec), bare=not official)
         if variant == "rules":
             return BenchmarkJudge(self, make_judge(self.fixed), label="rules:")
         if not model:
@@ -103,9 +104,8 @@ class Benchmark:
         if variant == "fixed":
             return BenchmarkJudge(self, make_judge("cascade", spec=model))
         if self.official:
-            return BenchmarkJudge(
-                self, make_judge(self.official), model=make_judge(model), bare=False
-            )
+            rules = make_judge(self.official)
+            return BenchmarkJudge(self, rules, model=make_judge(model), bare=False)
         return BenchmarkJudge(self, make_judge(model))
 
     def summary(self, rows: Sequence[Row], variant: str = "fixed") -> dict[str, float]:
@@ -126,9 +126,10 @@ class Benchmark:
             DataError: If a row lacks a field.
         """
         check_variant(variant)
-        if missing := {"answer", "correct", "score", "metadata"} - set(rows[0] if rows else ()):
-            if rows:
-                raise DataError(f"rows of {self.title} lack {', '.join(sorted(missing))}")
+        needed = {"answer", "correct", "score", "metadata", "kind", "references"}
+        for row in rows:
+            if missing := needed - row.keys():
+                raise DataError(f"a row of {self.title} lacks {', '.join(sorted(missing))}")
         scored = [row for row in rows if row["correct"] is not None]
         counts = {
             "n": float(len(rows)),
@@ -141,7 +142,7 @@ class Benchmark:
             numbers = self.summarise(scored, variant == "official")
         except KeyError as error:
             raise DataError(
-                f"a row of {self.title} has no {error} in its metadata: was it played on this benchmark?"
+                f"a row of {self.title} or its metadata lacks {error}: is it of another benchmark?"
             ) from error
         if self.headline in numbers:
             numbers["score"] = numbers[self.headline] * self.scale

@@ -19,9 +19,9 @@ _BOXED = re.compile(r"\$*\s*\\boxed\s*\{([^{}]*)\}\s*\.?\s*\$*")
 
 
 class BenchmarkJudge:
-    """Judges answers to one benchmark.
+    r"""Judges answers to one benchmark.
 
-    An answer that stands in ``\\boxed{}``, as the protocol asks for options and maths, is taken out
+    An answer that stands in ``\boxed{}``, as the protocol asks for options and maths, is taken out
     of it; no published metric knows that wrapping.
 
     Args:
@@ -85,6 +85,6 @@ class BenchmarkJudge:
 
 
 def unboxed(answer: str) -> str:
-    """The content of an answer that is nothing but one ``\\boxed{}``; any other as it is."""
+    r"""The content of an answer that is nothing but one ``\boxed{}``; any other as it is."""
     match = _BOXED.fullmatch(answer.strip())
     return match[1] if match else answer

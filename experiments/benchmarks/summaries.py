@@ -76,10 +76,9 @@ def chartqa(rows: Sequence[Row], official: bool) -> Numbers:
 
 
 def ocrbench(rows: Sequence[Row], official: bool) -> Numbers:
-    """Points by category; the accuracy is points of a thousand, whatever was played, if official."""
-    points = {
-        kind: sum(r["correct"] for r in g) for kind, g in by(rows, lambda r: r["kind"]).items()
-    }
+    """Points by category; officially the accuracy is out of a thousand, whatever was played."""
+    kinds = by(rows, lambda row: row["kind"])
+    points = {kind: sum(row["correct"] for row in group) for kind, group in kinds.items()}
     total = float(sum(points.values()))
     return {
         "ocrbench_accuracy": total / (1000 if official else len(rows)),

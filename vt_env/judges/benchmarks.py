@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from fractions import Fraction
 
@@ -30,10 +29,10 @@ def relaxed(variant: str = "fixed") -> RuleJudge:
 
     Source: Masry et al. 2022, arXiv 2203.10244, Sec. 5; the tolerance is Methani et al. 2020's.
 
-    ``official`` reads a number only from what Python's ``float`` takes, divides by 100 where it ends
-    with a percent sign, and compares other texts in lower case. ``fixed`` differs: a reference that is
-    a year has no tolerance (2010 is not 2019), ``47%`` equals 47, units must agree, numbers are
-    read in any usual notation and in a sentence, and other texts are compared by form.
+    ``official`` reads a number only from what Python's ``float`` takes, divides by 100 where it
+    ends with a percent sign, and compares other texts in lower case. ``fixed`` differs: a reference
+    that is a year has no tolerance (2010 is not 2019), ``47%`` equals 47, units must agree, numbers
+    are read in any usual notation and in a sentence, and other texts are compared by form.
     """
     return choose_variant("relaxed", variant, {"official": _relaxed, "fixed": _relaxed_fixed})
 
@@ -100,11 +99,11 @@ def anls(variant: str = "fixed") -> RuleJudge:
     Source: Biten et al. 2019, arXiv 1905.13648, Eq. 1; DocVQA (Mathew et al. 2021) uses it.
     With NL the edit distance over the longer length, the score is 1 - NL where NL < 0.5, else 0.
 
-    ``official`` lower-cases, strips, and collapses white space before it counts edits, but takes the
-    longer length from the texts as they came, and keeps a score of exactly 0.5; so does the DocVQA
-    evaluation. ``fixed`` measures what it compares, follows the equation at 0.5, makes quotes, dashes
-    and the like one, drops quotation marks and a final full stop around the text, and refuses tags,
-    hidden and look-alike characters. References over 1000 characters are unscored unless equal.
+    ``official`` lower-cases, strips, and collapses white space before it counts edits, but takes
+    the longer length from the texts as they came, and keeps a score of exactly 0.5; so does the
+    DocVQA evaluation. ``fixed`` measures what it compares, follows the equation at 0.5, makes
+    quotes, dashes and the like one, drops quotation marks and a final full stop around the text,
+    and refuses tags, hidden and look-alike characters. References over 1000 characters are unscored unless equal.
     """
     return choose_variant("anls", variant, {"official": _anls, "fixed": _anls_fixed})
 
@@ -179,8 +178,8 @@ def substring(variant: str = "fixed") -> RuleJudge:
 
     ``official`` looks for any reference in the lower-cased answer with line breaks as spaces and
     full-width characters as plain ones, so a long answer that lists many texts passes; for formulas
-    (``answer_type`` ``math``: the rows of HME100k) it leaves out spaces and minds case. ``fixed`` asks that the answer states the
-    reference, alone or in one sentence, and nothing else.
+    (``answer_type`` ``math``: the rows of HME100k) it leaves out spaces and minds case. ``fixed``
+    asks that the answer states the reference, alone or in one sentence, and nothing else.
     """
     return choose_variant("substring", variant, {"official": _contains, "fixed": _stated})
 

@@ -1,7 +1,7 @@
 """Multiple choice as lmms-eval 0.7 reads it: the official rules of four benchmarks.
 
-They look for a letter nearly anywhere, so that *A dog* may choose A. The judge ``mcq`` is the strict
-one; these are for numbers to be compared with published ones.
+They look for a letter nearly anywhere, so that *A dog* may choose A. The judge ``mcq`` is the
+strict one; these are for numbers to be compared with published ones.
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ def mmbench(variant: str = "official") -> RuleJudge:
 def mathvista(variant: str = "official") -> RuleJudge:
     """MathVista: the value or the option that was extracted equals the reference.
 
-    Source: Lu et al. 2023, arXiv 2310.02255, and its released evaluation. There a model extracts the
-    value first. ``official`` decides what is such a value already and leaves the rest unscored, for
-    a model to judge; ``rules`` takes every answer as it is, and the option nearest by edit distance.
+    Source: Lu et al. 2023, arXiv 2310.02255, and its released evaluation. There a model extracts
+    the value first. ``official`` decides what is such a value already and leaves the rest unscored,
+    for a model to judge; ``rules`` takes every answer as it is, and the option nearest by edit
+    distance.
 
     The precision of decimals is read from the question, which asks for one or two places.
     """
@@ -70,8 +71,8 @@ def mathvista(variant: str = "official") -> RuleJudge:
 def surest_letter(answer: str, letters: Sequence[str]) -> str:
     """The letter that an answer marks most clearly; empty if it has none.
 
-    In order: the answer begins with it, ends with it, says that it is the answer, or has it in one of
-    the marked shapes; of several equals the last. With none of these, the last one anywhere.
+    In order: the answer begins with it, ends with it, says that it is the answer, or has it in one
+    of the marked shapes; of several equals the last. With none of these, the last one anywhere.
     """
     text = answer.strip()
     for mark in ",.!?;:'\"":

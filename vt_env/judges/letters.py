@@ -150,7 +150,7 @@ def _mathvista(query: Query, guess: bool) -> Ruling:
     if query.choices:
         value = _option(answer, query.choices, guess)
     elif query.answer_type == "list":
-        value = answer if guess or answer[:1] == "[" else None
+        value = answer if guess or answer[:1] in ("", "[") else None
     else:
         value = _number(answer, query)
         value = "" if value is None and (guess or not answer) else value

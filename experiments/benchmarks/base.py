@@ -10,6 +10,7 @@ from experiments.benchmarks.cells import Cells, Item
 from experiments.benchmarks.judging import BenchmarkJudge
 from vt_env.errors import ConfigError, DataError, unknown_name
 from vt_env.judges import Judge, make_judge
+from vt_env.judges.models.cascade import cascade_judge
 
 VARIANTS = ("fixed", "official", "rules")
 Row = Mapping[str, Any]
@@ -102,7 +103,7 @@ class Benchmark:
                 "openai:MODEL@URL, or take the variant 'rules', which is another metric"
             )
         if variant == "fixed":
-            return BenchmarkJudge(self, make_judge("cascade", spec=model))
+            return BenchmarkJudge(self, cascade_judge(model))
         if self.official:
             rules = make_judge(self.official)
             return BenchmarkJudge(self, rules, model=make_judge(model), bare=False)

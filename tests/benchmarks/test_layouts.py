@@ -7,11 +7,9 @@ import sys
 
 import pytest
 from PIL import Image
-
-datasets = pytest.importorskip("datasets")
+from tables import cell, datasets, png, row, table
 
 from experiments.benchmarks import BENCHMARKS, open_benchmark
-from tables import cell, png, row, table
 from vt_env.errors import ConfigError, DataError
 
 
@@ -97,8 +95,10 @@ def test_open_answers_of_mmmu_may_be_a_list_for_the_fixed_metric(opened):
 
 
 def test_vision_only_is_a_part_of_mathverse(opened):
-    rows = [row("mathverse", sample_index=str(i), problem_version=version)
-            for i, version in enumerate(("Text Lite", "Vision Only", "Vision Only"))]  # fmt: skip
+    rows = [
+        row("mathverse", sample_index=str(i), problem_version=version)
+        for i, version in enumerate(("Text Lite", "Vision Only", "Vision Only"))
+    ]
     assert len(opened("mathverse", *rows)) == 3
     assert opened("mathverse-vision", *rows).ids() == ["1", "2"]
     with pytest.raises(DataError, match="no row has 'Vision Only'"):
@@ -117,7 +117,7 @@ ODD = [
     ("chartqa", {"question": ""}, "the column 'question' is empty"),
     ("chartqa", {"image": None}, "the picture is empty"),
     ("chartqa", {"image": cell(b"not a picture")}, ""),
-    ("chartqa", {"image": cell(bomb())}, "million pixels"),
+    ("chartqa", {"image": cell(bomb())}, "400,000,000"),
     ("docvqa", {"answers": []}, "the column 'answers' is empty"),
     ("ocrbench", {"answer": ["", " "]}, "the column 'answer' is empty"),
     ("mme", {"answer": "perhaps"}, "must be yes or no, got 'perhaps'"),
@@ -203,7 +203,7 @@ def test_splits_of_a_saved_set(tmp_path):
 def test_wrong_names(tmp_path):
     with pytest.raises(ConfigError, match="Did you mean 'chartqa'"):
         open_benchmark("chartq", tmp_path)
-    with pytest.raises(ConfigError, match="Unknown variant 'offical'. Did you mean 'official'"):
+    with pytest.raises(ConfigError, match="Did you mean 'official'"):
         open_benchmark("chartqa", tmp_path, "offical")
 
 

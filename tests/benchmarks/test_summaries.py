@@ -11,8 +11,15 @@ from vt_env.judges.models import Judging, Local, ModelJudge, Reply
 
 def row(correct, kind="k", answer="x", reference="x", score=None, **metadata):
     score = score if score is not None or correct is None else float(correct)
-    return {"answer": answer, "correct": correct, "score": score, "kind": kind, "question": "Is it?",
-            "references": [reference], "metadata": metadata}  # fmt: skip
+    return {
+        "answer": answer,
+        "correct": correct,
+        "score": score,
+        "kind": kind,
+        "question": "Is it?",
+        "references": [reference],
+        "metadata": metadata,
+    }
 
 
 def summary(name, *rows, variant="fixed"):
@@ -28,8 +35,13 @@ def test_nothing_scored_gives_counts_only(name, variant):
 
 
 def test_chartqa_by_who_asked():
-    made = summary("chartqa", row(True, "human_test"), row(False, "human_test"), row(True, "augmented_test"),
-                   row(None, "human_test"))  # fmt: skip
+    made = summary(
+        "chartqa",
+        row(True, "human_test"),
+        row(False, "human_test"),
+        row(True, "augmented_test"),
+        row(None, "human_test"),
+    )
     assert made["relaxed_human_split"] == 0.5
     assert made["relaxed_augmented_split"] == 1
     assert made["score"] == pytest.approx(200 / 3)
@@ -58,10 +70,17 @@ def test_mme_scores_pairs():
     def question(correct, kind, number):
         return row(correct, kind, question_id=str(number))
 
-    rows = [question(True, "count", 1), question(True, "count", 1), question(True, "count", 2),
-            question(False, "count", 2), question(False, "code_reasoning", 3),
-            question(True, "code_reasoning", 3), question(True, "count", 4),
-            question(None, "count", 5), question(True, "count", 5)]  # fmt: skip
+    rows = [
+        question(True, "count", 1),
+        question(True, "count", 1),
+        question(True, "count", 2),
+        question(False, "count", 2),
+        question(False, "code_reasoning", 3),
+        question(True, "code_reasoning", 3),
+        question(True, "count", 4),
+        question(None, "count", 5),
+        question(True, "count", 5),
+    ]
     made = summary("mme", *rows)
     assert made["category/count"] == (200 + 50) / 2
     assert (made["mme_perception_score"], made["mme_cognition_score"]) == (125, 50)
@@ -69,8 +88,12 @@ def test_mme_scores_pairs():
 
 
 def test_pope_variants():
-    rows = [row(True, "popular", "yes", "yes"), row(False, "popular", "Yes.", "no"),
-            row(False, "random", "perhaps", "yes"), row(True, "random", "no", "no")]  # fmt: skip
+    rows = [
+        row(True, "popular", "yes", "yes"),
+        row(False, "popular", "Yes.", "no"),
+        row(False, "random", "perhaps", "yes"),
+        row(True, "random", "no", "no"),
+    ]
     fixed = summary("pope", *rows)
     assert fixed["pope_precision"] == 0.5
     assert fixed["pope_recall"] == 0.5

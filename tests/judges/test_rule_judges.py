@@ -74,7 +74,6 @@ CASES = {
     "mmbench": [
         ("Which?", "B", "B. dog", True),
         ("Which?", "A", "a banana", False),
-        ("Which?", "D", "a banana", True),  # the missing option D reads nan
     ],
     "mmmu": [
         ("What?", "12.5", "So the result is 12.50", True),
@@ -141,6 +140,16 @@ def test_anls_grades(variant, reference, answer, score):
     assert verdict.correct is (score >= 0.5)
 
 
+def test_mmbench_reads_options_and_a_missing_one_as_nan():
+    def right(reference, answer):
+        query = Query("Which?", (reference,), answer, "mcq", ("cat", "dog", "bird"))
+        return make_judge("mmbench").score([query])[0].correct
+
+    assert right("B", "The dog it is")
+    assert not right("B", "a dog or a cat")
+    assert right("D", "a banana")
+
+
 def test_anls_variants_differ_at_one_half_and_in_what_is_long():
     half, spaced = Query("", ("ab",), "ac"), Query("", ("abcd",), "   abxy   ")
     assert make_judge("anls:official").score([half])[0].score == 0.5
@@ -150,7 +159,7 @@ def test_anls_variants_differ_at_one_half_and_in_what_is_long():
 
 
 def test_anls_variants_differ_in_quotes_and_full_stop():
-    query = Query("", ("one",), "“one”.")
+    query = Query("", ("on",), "“on”.")
     assert make_judge("anls:official").score([query])[0].correct is False
     assert make_judge("anls:fixed").score([query])[0].score == 1
 

@@ -3,7 +3,7 @@
 import importlib.util
 import os
 import random
-
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,10 +14,13 @@ if importlib.util.find_spec("lmms_eval") is None:
 os.environ.setdefault("OPENAI_API_KEY", "never used")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import yaml
+from cases import LETTERS, NUMBERS, POOL, SENTENCES, SIDES, WORDS, mixture
 from lmms_eval.api.metrics import anls as lmms_anls
 from lmms_eval.tasks._task_utils import mmmu_mcq_utils
 from lmms_eval.tasks._task_utils.mcq_extract import extract_mcq_answer
 from lmms_eval.tasks.chartqa import utils as chartqa
+from lmms_eval.tasks.docvqa import utils as docvqa
 from lmms_eval.tasks.mathverse import utils as mathverse
 from lmms_eval.tasks.mathvista import utils as mathvista
 from lmms_eval.tasks.mmbench import en_utils as mmbench
@@ -32,8 +35,6 @@ from experiments.benchmarks import BENCHMARKS
 from experiments.benchmarks.cells import LETTERS as ABC
 from experiments.benchmarks.cells import Cells
 from vt_env.judges import Query, make_judge
-
-from cases import LETTERS, NUMBERS, POOL, SENTENCES, SIDES, WORDS, mixture
 
 N = 400
 
@@ -54,8 +55,14 @@ def official(name, reference, answer, *, question="", answer_type="", choices=()
 
 def row(correct, answer="", kind="", references=("x",), score=None, **metadata):
     score = float(correct) if score is None else score
-    return {"answer": answer, "correct": correct, "score": score, "kind": kind,
-            "references": list(references), "metadata": metadata}  # fmt: skip
+    return {
+        "answer": answer,
+        "correct": correct,
+        "score": score,
+        "kind": kind,
+        "references": list(references),
+        "metadata": metadata,
+    }
 
 
 def pairs(rng, references, answers=POOL, n=N):
@@ -173,19 +180,38 @@ def test_realworldqa(rng):
         assert ours.score == theirs["exact_match"], (reference, answer)
 
 
-OPTIONS = [["cat", "dog", "bird", "fish"], ["3/11", "8/11", "6/11"], ["yes", "no"],
-           ["red", "red car", "blue", "the blue car"], ["hong kong", "osaka", "shanghai", "tokyo"],
-           ["1", "12", "123", "2"], ["A", "B", "C", "D"], ["an", "a", "the", "none of these"]]  # fmt: skip
+OPTIONS = [
+    ["cat", "dog", "bird", "fish"],
+    ["3/11", "8/11", "6/11"],
+    ["yes", "no"],
+    ["red", "red car", "blue", "the blue car"],
+    ["hong kong", "osaka", "shanghai", "tokyo"],
+    ["1", "12", "123", "2"],
+    ["A", "B", "C", "D"],
+    ["an", "a", "the", "none of these"],
+]
 
 
 def option_answers(rng, options):
     """Answers about options: letters, texts, both, neither."""
     letter, text = rng.choice(ABC[: len(options)]), rng.choice(options)
-    return rng.choice([
-        letter, text, f"({letter}) {text}", f"{letter}. {text}", f"The answer is {text}.",
-        f"I think that the answer must be {text} in this picture", f"{letter} {text}", text.upper(),
-        rng.choice(LETTERS), mixture(rng), f"{text} {rng.choice(options)}", text[:-1], "",
-    ])  # fmt: skip
+    return rng.choice(
+        [
+            letter,
+            text,
+            f"({letter}) {text}",
+            f"{letter}. {text}",
+            f"The answer is {text}.",
+            f"I think that the answer must be {text} in this picture",
+            f"{letter} {text}",
+            text.upper(),
+            rng.choice(LETTERS),
+            mixture(rng),
+            f"{text} {rng.choice(options)}",
+            text[:-1],
+            "",
+        ]
+    )
 
 
 def test_mmbench(rng):
@@ -197,13 +223,29 @@ def test_mmbench(rng):
             answer = option_answers(rng, options)
             if rng.random() < 0.6:
                 answer = gold
-            doc = {"index": index, "question": "Which?", "answer": gold, "hint": "nan", "source": "s",
-                   "split": "dev", "category": f"c{number % 5}", "L2-category": f"l{number % 3}",
-                   **dict(zip("ABCD", [*options, *["nan"] * 4], strict=False))}  # fmt: skip
+            doc = {
+                "index": index,
+                "question": "Which?",
+                "answer": gold,
+                "hint": "nan",
+                "source": "s",
+                "split": "dev",
+                "category": f"c{number % 5}",
+                "L2-category": f"l{number % 3}",
+                **dict(zip("ABCD", [*options, *["nan"] * 4], strict=False)),
+            }
             results.append(mmbench.mmbench_process_results(doc, [answer])["gpt_eval_score"])
             ours = official("mmbench", gold, answer.strip(), choices=options)
-            rows.append(row(ours.correct, answer, index=index, options=len(options),
-                            category=doc["category"], l2_category=doc["L2-category"]))  # fmt: skip
+            rows.append(
+                row(
+                    ours.correct,
+                    answer,
+                    index=index,
+                    options=len(options),
+                    category=doc["category"],
+                    l2_category=doc["L2-category"],
+                )
+            )
             assert ours.correct is (static_choice(results[-1]) == gold), (gold, answer, options)
     overall, category, l2 = quiet_eval(results)
     summary = BENCHMARKS.make("mmbench").summary(rows, "official")
@@ -240,8 +282,12 @@ def test_mmmu_options(rng, monkeypatch):
     for _ in range(3 * N):
         options = rng.choice(OPTIONS)
         gold, answer = rng.choice(ABC[: len(options)]), option_answers(rng, options)
-        doc = {"id": "validation_Art_1", "question_type": "multiple-choice", "answer": gold,
-               "options": repr(options)}  # fmt: skip
+        doc = {
+            "id": "validation_Art_1",
+            "question_type": "multiple-choice",
+            "answer": gold,
+            "options": repr(options),
+        }
         ours = official("mmmu", gold, answer, choices=options)
         try:
             result = mmmu.mmmu_process_results(doc, [answer])["mmmu_acc"]
@@ -271,9 +317,18 @@ def test_mmmu_open(rng):
 
 
 def vista(question_type, answer_type, reference, choices=(), precision=0):
-    return {"question_type": question_type, "answer_type": answer_type, "question": "What?", "unit": "",
-            "query": "What?", "choices": list(choices) or None, "answer": reference,
-            "precision": precision, "pid": "1", "metadata": {"split": "testmini"}}  # fmt: skip
+    return {
+        "question_type": question_type,
+        "answer_type": answer_type,
+        "question": "What?",
+        "unit": "",
+        "query": "What?",
+        "choices": list(choices) or None,
+        "answer": reference,
+        "precision": precision,
+        "pid": "1",
+        "metadata": {"split": "testmini"},
+    }
 
 
 class Extracts:
@@ -310,8 +365,13 @@ def test_mathvista(rng, monkeypatch):
         theirs = mathvista.mathvista_process_results(doc, [answer])["llm_as_judge_eval"][
             "true_false"
         ]
-        query = Query(f"What?{hints[form]}", (reference,), answer,
-                      "list" if form == "list" else "", tuple(options))  # fmt: skip
+        query = Query(
+            f"What?{hints[form]}",
+            (reference,),
+            answer,
+            "list" if form == "list" else "",
+            tuple(options),
+        )
         (decided,) = strict.score([query])
         if decided.correct is not None:
             assert decided.correct is theirs, (doc, answer)
@@ -335,12 +395,26 @@ def test_mathvista_summary(rng):
     rows, results = [], []
     for number in range(N):
         correct, task = rng.random() < 0.5, rng.choice(["FQA", "GPS"])
-        known = {"task": task, "split": "testmini", "language": "english", "source": "s",
-                 "category": "c", "context": "chart", "grade": "daily",
-                 "skills": rng.sample(["algebra", "geometry"], rng.randint(1, 2))}  # fmt: skip
+        known = {
+            "task": task,
+            "split": "testmini",
+            "language": "english",
+            "source": "s",
+            "category": "c",
+            "context": "chart",
+            "grade": "daily",
+            "skills": rng.sample(["algebra", "geometry"], rng.randint(1, 2)),
+        }
         rows.append(row(correct, question_type="free_form", answer_type="float", **known))
-        results.append({"question_id": str(number), "true_false": correct, "question_type": "free_form",
-                        "answer_type": "float", "metadata": dict(known)})  # fmt: skip
+        results.append(
+            {
+                "question_id": str(number),
+                "true_false": correct,
+                "question_type": "free_form",
+                "answer_type": "float",
+                "metadata": dict(known),
+            }
+        )
     theirs = mathvista.mathvista_aggregate_results(results, None)
     assert BENCHMARKS.make("mathvista").summary(rows, "official")["accuracy"] == theirs
 
@@ -374,16 +448,16 @@ def ask(name, doc):
 
 def kwargs(name):
     """The default wording of a task, from lmms-eval's own file."""
-    import yaml
-
-    folder = os.path.dirname(importlib.import_module(f"lmms_eval.tasks.{name}").__path__[0])
+    folder = Path(importlib.import_module(f"lmms_eval.tasks.{name}").__path__[0])
     file = {
-        "docvqa": "_default_template_docvqa_yaml", "mmbench": "_default_template_mmbench_en_yaml",
-        "mathvista": "mathvista_testmini_format.yaml", "mathverse": "mathverse_testmini.yaml",
+        "docvqa": "_default_template_docvqa_yaml",
+        "mmbench": "_default_template_mmbench_en_yaml",
+        "mathvista": "mathvista_testmini_format.yaml",
+        "mathverse": "mathverse_testmini.yaml",
         "mmmu": "mmmu_val.yaml",
-    }.get(name, f"{name}.yaml")  # fmt: skip
-    with open(os.path.join(folder, name, file)) as stream:
-        lines = [line for line in stream if "!function" not in line]
+    }.get(name, f"{name}.yaml")
+    lines = (folder / file).read_text().splitlines(keepends=True)
+    lines = [line for line in lines if "!function" not in line]
     return yaml.safe_load("".join(lines))["lmms_eval_specific_kwargs"]["default"]
 
 
@@ -392,16 +466,26 @@ QUESTIONS = ["What is it?", " How many? ", "Is it?\nYes or no", "日本?", "Wher
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_questions_are_worded_alike(question):
-    plain = {"question": question, "answer": "yes", "type": "human_test", "category": "c",
-             "question_id": "1", "capability": "ocr", "answers": ["a"], "questionId": "1",
-             "dataset": "d", "question_type": "q"}  # fmt: skip
-    from lmms_eval.tasks.docvqa import utils as docvqa
-
+    plain = {
+        "question": question,
+        "answer": "yes",
+        "type": "human_test",
+        "category": "c",
+        "question_id": "1",
+        "capability": "ocr",
+        "answers": ["a"],
+        "questionId": "1",
+        "dataset": "d",
+        "question_type": "q",
+    }
     for name, word in (
-        ("chartqa", chartqa.chartqa_doc_to_text), ("docvqa", docvqa.docvqa_doc_to_text),
-        ("ocrbench", ocrbench.ocrbench_doc_to_text), ("pope", pope.pope_doc_to_text),
-        ("realworldqa", realworldqa.realworldqa_doc_to_text), ("mmvet", mmvet.doc_to_text),
-    ):  # fmt: skip
+        ("chartqa", chartqa.chartqa_doc_to_text),
+        ("docvqa", docvqa.docvqa_doc_to_text),
+        ("ocrbench", ocrbench.ocrbench_doc_to_text),
+        ("pope", pope.pope_doc_to_text),
+        ("realworldqa", realworldqa.realworldqa_doc_to_text),
+        ("mmvet", mmvet.doc_to_text),
+    ):
         assert ask(name, plain) == word(plain, kwargs(name)), name
     asked = {**plain, "question": f"{question.strip()} Please answer yes or no."}
     assert ask("mme", asked) == mme.mme_doc_to_text(asked, kwargs("mme"))
@@ -411,12 +495,26 @@ def test_questions_are_worded_alike(question):
 @pytest.mark.parametrize("options", OPTIONS)
 def test_questions_with_options_are_worded_alike(question, options):
     for hint in ("nan", "Look closely.", None):
-        doc = {"index": 3, "question": question, "answer": "A", "hint": hint, "source": "s",
-               "split": "dev", "category": "c", "L2-category": "l",
-               **dict(zip("ABCD", [*options, *["nan"] * 4], strict=False))}  # fmt: skip
+        doc = {
+            "index": 3,
+            "question": question,
+            "answer": "A",
+            "hint": hint,
+            "source": "s",
+            "split": "dev",
+            "category": "c",
+            "L2-category": "l",
+            **dict(zip("ABCD", [*options, *["nan"] * 4], strict=False)),
+        }
         assert ask("mmbench", doc) == mmbench.mmbench_doc_to_text(doc, kwargs("mmbench"))
-    doc = {"id": "validation_Art_1", "question": f"<image 1> {question}", "options": repr(options),
-           "answer": "A", "question_type": "multiple-choice", "image_1": b""}  # fmt: skip
+    doc = {
+        "id": "validation_Art_1",
+        "question": f"<image 1> {question}",
+        "options": repr(options),
+        "answer": "A",
+        "question_type": "multiple-choice",
+        "image_1": b"",
+    }
     assert ask("mmmu", doc) == mmmu.mmmu_doc_to_text(doc, kwargs("mmmu"))
     doc |= {"question_type": "open", "answer": "5", "options": "[]"}
     assert ask("mmmu", doc) == mmmu.mmmu_doc_to_text(doc, kwargs("mmmu"))
@@ -424,16 +522,28 @@ def test_questions_with_options_are_worded_alike(question, options):
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_maths_is_worded_alike(question):
-    forms = [("multi_choice", "text", OPTIONS[0], None), ("free_form", "integer", None, None),
-             ("free_form", "float", None, 1.0), ("free_form", "float", None, 2.0),
-             ("free_form", "list", None, None)]  # fmt: skip
+    forms = [
+        ("multi_choice", "text", OPTIONS[0], None),
+        ("free_form", "integer", None, None),
+        ("free_form", "float", None, 1.0),
+        ("free_form", "float", None, 2.0),
+        ("free_form", "list", None, None),
+    ]
     for unit in ("", "$", None):
         for kind, answer_type, choices, precision in forms:
             doc = vista(kind, answer_type, "1", choices or (), precision)
             doc |= {"question": question, "unit": unit, "caption": "", "ocr": ""}
             ours = ask("mathvista", doc)
             assert ours.strip() == mathvista.mathvista_doc_to_text(doc, kwargs("mathvista"))
-    doc = {"question": "", "query_wo": question, "query_cot": "", "question_type": "free-form",
-           "problem_version": "Vision Only", "sample_index": "1", "problem_index": "1", "answer": "1",
-           "metadata": {"subject": "s"}}  # fmt: skip
+    doc = {
+        "question": "",
+        "query_wo": question,
+        "query_cot": "",
+        "question_type": "free-form",
+        "problem_version": "Vision Only",
+        "sample_index": "1",
+        "problem_index": "1",
+        "answer": "1",
+        "metadata": {"subject": "s"},
+    }
     assert ask("mathverse", doc) == mathverse.mathverse_doc_to_text(doc, kwargs("mathverse"))

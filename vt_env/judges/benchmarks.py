@@ -103,7 +103,8 @@ def anls(variant: str = "fixed") -> RuleJudge:
     the longer length from the texts as they came, and keeps a score of exactly 0.5; so does the
     DocVQA evaluation. ``fixed`` measures what it compares, follows the equation at 0.5, makes
     quotes, dashes and the like one, drops quotation marks and a final full stop around the text,
-    and refuses tags, hidden and look-alike characters. References over 1000 characters are unscored unless equal.
+    and refuses tags, hidden and look-alike characters. References over 1000 characters are
+    unscored unless equal.
     """
     return choose_variant("anls", variant, {"official": _anls, "fixed": _anls_fixed})
 

@@ -5,6 +5,7 @@
 # make learn-openrlhf   the laptop's task through OpenRLHF on a CPU, beside the local trainer
 # make test-smollm   a real small language model as a judge, in an environment of its own
 # make docs   these pages and a reference from the docstrings as a site: runs/site/index.html
+# make test-lmms   the benchmarks' official metrics beside lmms-eval, in an environment of its own
 # make bench-trl   beside TRL's trainer, in an environment of its own too
 # All need Python 3.11 or newer and a package index, no GPU and no key.
 
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean
+.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -35,6 +36,9 @@ test-smollm: .venv-smollm/.ready
 
 docs: .venv-docs/.ready
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+
+test-lmms: .venv-lmms/.ready
+	.venv-lmms/bin/python -m pytest -p no:cacheprovider -W default tests/lmms
 
 learn-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/learn runs/openrlhf
@@ -106,5 +110,16 @@ bench-trl: .venv-trl/.ready
 		mkdocs==1.6.1 mkdocs-material==9.8.2 mkdocstrings==1.0.8 mkdocstrings-python==2.0.11
 	touch $@
 
+# lmms-eval goes in alone, with what its task modules import: it asks for torchvision, wandb, decoders
+# of video and audio, and more.
+.venv-lmms/.ready: pyproject.toml constraints.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
+		torch transformers accelerate datasets evaluate scikit-learn pandas pyyaml loguru \
+		Levenshtein openai requests aiohttp tqdm tenacity sacrebleu openpyxl python-dotenv pytz \
+		pytest --editable .
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --no-deps lmms-eval==0.7.3
+	touch $@
+
 clean:
-	rm -rf .venv .venv-docs .venv-openrlhf .venv-smollm .venv-trl runs
+	rm -rf .venv .venv-docs .venv-openrlhf .venv-smollm .venv-trl .venv-lmms runs

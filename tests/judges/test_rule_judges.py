@@ -57,6 +57,36 @@ CASES = {
         ("Is it red?", "no", "Yes, no", False),
         ("Is it red?", "perhaps", "yes", None),
     ],
+    "yesno:word": [("Is it?", "yes", "YES ", True), ("Is it?", "yes", "Yes.", False)],
+    "yesno:prefix": [
+        ("Is it?", "yes", "Yes, it is", True),
+        ("Is it?", "no", "N", True),
+        ("Is it?", "no", "I know", False),
+        ("Is it?", "yes", "", False),
+    ],
+    "realworldqa": [
+        ("Which?", "B", "The answer is (B).", True),
+        ("Which?", "A", "A dog", True),
+        ("Which?", "B", "", False),
+        ("Where?", "Downhill", "downhill.", True),
+        ("How many?", "2", "two", False),
+    ],
+    "mmbench": [
+        ("Which?", "B", "B. dog", True),
+        ("Which?", "A", "a banana", False),
+    ],
+    "mmmu": [
+        ("What?", "12.5", "So the result is 12.50", True),
+        ("What?", "blue", "It is the blue one", True),
+        ("What?", "a", "banana", False),
+    ],
+    "mathvista": [
+        ("How many?", "14", "14.0", True),
+        ("How many?", "14", "15", False),
+        ("How many?", "14", "14 cm", None),
+        ("a floating-point number with one decimal place", "1.4", "1.44", True),
+    ],
+    "mathvista:rules": [("How many?", "14", "14 cm", False)],
     "mcq": [
         ("Which? (A) dog (B) cat", "B", "(B)", True),
         ("Which? (A) dog (B) cat", "B", "The answer is B.", True),
@@ -101,7 +131,7 @@ def test_cases(name, question, reference, answer, correct):
 
 @pytest.mark.parametrize(
     ("reference", "answer", "score"),
-    [("hello", "Hello ", 1), ("hello", "hallo", 0.8), ("ab", "ac", 0), ("abcd", "abcdefgh", 0)],
+    [("hello", "Hello ", 1), ("hello", "hallo", 0.8), ("abc", "axx", 0), ("abcd", "abcdefghi", 0)],
 )
 @pytest.mark.parametrize("variant", ["official", "fixed"])
 def test_anls_grades(variant, reference, answer, score):
@@ -110,8 +140,26 @@ def test_anls_grades(variant, reference, answer, score):
     assert verdict.correct is (score >= 0.5)
 
 
+def test_mmbench_reads_options_and_a_missing_one_as_nan():
+    def right(reference, answer):
+        query = Query("Which?", (reference,), answer, "mcq", ("cat", "dog", "bird"))
+        return make_judge("mmbench").score([query])[0].correct
+
+    assert right("B", "The dog it is")
+    assert not right("B", "a dog or a cat")
+    assert right("D", "a banana")
+
+
+def test_anls_variants_differ_at_one_half_and_in_what_is_long():
+    half, spaced = Query("", ("ab",), "ac"), Query("", ("abcd",), "   abxy   ")
+    assert make_judge("anls:official").score([half])[0].score == 0.5
+    assert make_judge("anls:fixed").score([half])[0].score == 0
+    assert make_judge("anls:official").score([spaced])[0].score == pytest.approx(0.8)
+    assert make_judge("anls:fixed").score([spaced])[0].score == 0
+
+
 def test_anls_variants_differ_in_quotes_and_full_stop():
-    query = Query("", ("one",), "“one”.")
+    query = Query("", ("on",), "“on”.")
     assert make_judge("anls:official").score([query])[0].correct is False
     assert make_judge("anls:fixed").score([query])[0].score == 1
 

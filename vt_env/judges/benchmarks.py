@@ -1,8 +1,11 @@
-"""The rules of public benchmarks, as published (``official``) and repaired (``fixed``)."""
+"""The rules of public benchmarks, as published (``official``) and repaired (``fixed``).
+
+``official`` is what lmms-eval 0.7 computes, the harness that most reports (VisionThink's too) use;
+``make test-lmms`` compares the two. The fixed rules refuse tags, hidden and look-alike characters.
+"""
 
 from __future__ import annotations
 
-import math
 import re
 from fractions import Fraction
 
@@ -26,30 +29,29 @@ def relaxed(variant: str = "fixed") -> RuleJudge:
 
     Source: Masry et al. 2022, arXiv 2203.10244, Sec. 5; the tolerance is Methani et al. 2020's.
 
-    ``official`` reads a number only from a bare numeral, divides by 100 where it ends with a
-    percent sign, and compares other texts in lower case. ``fixed`` differs: a reference that is
-    a year has no tolerance (2010 is not 2019), ``47%`` equals 47, units must agree, numbers are
-    read in any usual notation and in a sentence, and other texts are compared by form.
+    ``official`` reads a number only from what Python's ``float`` takes, divides by 100 where it
+    ends with a percent sign, and compares other texts in lower case. ``fixed`` differs: a reference
+    that is a year has no tolerance (2010 is not 2019), ``47%`` equals 47, units must agree, numbers
+    are read in any usual notation and in a sentence, and other texts are compared by form.
     """
     return choose_variant("relaxed", variant, {"official": _relaxed, "fixed": _relaxed_fixed})
 
 
 def _bare_float(text: str) -> float | None:
     try:
-        value = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+        return float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
 
 
 def _relaxed(query: Query) -> Ruling:
-    given = _bare_float(query.answer.strip()) if len(query.answer) < 400 else None
+    given = _bare_float(query.answer)
     for reference in query.references:
-        wanted = _bare_float(reference.strip()) if len(reference) < 400 else None
+        wanted = _bare_float(reference)
         if given is not None and wanted:
-            if abs(given - wanted) <= abs(wanted) * float(TOLERANCE):
+            if abs(given - wanted) / abs(wanted) <= float(TOLERANCE):
                 return Ruling(1.0, "within 5 %")
-        elif query.answer.strip().lower() == reference.strip().lower():
+        elif query.answer.lower() == reference.lower():
             return Ruling(1.0, "equal")
     return Ruling(0.0, "neither within 5 % nor equal")
 
@@ -97,18 +99,33 @@ def anls(variant: str = "fixed") -> RuleJudge:
     Source: Biten et al. 2019, arXiv 1905.13648, Eq. 1; DocVQA (Mathew et al. 2021) uses it.
     With NL the edit distance over the longer length, the score is 1 - NL where NL < 0.5, else 0.
 
-    ``official`` lower-cases, strips, and collapses white space before it measures, as the DocVQA
-    evaluation does. ``fixed`` also makes quotes, dashes and the like one, drops quotation marks
-    and a final full stop around the text, and refuses tags, hidden and look-alike characters.
-    References over 1000 characters are unscored unless equal.
+    ``official`` lower-cases, strips, and collapses white space before it counts edits, but takes
+    the longer length from the texts as they came, and keeps a score of exactly 0.5; so does the
+    DocVQA evaluation. ``fixed`` measures what it compares, follows the equation at 0.5, makes
+    quotes, dashes and the like one, drops quotation marks and a final full stop around the text,
+    and refuses tags, hidden and look-alike characters. References over 1000 characters are
+    unscored unless equal.
     """
     return choose_variant("anls", variant, {"official": _anls, "fixed": _anls_fixed})
 
 
 def _anls(query: Query) -> Ruling:
-    return _best_similarity(
-        _spaced(query.answer), [_spaced(reference) for reference in query.references]
-    )
+    answer = query.answer
+    references = [ref for ref in query.references if len(ref) <= _LONGEST_ANLS or ref == answer]
+    if not references:
+        return Ruling(None, f"every reference is over {_LONGEST_ANLS} characters")
+    best = max(_similarity_as_written(answer, reference) for reference in references)
+    return Ruling(best, f"similarity {best:.3f}")
+
+
+def _similarity_as_written(answer: str, reference: str) -> float:
+    """The official similarity: edits between the spaced texts, over the length of the raw ones."""
+    left, right = _spaced(answer), _spaced(reference)
+    longest = max(len(answer.upper()), len(reference.upper()))
+    if left == right or 1 - abs(len(left) - len(right)) / longest < ANLS_THRESHOLD:
+        return float(left == right)
+    score = 1 - edit_distance(left, right) / longest
+    return score if score >= ANLS_THRESHOLD else 0.0
 
 
 def _anls_fixed(query: Query) -> Ruling:
@@ -160,18 +177,30 @@ def substring(variant: str = "fixed") -> RuleJudge:
 
     Source: Liu et al. 2023, arXiv 2305.07895, Sec. 3.
 
-    ``official`` looks for any reference in the lower-cased answer with line breaks as spaces, so
-    a long answer that lists many texts passes. ``fixed`` asks that the answer states the
-    reference, alone or in one sentence, and nothing else.
+    ``official`` looks for any reference in the lower-cased answer with line breaks as spaces and
+    full-width characters as plain ones, so a long answer that lists many texts passes; for formulas
+    (``answer_type`` ``math``: the rows of HME100k) it leaves out spaces and minds case. ``fixed``
+    asks that the answer states the reference, alone or in one sentence, and nothing else.
     """
     return choose_variant("substring", variant, {"official": _contains, "fixed": _stated})
 
 
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+
+
 def _contains(query: Query) -> Ruling:
-    answer = query.answer.lower().strip().replace("\n", " ")
-    wanted = [ref.lower().strip().replace("\n", " ") for ref in query.references]
-    found = any(ref and ref in answer for ref in wanted)
+    plain = _tight if query.answer_type == "math" else _one_line
+    answer = plain(query.answer)
+    found = any(plain(reference) in answer for reference in query.references)
     return Ruling.of(found, "contains the reference", "does not contain the reference")
+
+
+def _one_line(text: str) -> str:
+    return text.translate(_FULL_WIDTH).lower().strip().replace("\n", " ")
+
+
+def _tight(text: str) -> str:
+    return text.strip().replace("\n", "").replace(" ", "")
 
 
 def _stated(query: Query) -> Ruling:
@@ -183,15 +212,35 @@ def _stated(query: Query) -> Ruling:
 
 
 def yesno(variant: str = "fixed") -> RuleJudge:
-    """POPE: yes or no.
+    """POPE and MME: yes or no.
 
-    Source: Li et al. 2023, arXiv 2305.10355, and its released evaluation.
+    Source: Li et al. 2023, arXiv 2305.10355, and its released evaluation; Fu et al. 2023, arXiv
+    2306.13394; lmms-eval.
 
     ``official`` reads the first sentence: *no* if it has the word ``no`` or ``not``, else *yes*,
-    so that any other text counts as yes. ``fixed`` wants a clear side: ``Yes.`` and ``No, there
+    so that any other text counts as yes. lmms-eval differs: ``word`` (its POPE) accepts nothing but
+    the one word, ``prefix`` (its MME) looks for either word in the first four characters. ``fixed``
+    wants a clear side: ``Yes.`` and ``No, there
     is no dog`` have one; both words at once, a contradiction, or neither is wrong.
     """
-    return choose_variant("yesno", variant, {"official": _pope, "fixed": _pope_fixed})
+    rules = {"official": _pope, "word": _word, "prefix": _prefix, "fixed": _pope_fixed}
+    return choose_variant("yesno", variant, rules)
+
+
+def _word(query: Query) -> Ruling:
+    given = query.answer.lower().strip()
+    equal = any(given == reference.lower().strip() for reference in query.references)
+    return Ruling.of(equal, "the right word", "another word or more than one")
+
+
+def _prefix(query: Query) -> Ruling:
+    given = query.answer.lower().strip().replace(".", "")
+    if len(given) == 1:
+        said = {"y": "yes", "n": "no"}.get(given, "")
+    else:
+        said = next((word for word in ("yes", "no") if word in given[:4]), "")
+    right = any(said == ref.lower().strip().replace(".", "") for ref in query.references)
+    return Ruling.of(right, "begins with the right word", "begins with the other word or neither")
 
 
 def _pope(query: Query) -> Ruling:

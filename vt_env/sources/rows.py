@@ -91,16 +91,16 @@ def read_row(
     label: str | int = number
     default_id = f"{name.rpartition('/')[2]}-{number:06d}"
     try:
-        _refuse_bad_unicode(row)
+        refuse_bad_unicode(row)
         column, value = _find(row, table["id"])
         used = {column}
-        label = sample_id = _scalar(value, "id") if value is not None else default_id
+        label = sample_id = scalar(value, "id") if value is not None else default_id
         texts: dict[str, Any] = {}
         for key in ("question", "references", "image"):
             column, value = _need(row, key, table[key])
             used.add(column)
             texts[key] = value
-        question = _scalar(texts["question"], "question")
+        question = scalar(texts["question"], "question")
         for key in ("source", "kind", "answer_type", "choices"):
             column, value = _find(row, table[key])
             used.add(column)
@@ -190,12 +190,18 @@ def _need(row: Mapping[str, Any], key: str, names: tuple[str, ...]) -> tuple[str
     return column, value
 
 
-def _scalar(value: object, key: str) -> str:
-    """Text, or a number as text. A truth value is refused: its wording would be a guess."""
+def scalar(value: object, key: str) -> str:
+    """Text, or a number as text.
+
+    Raises:
+        DataError: If there is none. A truth value is refused too: its wording would be a guess.
+    """
     if isinstance(value, bool):
         raise DataError(f"{key} must be text, got {value}; write yes or no, or true or false")
     if not isinstance(value, str | int | float):
         raise DataError(f"{key} must be text, got {type(value).__name__}")
+    if isinstance(value, float) and math.isnan(value):
+        raise DataError(f"{key} is not a number (NaN)")
     text = str(value)
     if not text.strip():
         raise DataError(f"{key} is empty")
@@ -203,7 +209,7 @@ def _scalar(value: object, key: str) -> str:
 
 
 def _optional(value: object, key: str) -> str:
-    return "" if value is None else _scalar(value, key)
+    return "" if value is None else scalar(value, key)
 
 
 def _texts(value: Any, key: str) -> tuple[str, ...]:
@@ -211,10 +217,10 @@ def _texts(value: Any, key: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list | tuple):
-        return (_scalar(value, key),)
+        return (scalar(value, key),)
     items = cast("list[Any]", value)
     return tuple(
-        _scalar(cast("dict[str, Any]", item).get("answer") if isinstance(item, dict) else item, key)
+        scalar(cast("dict[str, Any]", item).get("answer") if isinstance(item, dict) else item, key)
         for item in items
     )
 
@@ -234,7 +240,8 @@ def _one(value: Any) -> Any:
     return items[0]
 
 
-def _refuse_bad_unicode(row: Mapping[str, Any]) -> None:
+def refuse_bad_unicode(row: Mapping[str, Any]) -> None:
+    """Raise DataError for a row with text that cannot be written as UTF-8."""
     for key, value in row.items():
         try:
             json.dumps([key, jsonable(value)], ensure_ascii=False).encode()

@@ -1,0 +1,156 @@
+"""What a benchmark is: where its data are, how it asks, who judges, and what is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from experiments.benchmarks.cells import Cells, Item
+from experiments.benchmarks.judging import BenchmarkJudge
+from vt_env.errors import ConfigError, DataError, unknown_name
+from vt_env.judges import Judge, make_judge
+from vt_env.judges.models.cascade import cascade_judge
+
+VARIANTS = ("fixed", "official", "rules")
+Row = Mapping[str, Any]
+"""One line of ``episodes.jsonl``."""
+Summarise = Callable[[Sequence[Row], bool], dict[str, float]]
+"""Numbers from scored rows; the flag asks for the official reading of odd rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark.
+
+    Attributes:
+        name: Its name in :data:`~experiments.benchmarks.BENCHMARKS`.
+        title: Its name in tables.
+        hub: Repository on the Hub, or the one whose layout a local copy has.
+        config: Configuration within it; empty for its only one.
+        split: Split within that.
+        size: Rows that the split has.
+        source: The paper.
+        columns: Columns that must be there, with their types.
+        read: A sample's parts from one row.
+        official: Spec of the published metric's judge; empty where that is a language model.
+        fixed: Spec of the repaired judge.
+        summarise: Numbers from scored rows.
+        headline: The number that the paper's tables give, a key of the summary.
+        scale: What brings the headline to the scale of those tables.
+        prefix: Stands before every question.
+        suffixes: By ``Item.form``: what stands after a question.
+        asks_model: Whether the published metric asks a language model.
+        max_refused: Share of rows that may be refused unless opening says otherwise.
+        only: A column and the value that rows of this benchmark have in it, where the table holds
+            more.
+    """
+
+    name: str
+    title: str
+    hub: str
+    config: str
+    split: str
+    size: int
+    source: str
+    columns: Mapping[str, str]
+    read: Callable[[Cells, str], Item]
+    official: str
+    fixed: str
+    summarise: Summarise
+    headline: str
+    scale: float = 100.0
+    prefix: str = ""
+    suffixes: Mapping[str, str] = field(default_factory=lambda: {"": ""})
+    asks_model: bool = False
+    max_refused: float = 0.0
+    only: tuple[str, str] | None = None
+
+    def ask(self, item: Item) -> str:
+        """The question as it is put: with the benchmark's words before and after it."""
+        return f"{self.prefix}{item.question}{self.suffixes[item.form]}"
+
+    def bare(self, question: str) -> str:
+        """The question without those words, as the repaired rules and models read it."""
+        question = question.removeprefix(self.prefix)
+        for suffix in sorted(self.suffixes.values(), key=len, reverse=True):
+            if suffix and question.endswith(suffix):
+                return question.removesuffix(suffix)
+        return question
+
+    def judge(self, variant: str = "fixed", model: str | Judge | None = None) -> Judge:
+        """Who decides whether an answer is right.
+
+        Args:
+            variant: ``official``, the published metric; ``fixed``, ours; or ``rules``: where the
+                published metric asks a language model, rules in its stead, in their own name
+                (elsewhere the same as ``fixed``).
+            model: Judge to ask where a benchmark needs one, e.g. ``openai:MODEL@URL``.
+
+        Raises:
+            ConfigError: On an unknown variant, or if a model is needed and none is given.
+        """
+        check_variant(variant)
+        if not self.asks_model:
+            official = variant == "official"
+            spec = self.official if official else self.fixed
+            return BenchmarkJudge(self, make_judge(spec), bare=not official)
+        if variant == "rules":
+            return BenchmarkJudge(self, make_judge(self.fixed), label="rules:")
+        if not model:
+            raise ConfigError(
+                f"the {variant} metric of {self.title} asks a language model: name it, as in "
+                "openai:MODEL@URL, or take the variant 'rules', which is another metric"
+            )
+        if variant == "fixed":
+            return BenchmarkJudge(self, cascade_judge(model))
+        if self.official:
+            rules = make_judge(self.official)
+            return BenchmarkJudge(self, rules, model=make_judge(model), bare=False)
+        return BenchmarkJudge(self, make_judge(model))
+
+    def summary(self, rows: Sequence[Row], variant: str = "fixed") -> dict[str, float]:
+        """The benchmark's numbers.
+
+        Args:
+            rows: Lines of ``episodes.jsonl``: ``answer``, ``correct``, ``score`` and ``metadata``
+                of each sample that was played, in any order.
+            variant: Which reading of odd rows; see ``docs/suite.md``.
+
+        Returns:
+            ``n`` rows, how many are ``unscored``, the ``coverage`` of the whole benchmark, the
+            metric's numbers over scored rows, and ``score``: the headline as the paper prints it.
+            Without a scored row only the first three.
+
+        Raises:
+            ConfigError: On an unknown variant.
+            DataError: If a row lacks a field.
+        """
+        check_variant(variant)
+        needed = {"answer", "correct", "score", "metadata", "kind", "references"}
+        for row in rows:
+            if missing := needed - row.keys():
+                raise DataError(f"a row of {self.title} lacks {', '.join(sorted(missing))}")
+        scored = [row for row in rows if row["correct"] is not None]
+        counts = {
+            "n": float(len(rows)),
+            "unscored": float(len(rows) - len(scored)),
+            "coverage": len(rows) / self.size,
+        }
+        if not scored:
+            return counts
+        try:
+            numbers = self.summarise(scored, variant == "official")
+        except KeyError as error:
+            raise DataError(
+                f"a row of {self.title} or its metadata lacks {error}: is it of another benchmark?"
+            ) from error
+        if self.headline in numbers:
+            numbers["score"] = numbers[self.headline] * self.scale
+        return {**counts, **numbers}
+
+
+def check_variant(variant: str) -> None:
+    """Raise ConfigError for what is no variant."""
+    if variant not in VARIANTS:
+        raise unknown_name("variant", variant, VARIANTS)

@@ -28,8 +28,8 @@ agents: {", ".join(AGENTS.names())}; models sample at temperature 1 unless their
 data:   generated[:n=2000,seed=0,split=train], jsonl:FILE, folder:FOLDER, hf:PATH, or just a path
 """
 EPILOG = """\
-In DIR: jsonl/ and hf/, which open as jsonl:DIR/jsonl and hf:DIR/hf; report.json; plot.png;
-rollouts.jsonl (every rollout) and settings.json. A run that was interrupted goes on with
+In DIR: jsonl/ and hf/, which open as jsonl:DIR/jsonl and hf:DIR/hf; report.json; rollouts.jsonl
+(every rollout) and settings.json. A run that was interrupted goes on with
 `vt prepare --resume --out DIR`: nothing is generated or judged twice. What shapes the rollouts must
 stay as it was; the rule, the sizes, the formats, --limit, --cold-start and --report may change.
 """
@@ -63,7 +63,7 @@ def add_parser(commands: Any) -> None:
         metavar="SHARE",
         help="share of pictures that may turn out broken before it stops (default: 0.1)",
     )
-    parser.add_argument("--report", action="store_true", help="also write report.html")
+    parser.add_argument("--report", action="store_true", help="also write report.html and a plot")
     _add_rollout_options(parser)
     _add_choice_options(parser)
     parser.set_defaults(run=run)
@@ -260,7 +260,8 @@ def _show(made: Mapping[str, Any], out: Path) -> None:
     from rich.table import Table
 
     screen = console()
-    table = Table(title=f"{made['samples']} samples of {made['data']}")
+    screen.print(f"{made['samples']} samples of {made['data']}", soft_wrap=True)
+    table = Table()
     for header in ("class", "samples", "kept"):
         table.add_column(header, justify="left" if header == "class" else "right")
     for name in CLASSES:

@@ -27,6 +27,7 @@ from vt_env import DataError, Judge, Sample, Source, make_task, open_source
 JSONL, HF = "jsonl", "hf"
 FORMATS = (JSONL, HF)
 COLD_START, REPORT, PAGE, PLOT = "cold-start", "report.json", "report.html", "plot"
+DRAWN = (f"{PLOT}.png", f"{PLOT}.svg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Wanted:
         formats: Which of :data:`FORMATS` are written.
         transcripts: Cold-start transcripts; 0 for none.
         thoughts: What is thought before a request in them.
-        page: Whether ``report.html`` is written.
+        page: Whether ``report.html`` and its plot are made.
     """
 
     rule: Rule
@@ -115,7 +116,6 @@ class Preparation:
         """
         places = wanted.balance.choose(self.rows(), wanted.rule)
         made = self._report(wanted, tally, {name: len(found) for name, found in places.items()})
-        page.draw(tally, wanted.rule, f"{self.source.name}: {made['agent']}", self.out / PLOT)
         write_json(self.out / REPORT, made)
         if wanted.page:
             self._page(wanted, tally, made)
@@ -184,6 +184,7 @@ class Preparation:
         }
 
     def _page(self, wanted: Wanted, tally: Tally, made: Mapping[str, Any]) -> None:
+        page.draw(tally, wanted.rule, f"{self.source.name}: {made['agent']}", self.out / PLOT)
         tasks = {
             key: self.settings.task(self.source, self.judge, low=key == "low")
             for key in ("low", "full")
@@ -208,7 +209,8 @@ class Preparation:
         if not wanted.transcripts:
             shutil.rmtree(self.out / COLD_START, ignore_errors=True)
         if not wanted.page:
-            (self.out / PAGE).unlink(missing_ok=True)
+            for name in (PAGE, *DRAWN):
+                (self.out / name).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -256,7 +258,7 @@ def forget(out: Path) -> None:
     """Delete a preparation, and nothing else that is in its folder."""
     for name in (JSONL, HF, COLD_START):
         shutil.rmtree(out / name, ignore_errors=True)
-    for name in (settings.FILE, log.FILE, REPORT, PAGE, f"{PLOT}.png", f"{PLOT}.svg"):
+    for name in (settings.FILE, log.FILE, REPORT, PAGE, *DRAWN):
         (out / name).unlink(missing_ok=True)
 
 

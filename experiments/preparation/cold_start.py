@@ -24,7 +24,7 @@ from experiments.preparation.log import PLAYED
 from experiments.preparation.rule import LOW_ENOUGH, NEEDS_HIGH, Rule
 from experiments.preparation.selection import LowestLots, class_of, lot
 from experiments.preparation.writing import keep_picture, whole_folder
-from vt_env import Answer, ConfigError, DataError, Source, Task
+from vt_env import ConfigError, DataError, Source, Task
 from vt_env.dialogue import Dialogue
 from vt_env.pictures import View
 
@@ -119,14 +119,13 @@ def write(
         for place in places:
             sample = source[place.n]
             dialogue = task.begin(sample)[0]
+            turns = [place.text]
             if place.kind == "request":
                 thought = thoughts[lot(seed, f"thought {sample.id}") % len(thoughts)]
-                dialogue.apply(request_turn(thought))
-            action = dialogue.apply(place.text)
-            if not isinstance(action, Answer) or dialogue.flaws or not _as_meant(dialogue, place):
+                turns.insert(0, request_turn(thought))
+            if flaw := _replay(dialogue, turns):
                 raise DataError(
-                    f"sample {sample.id!r} has no {place.kind} transcript in this protocol: "
-                    f"{'; '.join(dialogue.flaws) or 'no second view'}"
+                    f"sample {sample.id!r} has no {place.kind} transcript in this protocol: {flaw}"
                 )
             images = [_keep(part, view, sample.image) for view in dialogue.views]
             row = {"id": sample.id, "kind": place.kind}
@@ -137,8 +136,17 @@ def _usable(rollout: Mapping[str, Any]) -> bool:
     return rollout["correct"] is True and rollout["well_formed"]
 
 
-def _as_meant(dialogue: Dialogue, place: Place) -> bool:
-    return dialogue.done and dialogue.requested == (place.kind == "request")
+def _replay(dialogue: Dialogue, turns: Sequence[str]) -> str:
+    """Take the turns, of which only the last may answer; what is wrong with them, or ``""``."""
+    for turn in turns:
+        if dialogue.done:
+            return "it is over before the answer"
+        dialogue.apply(turn)
+    if dialogue.flaws:
+        return "; ".join(dialogue.flaws)
+    if not dialogue.done or dialogue.requested != (len(turns) > 1):
+        return "it does not end with the answer"
+    return ""
 
 
 def _keep(folder: Path, view: View, original: Any) -> str:

@@ -57,7 +57,8 @@ def look_of(image: Image.Image) -> int | None:
     if levels.std() < _FLAT:
         return None
     waves = (_WAVES @ levels @ _WAVES.T).ravel()[1:].round(6)
-    return int("".join("1" if w > np.median(waves) else "0" for w in waves), 2)
+    above = np.packbits(np.append(waves > np.median(waves), False))
+    return int.from_bytes(above.tobytes(), "big") >> 1
 
 
 def digest(*parts: bytes) -> bytes:

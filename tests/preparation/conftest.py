@@ -111,9 +111,7 @@ def carry_out(
     what = what or wanted(rollouts=told.get("rollouts", 8))
     settings = Settings("known", "samples", **told)
     data = open_source(source) if isinstance(source, str) else open_source(source, check="none")
-    with opened(
-        out, settings, make_judge(judge), resume=resume, limit=limit, source=data
-    ) as made:
+    with opened(out, settings, make_judge(judge), resume=resume, limit=limit, source=data) as made:
         tally = Tally(what.rule)
         rows = made.roll_out(lambda: agent or Known(), batch=batch, max_refused=max_refused)
         for row in rows:

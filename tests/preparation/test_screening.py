@@ -97,7 +97,12 @@ def test_contamination(tmp_path, prepare, make_sample, known):
 def test_refused_pictures_are_reported_and_not_played(tmp_path, prepare, make_sample, known):
     cut = encoded(photo(1), "PNG")[:300]
     long = np.zeros((3, 600, 3), np.uint8)  # 200:1, and over it at half size
-    data = [make_sample(0), make_sample(1, image=cut), make_sample(2, 0), make_sample(3, image=long)]
+    data = [
+        make_sample(0),
+        make_sample(1, image=cut),
+        make_sample(2, 0),
+        make_sample(3, image=long),
+    ]
     with pytest.raises(DataError, match="2 of 4 pictures are refused, more than the share of 10%"):
         prepare(tmp_path, data, agent=known)
     made = prepare(tmp_path, data, agent=known, resume=True, max_refused=0.5)

@@ -198,7 +198,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     told = Settings(**given)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out must be a folder, but {out} is a file")
-    if (out / settings.FILE).exists() or (out / log.FILE).exists():
+    if (out / log.FILE).exists():
         if not arguments.overwrite:
             raise ConfigError(f"{out} holds a preparation already; add --resume or --overwrite")
         forget(out)

@@ -75,6 +75,16 @@ def text_key(text: str) -> bytes:
     return digest(plain.encode("utf-8", "surrogatepass"))
 
 
+def check_near(near: int | None) -> None:
+    """Refuse a number of bits in which any two pictures might differ.
+
+    Raises:
+        ConfigError: If it is out of range.
+    """
+    if near is not None and not 0 <= near < BITS // 2:
+        raise ConfigError(f"near is a number of bits from 0 to {BITS // 2 - 1}, got {near}")
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """Something seen before.
@@ -104,8 +114,7 @@ class Index:
     """
 
     def __init__(self, near: int | None = NEAR) -> None:
-        if near is not None and not 0 <= near < BITS // 2:
-            raise ConfigError(f"near is a number of bits from 0 to {BITS // 2 - 1}, got {near}")
+        check_near(near)
         self.near = near
         self._seen = sqlite3.connect("")
         self._seen.executescript(

@@ -11,7 +11,7 @@ from typing import Any
 from agents import AGENTS
 from agents.options import takes
 from experiments.files import write_json
-from experiments.preparation.prints import NEAR
+from experiments.preparation.prints import NEAR, check_near
 from vt_env import ConfigError, DataError, Judge, Source, Task, make_task
 from vt_env.registry import parse_spec
 
@@ -39,7 +39,7 @@ class Settings:
             only equal pixels for the same picture.
 
     Raises:
-        ConfigError: If ``rollouts`` is below 1.
+        ConfigError: If ``rollouts`` or ``near`` is out of range.
     """
 
     agent: str
@@ -57,6 +57,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.rollouts < 1:
             raise ConfigError(f"rollouts must be at least 1, got {self.rollouts}")
+        check_near(self.near)
 
     def task(self, source: Source, judge: str | Judge, *, low: bool) -> Task:
         """One turn without a tool, at the low or at the full resolution."""

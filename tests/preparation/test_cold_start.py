@@ -90,10 +90,10 @@ def test_turns_that_do_not_fit_the_protocol(tmp_path, data):
         write(tmp_path / "a", source, task, [], seed=0, thoughts=["<answer>1</answer>"])
     with pytest.raises(DataError, match="has no direct transcript"):
         write(tmp_path / "b", source, task, [Place(0, "direct", "no tags")], seed=0)
+    general = make_task(source, protocol="general")
+    asks = [Place(0, "request", answer_turn("thing 0", "I see."))]
     with pytest.raises(DataError, match="has no request transcript"):
-        general = make_task(source, protocol="general")
-        turn = answer_turn("thing 0", "I see.")
-        write(tmp_path / "c", source, general, [Place(0, "request", turn)], seed=0)
+        write(tmp_path / "c", source, general, asks, seed=0)
     assert not (tmp_path / "b").exists()
 
 

@@ -64,3 +64,8 @@ def _of_type(name: str, key: str, value: Any, parameter: inspect.Parameter | Non
     if kind is str:
         return str(value)
     raise ConfigError(f"the agent {name!r} takes {words} as {key}")
+
+
+def takes(factory: Callable[..., Any], option: str) -> bool:
+    """Whether a factory has an option of that name."""
+    return option in _parameters(factory)[0]

@@ -20,6 +20,7 @@ COMMANDS = (
     "demo",
     "play",
     "warmup",
+    "prepare",
     "train",
     "eval",
     "judge",

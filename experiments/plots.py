@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -181,6 +182,54 @@ def curve_grid(
         axes.set_xlabel(x, fontsize=8)
     lines = [figure.axes[0].plot([], [], color=c, label=label)[0] for label, c in colours.items()]
     figure.legend(handles=lines, loc="outside upper center", ncols=len(lines), frameon=False)
+    save(out)
+
+
+def success_grid(
+    counts: Mapping[tuple[int, int], int],
+    rollouts: int,
+    regions: Mapping[str, Callable[[int, int], bool]],
+    title: str,
+    out: Path,
+) -> None:
+    """Samples by how often they are right at two resolutions, as ``out`` with .png and .svg.
+
+    Colours are cividis, which colour-blind readers see as others do; every cell has its number.
+
+    Args:
+        counts: Samples by (right at the low, right at the full resolution).
+        rollouts: At each resolution.
+        regions: What is hatched: by its name, whether a cell belongs to it.
+        title: What the plot is of.
+        out: The path without its suffix.
+
+    Raises:
+        MissingExtra: If matplotlib is not installed.
+    """
+    figure, save = _figure((7.4, 5.2))
+    from matplotlib.patches import Patch, Rectangle
+
+    axes = figure.add_subplot()
+    size = rollouts + 1
+    shares = [[math.log1p(counts.get((x, y), 0)) for x in range(size)] for y in range(size)]
+    top = max(map(max, shares)) or 1.0
+    axes.imshow(shares, origin="lower", cmap="cividis", vmin=0, vmax=top)
+    marks = dict(zip(regions, ("//", "\\\\", "..", "xx"), strict=False))
+    for y in range(size):
+        for x in range(size):
+            for name, holds in regions.items():
+                if holds(x, y):
+                    corner = (x - 0.5, y - 0.5)
+                    cell = {"fill": False, "edgecolor": "white", "alpha": 0.6, "linewidth": 0}
+                    axes.add_patch(Rectangle(corner, 1, 1, hatch=marks[name], **cell))
+            if count := counts.get((x, y), 0):
+                ink = "black" if shares[y][x] > 0.6 * top else "white"
+                axes.text(x, y, f"{count}", ha="center", va="center", fontsize=8, color=ink)
+    axes.set_xlabel(f"right of {rollouts} rollouts at the low resolution")
+    axes.set_ylabel(f"right of {rollouts} at the full resolution")
+    axes.set_title(title)
+    keys = [Patch(facecolor="0.5", edgecolor="white", hatch=h, label=n) for n, h in marks.items()]
+    axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False)
     save(out)
 
 

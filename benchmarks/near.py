@@ -1,0 +1,72 @@
+"""How far the perceptual hashes of copies and of different pictures are apart.
+
+    python benchmarks/near.py [SOURCE]
+
+What ``vt prepare --near`` has to lie between; the source is the shipped real pictures by default.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from experiments.preparation.prints import BITS, NEAR, look_of
+from vt_env import Picture, open_source
+
+DATA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
+
+
+def jpeg(quality: int) -> Callable[[Image.Image], Image.Image]:
+    def copy(image: Image.Image) -> Image.Image:
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=quality)
+        return Image.open(file).convert("RGB")
+
+    return copy
+
+
+def resized(factor: float) -> Callable[[Image.Image], Image.Image]:
+    def copy(image: Image.Image) -> Image.Image:
+        size = [max(1, round(side * factor)) for side in image.size]
+        return image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+
+    return copy
+
+
+COPIES = {
+    "JPEG, quality 90": jpeg(90),
+    "JPEG, quality 50": jpeg(50),
+    "JPEG, quality 20": jpeg(20),
+    "half the size": resized(0.5),
+    "a third of the size": resized(1 / 3),
+    "10 % brighter": lambda image: image.point(lambda level: min(255, round(level * 1.1))),
+}
+
+
+def main(spec: str | Path = DATA) -> None:
+    """Print a line a kind of copy, and one for different pictures."""
+    source = open_source(spec)
+    images = {s.image if isinstance(s.image, Path) else s.id: s for s in source}
+    pictures = [Picture(sample.image).original.image for sample in images.values()]
+    looks = [look_of(image) for image in pictures]
+    known = [(image, look) for image, look in zip(pictures, looks, strict=True) if look is not None]
+    print(f"{source.name}: {len(pictures)} pictures, {len(known)} with a hash of {BITS} bits")
+    for name, copy in COPIES.items():
+        found = [look_of(copy(image)) for image, _ in known]
+        bits = [
+            (look ^ (other or 0)).bit_count() for (_, look), other in zip(known, found, strict=True)
+        ]
+        near = sum(b <= NEAR for b in bits) / len(bits)
+        print(f"  {name:20} differs in at most {max(bits):2} bits; {near:.0%} in at most {NEAR}")
+    others = sorted((a ^ b).bit_count() for (_, a), (_, b) in itertools.combinations(known, 2))
+    print(f"  {'another picture':20} differs in at least {others[0]} bits (the median: "
+          f"{others[len(others) // 2]})")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,103 @@
+"""Fingerprints: copies are known again, different pictures are not taken for copies."""
+
+import io
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from experiments.preparation.prints import BITS, NEAR, Index, Print, look_of, print_of, text_key
+from vt_env import ConfigError, Picture, open_source
+
+
+@pytest.fixture(scope="module")
+def real():
+    """Twelve receipts, charts and photographs, not too large."""
+    data = Path(__file__).parents[2] / "experiments" / "data" / "realvqa"
+    images = {sample.image for sample in open_source(data)}
+    paths = sorted(images, key=lambda path: (path.stat().st_size, path.name))[:36:3]
+    return [Picture(path).original for path in paths]
+
+
+def jpeg(image, quality):
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")
+
+
+def bits(one, two):
+    return (one ^ two).bit_count()
+
+
+def test_copies_are_near_and_others_are_not(real):
+    looks = [look_of(view.image) for view in real]
+    for view, look in zip(real, looks, strict=True):
+        assert bits(look, look_of(jpeg(view.image, 50))) <= NEAR
+    assert min(bits(a, b) for a, b in itertools.combinations(looks, 2)) > 2 * NEAR
+
+
+def test_pixels_are_compared_not_files(real):
+    image = real[0].image
+    for kind in ("PNG", "BMP", "TIFF"):
+        file = io.BytesIO()
+        image.save(file, kind)
+        assert print_of(Picture(file.getvalue()).original) == print_of(real[0])
+    changed = np.asarray(image).copy()
+    changed[0, 0, 0] ^= 1
+    assert print_of(Picture(changed).original).pixels != print_of(real[0]).pixels
+    turned = np.ascontiguousarray(np.asarray(image).reshape(image.width, image.height, 3))
+    assert print_of(Picture(turned).original).pixels != print_of(real[0]).pixels
+
+
+def test_a_flat_picture_looks_like_nothing():
+    grey = np.full((40, 40, 3), 128, np.uint8)
+    grey[3, 3] = 129
+    assert look_of(Image.fromarray(grey)) is None
+    one = np.zeros((1, 1, 3), np.uint8)
+    assert look_of(Image.fromarray(one)) is None
+
+
+def test_texts_are_compared_without_case_spacing_and_variants():
+    assert text_key(" What  IS\nit? ") == text_key("what is it?")
+    assert text_key("Ｃａｆé ①") == text_key("cafe\u0301 1")
+    assert text_key("Straße") == text_key("STRASSE")
+    assert text_key("何ですか") != text_key("誰ですか")
+    assert len({text_key(t) for t in ("", "a", "a\ud800", "b")}) == 4
+
+
+looks = st.one_of(st.integers(0, 2**BITS - 1), st.integers(0, 63), st.none())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(looks, max_size=8), looks, st.integers(0, 8), st.integers(0, 62))
+def test_the_index_finds_what_a_comparison_with_all_finds(seen, asked, near, flipped):
+    index = Index(near)
+    if asked is not None:
+        seen = [*seen, asked ^ (1 << flipped)]
+    for number, look in enumerate(seen):
+        index.add(str(number), Print(bytes([number]), look))
+    found = index.find(Print(b"other", asked))
+    index.close()
+    distances = [bits(look, asked) for look in seen if None not in (look, asked)]
+    near_ones = [d for d in distances if d <= near]
+    assert (found.bits if found else None) == (min(near_ones) if near_ones else None)
+
+
+def test_equal_pixels_come_first_and_groups_are_apart():
+    index = Index(3)
+    index.add("alike", Print(b"a", 7), b"q1", b"q1")
+    index.add("equal", Print(b"b", None), b"q1", b"q1")
+    assert index.find(Print(b"b", 7), b"q1", b"q1").name == "equal"
+    assert index.find(Print(b"b", 7), b"q2", b"q1").name == "alike"
+    assert index.find(Print(b"b", 7), b"q2", b"q2") is None
+    assert str(index.find(Print(b"c", 6), b"q2", b"q1")) == "'alike' (1 of 63 bits differ)"
+    pixels_only = Index(None)
+    pixels_only.add("one", Print(b"a", 7))
+    assert pixels_only.find(Print(b"b", 7)) is None
+    assert pixels_only.find(Print(b"a", None)).bits is None
+    with pytest.raises(ConfigError, match="from 0 to 30"):
+        Index(31)

@@ -122,7 +122,11 @@ def learn(path: str, steps: int, seed: int = 0, learning_rate: float = 1e-3):
         for rollout in rollouts:
             asked[source.by_id(rollout.sample_id).kind].append(len(rollout.views) > 1)
         rates = {kind: round(float(np.mean(flags)), 3) for kind, flags in sorted(asked.items())}
-        yield {"step": step, "reward": round(float(np.nanmean([r.reward for r in rollouts])), 3), **rates}
+        yield {
+            "step": step,
+            "reward": round(float(np.nanmean([r.reward for r in rollouts])), 3),
+            **rates,
+        }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Adapters for what learns here: the vector environment, the local trainer, an example, a wrapper."""
+"""Adapters for all that learns here: the environment, a trainer, an example, a wrapper."""
 
 from __future__ import annotations
 

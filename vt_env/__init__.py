@@ -1,6 +1,6 @@
 """VisionThink as a Gymnasium.
 
-Importing this package registers the environment, so ``gym.make("vt_env:VisionThink-v0")`` works.
+Importing this package registers the environments, so ``gym.make("vt_env:VisionThink-v0")`` works.
 """
 
 from gymnasium.envs.registration import register  # pyright: ignore[reportUnknownVariableType]
@@ -30,6 +30,7 @@ register(
     entry_point="vt_env.env:VisionThinkEnv",
     vector_entry_point="vt_env.vector:VisionThinkVectorEnv",
 )
+register(id="VisionThinkDiscrete-v0", entry_point="vt_env.discrete:make_discrete")
 
 __all__ = [
     "Action",

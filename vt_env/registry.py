@@ -7,13 +7,12 @@ an entry-point group (``[project.entry-points."vt.judges"]`` and so on).
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
-from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar, cast
 
-from vt_env.errors import ConfigError, unknown_name
+from vt_env.errors import ConfigError, MissingExtra, unknown_name
 
 T = TypeVar("T")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
@@ -56,20 +55,21 @@ class Registry(Generic[T]):
 
         Raises:
             ConfigError: If the name is unknown (with the closest match) or cannot be imported.
+            MissingExtra: If what it names needs a package that is not installed, and says so.
         """
-        factory = self._factories.get(name)
-        if factory is None:
-            factory = self._from_entry_point(name)
+        factory = self._factories.get(name) or self._entry_point(name)
         if isinstance(factory, str):
-            module, _, attribute = factory.partition(":")
+            factory = EntryPoint(name, factory, self.group)
+        if isinstance(factory, EntryPoint):
             try:
-                factory = getattr(importlib.import_module(module), attribute)
+                self._factories[name] = factory = cast("Factory[T]", factory.load())
+            except MissingExtra:
+                raise  # it says what to install
             except (ImportError, AttributeError) as error:
                 raise ConfigError(
-                    f"{self.what} {name!r} is registered as {module}:{attribute}, "
+                    f"{self.what} {name!r} is registered as {factory.value}, "
                     f"which cannot be imported: {error}"
                 ) from error
-            self._factories[name] = factory
         return factory
 
     def make(self, name: str, *args: Any, **kwargs: Any) -> T:
@@ -84,10 +84,10 @@ class Registry(Generic[T]):
                 f"{self.what} {name!r} does not take these arguments: {error}"
             ) from error
 
-    def _from_entry_point(self, name: str) -> Factory[T]:
+    def _entry_point(self, name: str) -> EntryPoint:
         for point in entry_points(group=self.group):
             if point.name == name:
-                return point.load()
+                return point
         raise unknown_name(self.what, name, self.names())
 
 

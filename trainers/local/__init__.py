@@ -6,6 +6,10 @@
 and the step alone, so a run that was resumed goes on as if nothing had happened.
 """
 
-from trainers.local.trainer import LocalTrainer
+from trainers.installed import require
+
+require("local", "train", {"torch": "2.6", "transformers": "5.15"})
+
+from trainers.local.trainer import LocalTrainer  # noqa: E402 - what it imports is there
 
 __all__ = ["LocalTrainer"]

@@ -42,7 +42,15 @@ exec {python} -m trainers.openrlhf.main {folder}
 
 
 class OpenRLHFTrainer:
-    """Trains through OpenRLHF; see :class:`trainers.base.Trainer`."""
+    """Trains through OpenRLHF; see :class:`trainers.base.Trainer`.
+
+    Raises:
+        MissingExtra: If OpenRLHF is not installed.
+        ConfigError: If another release of it is.
+    """
+
+    def __init__(self) -> None:
+        require()
 
     def prepare(self, config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
         """Write all that a run needs, and start nothing.
@@ -51,12 +59,10 @@ class OpenRLHFTrainer:
             A script that starts it, on one machine or on the head of a cluster.
 
         Raises:
-            MissingExtra: If OpenRLHF is not installed.
             ConfigError: On settings that it cannot honour, or that contradict each other or
                 ``out``.
             DataError: If the data cannot be used.
         """
-        require()
         checked(config)
         from trainers.openrlhf.export import export
 

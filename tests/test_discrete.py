@@ -1,0 +1,256 @@
+"""Agents that choose one of a few actions: spaces, pictures of any size, clear outcomes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vt_env import ConfigError, DataError, JudgeError, Query, Sample, ToolCall, Verdict
+from vt_env.discrete import CHOICES, DiscreteActions, answer_turn, features, letterbox
+
+WORDS = ("one", "two", "three", "four")
+REQUEST = len(WORDS)
+
+
+def picture(width: int = 64, height: int = 48, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def make(samples: Sequence[Sample], candidates=WORDS, **settings) -> DiscreteActions:
+    made = gym.make(
+        "vt_env:VisionThinkDiscrete-v0", candidates=candidates, data=samples,
+        disable_env_checker=True, **settings,
+    )  # fmt: skip
+    inner = made
+    while not isinstance(inner, DiscreteActions):
+        inner = inner.env
+    return inner
+
+
+def mcq(sample_id: str, choices: Sequence[str], reference: str = "B") -> Sample:
+    return Sample(
+        sample_id, "Which one?", (reference,), picture(), answer_type="mcq", choices=tuple(choices)
+    )
+
+
+# --------------------------------------------------------------------------- as Gymnasium has it
+
+
+@pytest.mark.parametrize("protocol", ["visionthink", "general", "low"])
+def test_gymnasiums_checker_finds_nothing(samples, protocol):
+    env = DiscreteActions(
+        gym.make("vt_env:VisionThink-v0", data=samples, protocol=protocol, render_mode="ansi"),
+        WORDS,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is different from the unwrapped version.*")
+        warnings.filterwarnings("ignore", message=".*alternative render modes.*")
+        check_env(env)
+
+
+def test_made_by_name_and_in_vectors(samples):
+    env = gym.make("vt_env:VisionThinkDiscrete-v0", candidates=WORDS, data=samples)
+    observation, _ = env.reset(seed=0)
+    assert observation in env.observation_space
+    assert env.action_space == gym.spaces.Discrete(5)
+    several = gym.make_vec(
+        "vt_env:VisionThinkDiscrete-v0", num_envs=3, candidates=WORDS, data=samples, side=20
+    )
+    seen, info = several.reset(seed=0)
+    assert seen["image"].shape == (3, 20, 20, 3)
+    assert info["action_mask"].tolist() == [[1] * 5] * 3
+    for _ in range(5):
+        seen, *_ = several.step(several.action_space.sample())
+        assert seen in several.observation_space
+    by_wrappers = gym.make_vec(
+        "vt_env:VisionThink-v0", num_envs=2, vectorization_mode="sync", data=samples,
+        wrappers=[lambda env: DiscreteActions(env, WORDS, side=8)],
+    )  # fmt: skip
+    assert by_wrappers.reset(seed=0)[0]["image"].shape == (2, 8, 8, 3)
+
+
+def test_it_can_be_made_again_from_its_spec(samples):
+    env = DiscreteActions(gym.make("vt_env:VisionThink-v0", data=samples), WORDS, side=10)
+    again = gym.make(env.spec)
+    assert again.reset(seed=1)[0]["image"].shape == (10, 10, 3)
+
+
+# ---------------------------------------------------------------------------- what actions come to
+
+
+def test_answers_and_requests_are_those_of_the_environment(samples):
+    env = make(samples)
+    first, info = env.reset(options={"sample_id": "s2"})
+    assert first["turn"] == [0]
+    second, reward, terminated, truncated, info = env.step(REQUEST)
+    assert (reward, terminated, truncated) == (0.0, False, False)
+    assert info["action"] == ToolCall("resize_image", {"action": "resize"})
+    assert second["turn"] == [0.5]
+    assert info["action_mask"].tolist() == [1, 1, 1, 1, 0]
+    assert not (first["image"] == second["image"]).all()
+    assert (first["question"] == second["question"]).all()
+    _, reward, terminated, _, info = env.step(1)
+    assert (reward, terminated) == (1.5, True)
+    assert info["outcome"].requested
+
+
+def test_asking_twice_ends_the_episode_with_nothing(samples):
+    env = make(samples)
+    env.reset(seed=0)
+    env.step(REQUEST)
+    assert env.action_masks().tolist() == [True] * 4 + [False]
+    _, reward, terminated, _, info = env.step(REQUEST)
+    assert (reward, terminated) == (0.0, True)
+    assert info["verdict"].reason == "no answer: a call in the last turn"
+
+
+@pytest.mark.parametrize(("protocol", "side"), [("general", 64), ("low", 32)])
+def test_without_a_tool_there_is_no_request(protocol, side):
+    sample = Sample("s", "What is it?", ("one",), picture(64, 64))
+    env = make([sample], protocol=protocol)
+    assert env.action_space == gym.spaces.Discrete(4)
+    _, info = env.reset(seed=0)
+    assert info["scale"] == 64 / side
+    assert info["action_mask"].tolist() == [1] * 4
+    assert env.step(0)[1] == 1.5
+
+
+def test_several_candidates_may_be_right_and_none_may_be():
+    either = Sample("either", "What pattern?", ("checker", "checkerboard"), picture())
+    neither = Sample("neither", "What pattern?", ("plaid",), picture())
+    env = make([either, neither], ["checker", "stripes", "checkerboard"])
+    assert env.accepted() == {"either": (0, 2), "neither": ()}
+    assert env.accepted(limit=1) == {"either": (0, 2)}
+    rewards = []
+    for action in range(3):
+        env.reset(options={"sample_id": "either"})
+        rewards.append(env.step(action)[1])
+        env.reset(options={"sample_id": "neither"})
+        assert env.step(action)[1] == 0.5  # wrong, and well formed
+    assert rewards == [1.5, 0.5, 1.5]
+
+
+def test_the_samples_own_choices():
+    samples = [
+        mcq("a", ["a cat", "a dog"]),
+        mcq("b", ["red", "green", "blue"], "green"),
+    ]
+    env = make(samples, CHOICES)
+    assert env.action_space == gym.spaces.Discrete(4)
+    observation, info = env.reset(options={"sample_id": "a"})
+    assert info["action_mask"].tolist() == [1, 1, 0, 1]
+    choices = observation["choices"].reshape(3, 64)
+    assert (choices[0] == features("a cat", 64)).all()
+    assert not choices[2].any()
+    assert env.step(1)[1] == 1.5  # a reference may be a letter or a text
+    env.reset(options={"sample_id": "b"})
+    assert env.step(1)[1] == 1.5
+    env.reset(options={"sample_id": "a"})
+    _, reward, terminated, _, info = env.step(2)  # a third choice, which it does not have
+    assert (reward, terminated) == (0.0, True)
+    assert "the turn is empty" in info["verdict"].reason
+
+
+class Forgetful:
+    name = "forgetful"
+
+    def score(self, queries: Sequence[Query]) -> list[Verdict]:
+        return [Verdict(None, self.name, "the server is away") for _ in queries]
+
+
+def test_an_unscored_answer_is_no_number_to_learn_from(samples):
+    env = make(samples, judge=Forgetful())
+    env.reset(seed=0)
+    with pytest.raises(JudgeError, match=r"'s\d' is unscored \(the server is away\)"):
+        env.step(0)
+    env = make(samples, judge=Forgetful(), unscored="nan")
+    env.reset(seed=0)
+    assert np.isnan(env.step(0)[1])
+
+
+@pytest.mark.parametrize(
+    ("candidates", "message"),
+    [
+        (["one"], "at least two are needed to choose from, got 1"),
+        (["one", "two", " one "], "'one' stands there twice"),
+        (["one", " "], "number 1, ' ', cannot be said"),
+        (["one", "two</answer>"], "number 1, .* cannot be said"),
+        (["one", "<|im_end|>"], "number 1, .* cannot be said"),
+        ("letters", "candidates are a list of texts, or 'choices'; got 'letters'"),
+    ],
+)
+def test_candidates_are_checked(samples, candidates, message):
+    with pytest.raises(ConfigError, match=message):
+        make(samples, candidates)
+
+
+def test_settings_are_checked(samples):
+    with pytest.raises(ConfigError, match="side and words must be at least 1"):
+        make(samples, side=0)
+    with pytest.raises(ConfigError, match="Did you mean 'error'"):
+        make(samples, unscored="eror")
+    with pytest.raises(DataError, match=r"'s1': choices: at least two .* got 0; give a list"):
+        make(samples, CHOICES)
+    with pytest.raises(ConfigError, match="expected VisionThink-v0 inside, got CartPole"):
+        DiscreteActions(gym.make("CartPole-v1"), WORDS)
+
+
+# ------------------------------------------------------------------------------ what is observed
+
+
+@settings(deadline=None, max_examples=60)
+@given(width=st.integers(1, 90), height=st.integers(1, 90), side=st.integers(1, 40))
+def test_any_picture_fits_on_the_canvas(width, height, side):
+    pixels = np.full((height, width, 3), 200, np.uint8)
+    canvas, scale = letterbox(pixels, side)
+    assert canvas.shape == (side, side, 3)
+    assert scale == side / max(width, height)
+    covered = canvas[..., 0] > 0
+    rows, columns = covered.any(1), covered.any(0)
+    assert (canvas[covered] == 200).all()
+    assert max(rows.sum(), columns.sum()) == side
+    assert rows.sum() == max(1, round(height * scale))
+    assert columns.sum() == max(1, round(width * scale))
+    assert abs(int(rows.argmax()) - int(rows[::-1].argmax())) <= 1  # in the middle
+
+
+def test_enlarging_repeats_pixels():
+    pixels = picture(2, 2)
+    canvas, scale = letterbox(pixels, 6)
+    assert scale == 3
+    assert (canvas == pixels.repeat(3, 0).repeat(3, 1)).all()
+
+
+def test_observations_share_no_memory(samples):
+    env = make(samples, side=48)
+    first, _ = env.reset(options={"sample_id": "s1"})
+    before = {key: value.copy() for key, value in first.items()}
+    env.step(REQUEST)
+    assert all((first[key] == before[key]).all() for key in first)
+
+
+@given(st.text(max_size=60), st.integers(1, 80))
+def test_a_text_is_a_vector(text, words):
+    vector = features(text, words)
+    assert vector.shape == (words,)
+    assert vector.dtype == np.float32
+    assert (features(text.upper().lower(), words) == features(text.lower(), words)).all()
+    assert np.isclose(np.linalg.norm(vector), 1) or not vector.any()
+
+
+def test_a_texts_vector_is_the_same_in_every_process():
+    vector = features("What colour is the shape?", 8)
+    assert np.allclose(vector * np.sqrt(5), [1, 0, -1, 0, 0, -1, -1, 1], atol=1e-5)
+    assert (features("what COLOUR is the shape", 8) == vector).all()
+    assert not (features("What pattern is it?", 8) == vector).all()
+
+
+def test_a_turn_is_well_formed():
+    assert answer_turn("47") == "<think></think>\n<answer>47</answer>"

@@ -1,0 +1,122 @@
+"""A trainer that cannot be had: one sentence, with what to install."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import pytest
+
+from trainers import TRAINERS, make_trainer
+from trainers.installed import require
+from vt_env import ConfigError, MissingExtra
+
+NEEDS = {"torch": "2.6", "transformers": "5.15"}
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Pretend that these packages alone are there."""
+
+    def pretend(**packages: str) -> None:
+        def version(name: str) -> str:
+            if name not in packages:
+                raise PackageNotFoundError(name)
+            return packages[name]
+
+        monkeypatch.setattr("trainers.installed.version", version)
+
+    return pretend
+
+
+def test_a_package_that_is_missing(installed):
+    installed(torch="2.13.0+cpu")
+    with pytest.raises(MissingExtra) as raised:
+        require("local", "train", NEEDS)
+    assert str(raised.value) == (
+        "the trainer 'local' needs the package 'transformers', which is not installed: "
+        'pip install "visionthink-gym[train]"'
+    )
+
+
+@pytest.mark.parametrize("found", ["4.57.1", "5.9", "5.14.99", "5"])
+def test_a_package_that_is_too_old(installed, found):
+    installed(torch="2.6", transformers=found)
+    with pytest.raises(ConfigError) as raised:
+        require("local", "train", NEEDS)
+    assert str(raised.value) == (
+        f"the trainer 'local' works with transformers 5.15 or newer, and {found} is installed: "
+        'pip install "visionthink-gym[train]"'
+    )
+
+
+@pytest.mark.parametrize("found", ["5.15", "5.15.0rc1", "5.100.0", "6.0.dev0"])
+def test_a_package_that_is_new_enough(installed, found):
+    installed(torch="2.13.0+cu130", transformers=found)
+    require("local", "train", NEEDS)
+
+
+WITHOUT = """
+import importlib.metadata as metadata, sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {hidden!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Hidden())
+there = metadata.version
+def version(name):
+    if name in {hidden!r}:
+        raise metadata.PackageNotFoundError(name)
+    return there(name)
+metadata.version = version
+from experiments.cli import main
+sys.exit(main(["train", "laptop", "trainer={trainer}", "--out", {out!r}]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("trainer", "hidden", "message"),
+    [
+        ("local", ["torch"], "the trainer 'local' needs the package 'torch', which is not"),
+        ("auto", ["torch", "vllm"], "the trainer 'local' needs the package 'torch', which is not"),
+        ("openrlhf", ["openrlhf"], "the trainer 'openrlhf' needs the package 'openrlhf', which"),
+        ("opnrlhf", [], "Unknown trainer 'opnrlhf'. Did you mean 'openrlhf'? Known: local"),
+    ],
+)
+def test_the_command_says_so_and_makes_nothing(tmp_path: Path, trainer, hidden, message):
+    out = tmp_path / "out"
+    code = WITHOUT.format(hidden=hidden, trainer=trainer, out=str(out))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("trainer: ")]
+    assert done.returncode == 2, done.stderr
+    assert len(said) == 1
+    assert message in said[0]
+    assert ("pip install" in said[0]) == bool(hidden)
+    assert not out.exists()
+
+
+def test_openrlhf_of_another_release(monkeypatch):
+    monkeypatch.setattr("trainers.openrlhf.installed._version", lambda name: "0.12.0")
+    with pytest.raises(
+        ConfigError, match=r"works with OpenRLHF 0\.11, and 0\.12\.0 .* pip install"
+    ):
+        make_trainer("openrlhf")
+
+
+def test_a_trainer_of_another_package_that_cannot_be_imported(monkeypatch):
+    broken = importlib.metadata.EntryPoint("broken", "no_such_package:Trainer", "vt.trainers")
+    monkeypatch.setattr("vt_env.registry.entry_points", lambda group: [broken])
+    monkeypatch.setattr(TRAINERS, "_factories", dict(TRAINERS._factories))
+    with pytest.raises(
+        ConfigError, match="'broken' is registered as no_such_package:Trainer, which cannot be"
+    ):
+        make_trainer("broken")
+
+
+def test_an_option_that_a_trainer_does_not_take():
+    pytest.importorskip("torch")
+    with pytest.raises(ConfigError, match="trainer 'local' does not take these arguments"):
+        make_trainer("local", gpus=8)

@@ -1,0 +1,102 @@
+"""The recorded transcripts through OpenRLHF's executor; see docs/adapters.md."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("openrlhf.utils.agent", reason="OpenRLHF is not installed")
+pytest.importorskip("torch")
+
+from engines import ScriptedEngine, play
+
+sys.path.append(str(Path(__file__).parents[1] / "conformance"))
+from conformance_adapters import overrides_of
+
+from trainers.conformance import (
+    Case,
+    Rollout,
+    check_groups,
+    check_masks,
+    check_rewards,
+    check_visual_tokens,
+    stretches,
+)
+from trainers.openrlhf.executor import executor_for
+from trainers.openrlhf.run import Run
+
+
+class OpenRLHF:
+    """The executor, asked for rollouts as OpenRLHF does it; all groups of a case are in flight.
+
+    Args:
+        recipe: Makes the recipe.
+        folder: Of the run.
+    """
+
+    def __init__(self, recipe: Any, folder: Path) -> None:
+        self.recipe = recipe
+        self.folder = folder
+
+    def play(self, case: Case) -> list[list[Rollout]]:
+        size = len(case.groups[0].transcripts)
+        settings = ["rollout.probes=0", f"rollout.group_size={size}", *overrides_of(case)]
+        run = Run(self.folder, Path.cwd(), self.recipe(*settings), max_length=400)
+        run.write()
+        executor = executor_for(run.folder)()
+        executor.tasks["train"] = case.task()
+        return asyncio.run(self._play(executor, case))
+
+    async def _play(self, executor: Any, case: Case) -> list[list[Rollout]]:
+        groups = [
+            play(
+                executor,
+                ScriptedEngine(executor.words, group.transcripts),
+                {"split": "train", "id": group.sample.id, "shown": False},
+                len(group.transcripts),
+            )
+            for group in case.groups
+        ]
+        return [self._told(executor, responses) for responses in await asyncio.gather(*groups)]
+
+    def _told(self, executor: Any, responses: Sequence[dict[str, Any]]) -> list[Rollout]:
+        made = []
+        for response in responses:
+            tokens = response["observation_tokens"]
+            trained = [False] * len(tokens)
+            for begin, end in response["action_ranges"]:
+                trained[begin:end] = [True] * (end - begin)
+            episode = response["label"]  # of an unscored one the driver trains on no token
+            made.append(
+                Rollout(
+                    reward=None if episode.reward.total is None else response["reward"],
+                    penalty=episode.reward.penalty,
+                    requested=bool(response["extra_logs"]["rollout/request_rate"]),
+                    visual_tokens=tokens.count(executor.words.image_id),
+                    stretches=stretches(tokens, trained, executor.words.tokenizer.decode),
+                )
+            )
+        return made
+
+
+@pytest.fixture
+def adapter(recipe, tmp_path):
+    return OpenRLHF(recipe, tmp_path)
+
+
+def test_rewards(adapter):
+    check_rewards(adapter)
+
+
+def test_groups_in_flight_together(adapter):
+    check_groups(adapter, ["paper", "rate", "price"])
+
+
+def test_masks_and_pictures(adapter):
+    check_masks(adapter, ["paper", "general", "low"], turn_end="<|im_end|>")
+    check_visual_tokens(adapter, ["none", "general", "low"])

@@ -22,6 +22,8 @@ DATA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
 
 
 def jpeg(quality: int) -> Callable[[Image.Image], Image.Image]:
+    """A copy through a JPEG file."""
+
     def copy(image: Image.Image) -> Image.Image:
         file = io.BytesIO()
         image.save(file, "JPEG", quality=quality)
@@ -31,6 +33,8 @@ def jpeg(quality: int) -> Callable[[Image.Image], Image.Image]:
 
 
 def resized(factor: float) -> Callable[[Image.Image], Image.Image]:
+    """A copy of another size."""
+
     def copy(image: Image.Image) -> Image.Image:
         size = [max(1, round(side * factor)) for side in image.size]
         return image.resize((size[0], size[1]), Image.Resampling.LANCZOS)

@@ -22,7 +22,7 @@ DATA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
 
 
 def jpeg(quality: int) -> Callable[[Image.Image], Image.Image]:
-    """What saves a picture as a JPEG and reads it again."""
+    """A copy through a JPEG file."""
 
     def copy(image: Image.Image) -> Image.Image:
         file = io.BytesIO()
@@ -33,7 +33,7 @@ def jpeg(quality: int) -> Callable[[Image.Image], Image.Image]:
 
 
 def resized(factor: float) -> Callable[[Image.Image], Image.Image]:
-    """What changes both sides by a factor, at least to one pixel."""
+    """A copy of another size."""
 
     def copy(image: Image.Image) -> Image.Image:
         size = [max(1, round(side * factor)) for side in image.size]

@@ -190,7 +190,7 @@ def alone_in(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise TrainingError(f"another process is training in {out}; wait for it") from error
+            raise TrainingError(f"another process is at work in {out}; wait for it") from error
         yield
 
 

@@ -66,10 +66,10 @@ def roll_out(
         rows = [screen.row(start + i, sample) for i, sample in enumerate(samples)]
         refused += sum(row["status"] == REFUSED for row in rows)
         if refused > max_refused * total:
-            reason = next(r["reason"] for r in reversed(rows) if r["status"] == REFUSED)
+            reasons = [row["reason"] for row in rows if row["status"] == REFUSED]
             raise DataError(
                 f"{refused} of {total} pictures are refused, more than the share of "
-                f"{max_refused:.0%} that is allowed; the last: {reason}"
+                f"{max_refused:.0%} that is allowed; the last: {(reasons or ['see ' + FILE])[-1]}"
             )
         left = [s for s, row in zip(samples, rows, strict=True) if row["status"] == PLAYED]
         played = [row for row in rows if row["status"] == PLAYED]

@@ -120,6 +120,7 @@ class Preparation:
         if wanted.page:
             self._page(wanted, tally, made)
         if not any(places.values()):
+            _delete(self.out, JSONL, HF, COLD_START)
             classes = ", ".join(f"{n} {c}" for c, n in made["classes"].items())
             raise DataError(
                 f"there is nothing to write: the samples are {classes}, and each class is cut to "
@@ -147,6 +148,7 @@ class Preparation:
         places = cold_start.choose(self.rows(), wanted.rule, wanted.transcripts, seed)
         counts = {kind: len(found) for kind, found in places.items()}
         if not any(counts.values()):
+            _delete(self.out, COLD_START)
             raise DataError(
                 "there is nothing for a cold start: it needs right and well-formed rollouts, at "
                 "the low resolution where a sample is low_enough, at the full one where it is "
@@ -202,15 +204,10 @@ class Preparation:
 
     def _clear(self, wanted: Wanted) -> None:
         """Delete what was made of the rollouts before and is not wanted now."""
-        if JSONL not in wanted.formats:
-            shutil.rmtree(self.out / JSONL)
-        if HF not in wanted.formats:
-            shutil.rmtree(self.out / HF, ignore_errors=True)
-        if not wanted.transcripts:
-            shutil.rmtree(self.out / COLD_START, ignore_errors=True)
+        unwanted = [name for name in FORMATS if name not in wanted.formats]
+        _delete(self.out, *unwanted, *(() if wanted.transcripts else (COLD_START,)))
         if not wanted.page:
-            for name in (PAGE, *DRAWN):
-                (self.out / name).unlink(missing_ok=True)
+            _delete(self.out, PAGE, *DRAWN)
 
 
 @contextmanager
@@ -256,10 +253,16 @@ def opened(
 
 def forget(out: Path) -> None:
     """Delete a preparation, and nothing else that is in its folder."""
-    for name in (JSONL, HF, COLD_START):
-        shutil.rmtree(out / name, ignore_errors=True)
-    for name in (settings.FILE, log.FILE, REPORT, PAGE, *DRAWN):
-        (out / name).unlink(missing_ok=True)
+    _delete(out, JSONL, HF, COLD_START, settings.FILE, log.FILE, REPORT, PAGE, *DRAWN)
+
+
+def _delete(out: Path, *names: str) -> None:
+    for name in names:
+        path = out / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _prompts(told: Settings, data: Source, judge: Judge) -> str:

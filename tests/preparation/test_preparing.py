@@ -170,6 +170,19 @@ def test_the_rule_may_change_over_the_same_rollouts(tmp_path, prepare, make_samp
     assert not (tmp_path / "cold-start").exists()
 
 
+def test_data_of_another_choice_do_not_stay(tmp_path, prepare, make_sample, want):
+    data = [make_sample(0, 7, 8), make_sample(1, 3, 8)]
+    prepare(tmp_path, data, what=want(rule=Rule(8, 7, 5), transcripts=2))
+    with pytest.raises(DataError, match="nothing to write"):
+        prepare(tmp_path, data, resume=True)
+    assert {p.name for p in tmp_path.iterdir()} == {
+        ".lock",
+        "report.json",
+        "rollouts.jsonl",
+        "settings.json",
+    }
+
+
 SCRIPT = """
 import sys, time
 sys.path.insert(0, sys.argv[2])

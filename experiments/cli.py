@@ -22,6 +22,7 @@ COMMANDS = (
     "warmup",
     "train",
     "eval",
+    "compare",
     "judge",
     "audit",
     "study",

@@ -56,7 +56,7 @@ class Steered:
 
     def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """The rule decides the arm, the agent says the rest."""
-        arms = [self._arm(conversation) for conversation in conversations]
+        arms: list[Arm | None] = [self._arm(conversation) for conversation in conversations]
         if isinstance(self.agent, Steerable):
             return self.agent.steer(conversations, arms)
         turns = {

@@ -71,8 +71,8 @@ def difference(a: Column, b: Column, *, test: bool = False, seed: int = 0) -> di
 
     Returns:
         ``n``; the means ``a`` and ``b``; ``difference``, b - a, and its ``interval_95``. With
-        ``test``: ``only_a`` and ``only_b``, the samples with a yes of just one, and McNemar's ``p``.
-        What has no data is ``None``.
+        ``test``: ``only_a`` and ``only_b``, the samples with a yes of just one, and McNemar's
+        ``p``. What has no data is ``None``.
     """
     both = np.isfinite(a) & np.isfinite(b)
     a, b = a[both], b[both]
@@ -126,7 +126,9 @@ def _ratios(
     a_ratio, b_ratio = (float(ratio) for ratio in shown.sum(1) / full.sum(1))
 
     def differs(i: Any) -> Any:
-        first, second = (share(s[i].sum(-1), f[i].sum(-1)) for s, f in zip(shown, full, strict=True))
+        first, second = (
+            share(s[i].sum(-1), f[i].sum(-1)) for s, f in zip(shown, full, strict=True)
+        )
         return second - first
 
     return {
@@ -136,4 +138,3 @@ def _ratios(
         "difference": b_ratio - a_ratio,
         "interval_95": interval(draws(differs, n, seed)),
     }
-

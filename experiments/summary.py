@@ -49,8 +49,8 @@ def measure(rows: Sequence[Row], refused: int, seed: int = 0) -> dict[str, Any]:
 
     ``accuracy`` and ``score`` (the judge's graded score, where it has one) are over scored episodes
     only. ``token_ratio`` is what was shown over what showing every original once would have cost,
-    in total. ``generated_tokens`` is a mean, ``generated_total`` the sum; both are ``None`` if it is
-    not known of every episode. Rates have Wilson intervals; means have percentile bootstrap
+    in total. ``generated_tokens`` is a mean, ``generated_total`` the sum; both are ``None`` if
+    some episode's are not known. Rates have Wilson intervals; means have percentile bootstrap
     intervals over episodes. What has no data is ``None``.
     """
     scored = [r["correct"] for r in rows if r["correct"] is not None]

@@ -90,8 +90,10 @@ def _spread(result: Mapping[str, Any], key: str, scale: float, form: str) -> str
 
 
 def test_table(tests: Sequence[Mapping[str, Any]]) -> Table:
-    """Differences of accuracy between modes on the same samples: those with ``visionthink``, or
-    where it was not played all."""
+    """Differences of accuracy between modes on the same samples.
+
+    Those with ``visionthink``; all, where it was not played.
+    """
     from rich.table import Table
 
     ours = [test for test in tests if "visionthink" in (test["a"], test["b"])]

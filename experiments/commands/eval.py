@@ -190,9 +190,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     folders = _folders(out, specs) if len(specs) > 1 else [out]
     part = Part(arguments.data, arguments.data, arguments.judge or "auto")
     rules = rules_of(arguments)
-    setups = [
-        Setup(spec, [part], arguments.protocol, rules, arguments.seed) for spec in specs
-    ]
+    setups = [Setup(spec, [part], arguments.protocol, rules, arguments.seed) for spec in specs]
     with ExitStack() as held:
         opened = Opened([part])
         held.callback(opened.close)

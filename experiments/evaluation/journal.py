@@ -24,7 +24,6 @@ CONFIG, JOURNAL, EPISODES, RESULT = (
     "episodes.jsonl",
     "result.json",
 )
-_MADE = (RESULT, EPISODES, JOURNAL, CONFIG)
 Config = Mapping[str, Any]
 
 
@@ -47,15 +46,19 @@ class Journal:
         self.folder = folder
         self.config = config
         self.path = folder / JOURNAL
-        self._stream = self.path.open("ab", buffering=0)
-        _lock(self._stream, self.path)
-        self.torn = self._cut()
-        if not (folder / CONFIG).exists():
-            write_json(folder / CONFIG, config)
         self.done: set[int] = set()
         self.refused = 0
-        for entry in self.entries():
-            self._note(entry)
+        self._stream = self.path.open("ab", buffering=0)
+        try:
+            _lock(self._stream, self.path)
+            self.torn = self._cut()
+            if not (folder / CONFIG).exists():
+                write_json(folder / CONFIG, config)
+            for entry in read_entries(self.path):
+                self._note(entry)
+        except BaseException:
+            self._stream.close()
+            raise
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Write a block down for good.
@@ -69,14 +72,6 @@ class Journal:
         os.fsync(self._stream.fileno())
         for entry in entries:
             self._note(entry)
-
-    def entries(self) -> Iterator[Entry]:
-        """All entries, in the order in which they were made.
-
-        Raises:
-            DataError: If a line is broken.
-        """
-        return read_entries(self.path)
 
     def close(self) -> None:
         """Close the file."""
@@ -137,8 +132,7 @@ def open_journal(folder: Path, config: Config, *, resume: bool, overwrite: bool)
     config = json.loads(json.dumps(config))
     folder.mkdir(parents=True, exist_ok=True)
     if overwrite:
-        for name in _MADE:
-            (folder / name).unlink(missing_ok=True)
+        clear(folder)
     finished, begun = (folder / RESULT).exists(), (folder / CONFIG).exists()
     if finished and not resume:
         raise ConfigError(
@@ -154,6 +148,12 @@ def open_journal(folder: Path, config: Config, *, resume: bool, overwrite: bool)
     if begun:
         check_same(folder, read_config(folder), config)
     return None if finished else Journal(folder, config)
+
+
+def clear(folder: Path) -> None:
+    """Take away what an evaluation left in a folder."""
+    for name in (RESULT, EPISODES, JOURNAL, CONFIG):
+        (folder / name).unlink(missing_ok=True)
 
 
 def check_same(folder: Path, there: Config, here: Config, *, but: Sequence[str] = ()) -> None:
@@ -187,7 +187,6 @@ def _lock(stream: Any, path: Path) -> None:
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        stream.close()
         raise ConfigError(f"another process is writing {path}") from None
     except OSError:
         return  # a file system without locks

@@ -92,5 +92,3 @@ def _merged(folders: Sequence[Path], out: Path, overwrite: bool) -> Result:
     result = write_results(out, config, entries())
     (out / JOURNAL).unlink()
     return result
-
-

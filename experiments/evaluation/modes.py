@@ -82,8 +82,11 @@ class Mode:
         return PROTOCOLS.get(self.name, given)
 
     def rules(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What replaces the protocol's own rules: a mode without a tool needs neither tools nor
-        turns, and one that shows the original no factor."""
+        """What replaces the protocol's own rules.
+
+        A mode without a tool needs neither tools nor turns, and one that shows the original no
+        factor.
+        """
         left = {"full": (*_NO_TOOL, "factor"), "low": _NO_TOOL}.get(self.name, ())
         return {key: value for key, value in given.items() if key not in left}
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from experiments.evaluation.modes import Mode
@@ -15,10 +16,9 @@ AHEAD = 2
 
 
 class Actors:
-    """Ray actors, each with an agent of its own: on the cluster at ``RAY_ADDRESS``, else on one
-    that is started here.
+    """Ray actors, each with an agent of its own.
 
-    Packages, data and checkpoints must be on every machine under the same paths. That the data is
+    They run on the cluster at ``RAY_ADDRESS``, else on one that is started here. Packages, data and checkpoints must be on every machine under the same paths. That the data is
     the same is checked.
 
     Args:
@@ -78,10 +78,8 @@ class Actors:
 
     def close(self) -> None:
         """Close the agents and end the actors, and the cluster if it was started here."""
-        try:
+        with suppress(self._ray.exceptions.RayError):  # one that is gone holds nothing
             self._ray.get([actor.close.remote() for actor in self._actors], timeout=60)
-        except self._ray.exceptions.RayError:
-            pass  # one that is gone holds nothing
         for actor in self._actors:
             self._ray.kill(actor)
         if self._ours:

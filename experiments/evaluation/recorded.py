@@ -15,7 +15,6 @@ from experiments.provenance import provenance
 from vt_env import ConfigError, DataError, Judge, Query
 from vt_env.judges.models import usage_of
 
-
 _KEPT = ("agent", "data", "protocol", "mode", "rate", "tokens", "seconds", "agent_seconds")
 """What of the result beside the recorded episodes is still true of them."""
 

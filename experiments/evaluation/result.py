@@ -121,9 +121,7 @@ def _described(config: Config) -> Result:
 
 def _spent(spent: Sequence[Mapping[str, Any]]) -> Result:
     """Sums over blocks, also those of processes that were at work at the same time."""
-    made: Result = {
-        key: sum(part[key] for part in spent) for key in ("seconds", "agent_seconds")
-    }
+    made: Result = {key: sum(part[key] for part in spent) for key in ("seconds", "agent_seconds")}
     if judging := [Usage(**part["judging"]) for part in spent if "judging" in part]:
         made["judging"] = total(judging).numbers()
     return made
@@ -145,9 +143,7 @@ def read_result(folder: Path) -> Result:
     return found
 
 
-def mode_result(
-    modes: Mapping[str, Result], out: Path, folders: Mapping[str, str]
-) -> Result:
+def mode_result(modes: Mapping[str, Result], out: Path, folders: Mapping[str, str]) -> Result:
     """The result over the modes of one agent on one part.
 
     Args:

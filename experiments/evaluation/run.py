@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.evaluation.journal import RESULT, Config, Journal, open_journal
+from experiments.evaluation.journal import RESULT, Config, Journal, clear, open_journal
 from experiments.evaluation.modes import TRAINED, Mode
 from experiments.evaluation.player import Block, Player
 from experiments.evaluation.playing import check_refused
@@ -106,7 +106,8 @@ class Evaluation:
             return self.leaf(part, Mode(), out)
         self._check(part, modes)
         if self.options.overwrite:
-            (out / RESULT).unlink(missing_ok=True)
+            for folder in (out, *(out / mode.folder for mode in modes)):
+                clear(folder)
         results: dict[str, Result] = {}
         for mode in sorted(modes, key=lambda mode: mode.name == TRAINED):
             if mode.name == TRAINED:
@@ -125,9 +126,7 @@ class Evaluation:
         options = self.options
         blocks, total = self._blocks(part)
         config = self._config(part, mode, total)
-        journal = open_journal(
-            folder, config, resume=options.resume, overwrite=options.overwrite
-        )
+        journal = open_journal(folder, config, resume=options.resume, overwrite=options.overwrite)
         if journal is None:
             return read_result(folder)
         try:
@@ -164,7 +163,7 @@ class Evaluation:
         if len(set(ids)) < len(ids):
             twice = next(i for i in ids if ids.count(i) > 1)
             raise DataError(f"source {source.name!r} has the id {twice!r} twice")
-        blocks = [
+        blocks: list[Block] = [
             list(enumerate(ids[start : start + options.batch], start))
             for start in range(0, len(ids), options.batch)
         ]

@@ -1,7 +1,7 @@
 """Modes side by side, as the paper's Table 2 has them (arXiv 2507.13348), with intervals and tests.
 
-The same samples are resampled for all modes, so that what is said of *% of full* and of a difference
-knows that both sides answered the same questions.
+The same samples are resampled for all modes, so that what is said of *% of full* and of a
+difference knows that both sides answered the same questions.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ def side_by_side(
     Returns:
         By mode ``relative_accuracy`` and ``relative_score``, over those of ``full`` (``None``
         without it), and ``bootstrap_95``: intervals of these, ``accuracy``, ``score``,
-        ``request_rate`` and ``token_ratio``. And for each pair of modes a test: ``a``, ``b``, and of
-        ``accuracy``, ``score`` and ``request_rate`` what :func:`experiments.paired.difference` says.
+        ``request_rate`` and ``token_ratio``. And for each pair of modes a test: ``a``, ``b``, and
+        of ``accuracy``, ``score`` and ``request_rate`` what
+        :func:`experiments.paired.difference` says.
     """
     by_id = {name: {row["id"]: row for row in rows} for name, rows in modes.items()}
     ids = list(dict.fromkeys(i for rows in by_id.values() for i in rows))

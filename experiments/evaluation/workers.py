@@ -99,7 +99,7 @@ _worker: Worker | None = None
 
 
 def _begin(setup: Setup, places: Any) -> None:
-    global _worker  # noqa: PLW0603
+    global _worker
     try:
         if gpus := places.get(timeout=60):
             os.environ["CUDA_VISIBLE_DEVICES"] = gpus

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,8 +77,9 @@ class Probing:
     def __init__(self, agent: TransformersAgent, group_size: int, probes: int) -> None:
         self.agent = agent
         self.group_size = group_size
-        free = group_size - 2 * probes
-        self.arms: list[Arm | None] = ["direct"] * probes + ["request"] * probes + [None] * free
+        direct, request = cast("list[Arm]", ["direct"]), cast("list[Arm]", ["request"])
+        free = [None] * (group_size - 2 * probes)
+        self.arms: list[Arm | None] = [*direct * probes, *request * probes, *free]
 
     @property
     def name(self) -> str:
@@ -86,7 +88,7 @@ class Probing:
 
     def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """One turn for each conversation; in the first turn that is every row of the groups."""
-        arms = [
+        arms: list[Arm | None] = [
             self.arms[row % self.group_size] if c.turn == 0 and c.can_request else None
             for row, c in enumerate(conversations)
         ]

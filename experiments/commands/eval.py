@@ -22,7 +22,7 @@ from experiments.evaluation.merging import merge
 from experiments.evaluation.modes import Mode, parse_modes
 from experiments.evaluation.player import Opened, Part, Player, Setup
 from experiments.evaluation.recorded import score_recorded
-from experiments.evaluation.run import Evaluation, Options
+from experiments.evaluation.run import Evaluation, Options, check_modes
 from experiments.evaluation.workers import Here, Processes, Workers
 from experiments.files import results_folder, write_json
 from experiments.plots import accuracy_against_tokens
@@ -199,6 +199,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         for player in players:
             held.callback(player.close)
             player.task(part.name, Mode())
+            check_modes(player, part.name, modes, options)
             if not apart:
                 _ = player.agent
         results: dict[str, dict[str, Any]] = {}
@@ -236,7 +237,7 @@ def _bar(spec: str) -> Iterator[Any]:
     screen = console(stderr=True)
     from rich.progress import Progress
 
-    with Progress(console=screen, transient=True) as bar:
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task(spec)
 
         def told(name: str, done: int, total: int) -> None:

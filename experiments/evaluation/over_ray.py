@@ -18,8 +18,8 @@ AHEAD = 2
 class Actors:
     """Ray actors, each with an agent of its own.
 
-    They run on the cluster at ``RAY_ADDRESS``, else on one that is started here. Packages, data and checkpoints must be on every machine under the same paths. That the data is
-    the same is checked.
+    They run on the cluster at ``RAY_ADDRESS``, else on one that is started here. Packages, data and
+    checkpoints must be on every machine under the same paths. That the data is the same is checked.
 
     Args:
         setup: What is played; only specs.

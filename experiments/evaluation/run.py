@@ -59,6 +59,26 @@ class Options:
             raise ConfigError(f"a shard is I/N with 0 <= I < N, got {i}/{n}")
 
 
+def check_modes(player: Player, part: str, modes: Sequence[Mode], options: Options) -> None:
+    """Find out before anything is played whether every mode can be.
+
+    Raises:
+        ConfigError: If one cannot.
+    """
+    protocol = player.setup.protocol
+    if modes and protocol != "visionthink":
+        raise ConfigError(
+            f"modes have protocols of their own; the protocol {protocol!r} goes without --mode"
+        )
+    if options.shard and any(mode.name == TRAINED for mode in modes):
+        raise ConfigError(
+            f"{TRAINED} needs the rate of all shards: play the others first, merge them, and "
+            "give the rate as random@RATE"
+        )
+    for mode in modes:
+        mode.check(player.task(part, mode).protocol)
+
+
 class Evaluation:
     """Plays parts in modes.
 
@@ -104,7 +124,7 @@ class Evaluation:
         """
         if not modes:
             return self.leaf(part, Mode(), out)
-        self._check(part, modes)
+        check_modes(self.player, part, modes, self.options)
         if self.options.overwrite:
             for folder in (out, *(out / mode.folder for mode in modes)):
                 clear(folder)
@@ -170,25 +190,6 @@ class Evaluation:
         if options.shard is not None:
             blocks = blocks[options.shard[0] :: options.shard[1]]
         return blocks, len(ids)
-
-    def _check(self, part: str, modes: Sequence[Mode]) -> None:
-        """Find out before anything is played whether every mode can be.
-
-        Raises:
-            ConfigError: If one cannot.
-        """
-        setup = self.player.setup
-        if setup.protocol != "visionthink":
-            raise ConfigError(
-                f"modes have protocols of their own; the protocol {setup.protocol!r} goes without"
-            )
-        if self.options.shard and any(mode.name == TRAINED for mode in modes):
-            raise ConfigError(
-                f"{TRAINED} needs the rate of all shards: play the others first, merge them, and "
-                "give the rate as random@RATE"
-            )
-        for mode in modes:
-            mode.check(self.player.task(part, mode).protocol)
 
     def _config(self, part: str, mode: Mode, total: int) -> Config:
         """Everything that decides what the rows will be."""

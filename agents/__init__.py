@@ -8,6 +8,7 @@ in one sentence instead of a puzzling ImportError.
 from agents.base import Agent, Conversation, Reply, answer_turn, request_turn
 from agents.registry import AGENTS, closing, make_agent
 from agents.rollout import Episode, rollout
+from agents.steering import Steered
 
 __all__ = [
     "AGENTS",
@@ -15,6 +16,7 @@ __all__ = [
     "Conversation",
     "Episode",
     "Reply",
+    "Steered",
     "answer_turn",
     "closing",
     "make_agent",

@@ -68,6 +68,7 @@ class Reply:
         truncated: Whether generation stopped at a limit instead of an end-of-turn token.
         forced: How many of the first ``token_ids`` the caller chose; their ``log_probs`` are the
             model's own.
+        tokens: How many tokens were generated, where that is all that is known of them.
     """
 
     text: str
@@ -76,6 +77,12 @@ class Reply:
     log_probs: tuple[float, ...] | None = None
     truncated: bool = False
     forced: int = 0
+    tokens: int | None = None
+
+    @property
+    def generated(self) -> int | None:
+        """Tokens that the agent generated, forced ones not included; ``None``: not known."""
+        return self.tokens if self.token_ids is None else len(self.token_ids) - self.forced
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from agents.answerers import Answerer, Guess, make_answerer
 from agents.base import Conversation, Reply, answer_turn, request_turn
+from agents.steering import FORCED, Arm
 from vt_env.errors import ConfigError
 from vt_env.judges import Judge, Query, make_judge
 from vt_env.pictures import Picture, View
@@ -37,11 +38,24 @@ class ScriptedAgent(ABC):
         """Ask where the rule says so, else answer."""
         return [Reply(self._turn(conversation)) for conversation in conversations]
 
+    def steer(
+        self, conversations: Sequence[Conversation], arms: Sequence[Arm | None]
+    ) -> list[Reply]:
+        """Ask or answer as told, and by the rule where nothing is."""
+        say = {"request": lambda _: request_turn(FORCED), "direct": self._answer}
+        return [
+            Reply(say.get(arm or "", self._turn)(conversation))
+            for conversation, arm in zip(conversations, arms, strict=True)
+        ]
+
     def _turn(self, conversation: Conversation) -> str:
         may_ask = conversation.can_request and len(conversation.images) == 1
         reason = self.asks(conversation) if may_ask else None
         if reason is not None:
             return request_turn(reason)
+        return self._answer(conversation)
+
+    def _answer(self, conversation: Conversation) -> str:
         guess = self.look(conversation, conversation.images[-1])
         return answer_turn(guess.text, guess.how)
 

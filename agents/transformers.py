@@ -21,6 +21,7 @@ from agents.models.generation import Memory, Stretch, Turns, read, speak
 from agents.models.loading import load_vlm
 from agents.models.transcript import Transcript, Transcripts, reply_of
 from agents.models.vlm import VisionLanguageModel
+from agents.steering import Arm
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.pictures import View
 
@@ -146,6 +147,12 @@ class TransformersAgent:
             part = slice(begin, begin + self.batch)
             replies += self._turns(rollouts[part], conversations[part], starts[part])
         return replies
+
+    def steer(
+        self, conversations: Sequence[Conversation], arms: Sequence[Arm | None]
+    ) -> list[Reply]:
+        """One turn for each conversation, beginning with its arm's prefix."""
+        return self.act(conversations, [self.prefixes[arm] if arm else None for arm in arms])
 
     def forget(self) -> None:
         """Drop what is kept for turns to come, e.g. after the model's weights have changed."""

@@ -23,6 +23,7 @@ COMMANDS = (
     "prepare",
     "train",
     "eval",
+    "compare",
     "judge",
     "audit",
     "study",

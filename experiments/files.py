@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from vt_env import ConfigError
+from vt_env import ConfigError, DataError
 
 
 @contextmanager
@@ -53,3 +53,34 @@ def results_folder(path: Path, overwrite: bool) -> Path:
     except OSError as error:
         raise ConfigError(f"cannot make the folder {path}: {error.strerror}") from error
     return path
+
+
+def json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSONL file, each with its line's number from 1; blank lines are passed over.
+
+    Raises:
+        DataError: If it cannot be read, or a line is not one JSON object, with its line.
+    """
+    try:
+        with file.open(encoding="utf-8-sig") as stream:
+            for number, line in enumerate(stream, 1):
+                if line.strip():
+                    yield number, json_row(line, f"{file}, line {number}")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise DataError(f"cannot read {file}: {reason}") from error
+
+
+def json_row(line: str, where: str) -> dict[str, Any]:
+    """One object.
+
+    Raises:
+        DataError: If it is none; the message begins with ``where``.
+    """
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: expected one JSON object a line: {error}") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: expected a JSON object, got a {type(row).__name__}")
+    return row

@@ -17,55 +17,20 @@ oracle               asks exactly where ``low`` is wrong and ``always_request`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator
 
-from agents import Agent, Conversation, Episode, Reply
+from agents import Agent, Episode, Steered
+from agents.steering import Rule
 from experiments.evaluation import Refused, evaluate
+from experiments.evaluation.modes import at_random, from_pixels
 from vt_env import ConfigError, Task
 
 NAMES = ("trained", "low", "full", "always_request", "random", "size_threshold", "oracle")
 
 
-class Steerable(Agent, Protocol):
-    """An agent whose turn can be made to begin with a text."""
-
-    prefixes: Any
-
-    def act(
-        self, conversations: Sequence[Conversation], forced: Sequence[str | None] | None = None
-    ) -> list[Reply]:
-        """One turn for each conversation, beginning with its forced text."""
-        ...
-
-
-class Gated:
-    """A model whose decision to ask is made by a rule.
-
-    Args:
-        agent: The model.
-        name: What tables call it.
-        asks: The rule; consulted where a tool can be called.
-    """
-
-    def __init__(self, agent: Steerable, name: str, asks: Callable[[Conversation], bool]) -> None:
-        self.agent = agent
-        self.name = name
-        self.asks = asks
-
-    def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
-        """The rule decides the arm, the model says the rest."""
-        prefixes = self.agent.prefixes
-        forced = [
-            prefixes["request" if self.asks(c) else "direct"] if c.can_request else None
-            for c in conversations
-        ]
-        return self.agent.act(conversations, forced)
-
-
 def compare(
     agent: Agent,
-    before: Steerable,
+    before: Agent,
     task: Task,
     full_task: Task,
     *,
@@ -101,22 +66,22 @@ def compare(
             episodes.append(item)
         return episodes
 
+    def steered(name: str, asks: Rule) -> Steered:
+        return Steered(before, asks, name=name)
+
     trained = play(agent)
     yield "trained", trained
-    low = play(Gated(before, "low", lambda _: False))
+    low = play(steered("low", lambda _: False))
     yield "low", low
     yield "full", play(before, full_task)
-    high = play(Gated(before, "always_request", lambda _: True))
+    high = play(steered("always_request", lambda _: True))
     yield "always_request", high
     rate = sum(e.outcome.requested for e in trained) / len(trained)
-    yield "random", play(Gated(before, "random", lambda c: bool(c.rng.random() < rate)))
-    large = Gated(
-        before, "size_threshold", lambda c: c.images[0].size[0] * c.images[0].size[1] >= pixels
-    )
-    yield "size_threshold", play(large)
+    yield "random", play(steered("random", at_random(rate)))
+    yield "size_threshold", play(steered("size_threshold", from_pixels(pixels)))
     pays = {
         a.sample.id
         for a, b in zip(low, high, strict=True)
         if b.verdict.correct and not a.verdict.correct
     }
-    yield "oracle", play(Gated(before, "oracle", lambda c: c.sample.id in pays))
+    yield "oracle", play(steered("oracle", lambda c: c.sample.id in pays))

@@ -26,12 +26,13 @@ _PACKAGES = (
 )
 
 
-def provenance(seed: int, fingerprint: str, argv: list[str] | None = None) -> dict[str, Any]:
+def provenance(seed: int, fingerprint: str | None, argv: list[str] | None = None) -> dict[str, Any]:
     """Command, seed, data, versions, commit and time.
 
     Args:
         seed: The run's seed.
-        fingerprint: Hash of the data; see :meth:`vt_env.sources.Source.fingerprint`.
+        fingerprint: Hash of the data, see :meth:`vt_env.sources.Source.fingerprint`; ``None`` if it
+            is not known.
         argv: The command line; this process's by default.
     """
     return {

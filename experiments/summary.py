@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 RESAMPLES = 2_000
 _Z = 1.959963984540054
@@ -46,21 +47,31 @@ def summarise(
 def measure(rows: Sequence[Row], refused: int, seed: int = 0) -> dict[str, Any]:
     """Rates and means of one set of episodes.
 
-    ``accuracy`` is over scored episodes only. ``token_ratio`` is what was shown over what showing
-    every original once would have cost, in total. Rates have Wilson intervals; token means have
-    percentile bootstrap intervals over episodes. What has no data is ``None``.
+    ``accuracy`` and ``score`` (the judge's graded score, where it has one) are over scored episodes
+    only. ``token_ratio`` is what was shown over what showing every original once would have cost,
+    in total. ``generated_tokens`` is a mean, ``generated_total`` the sum; both are ``None`` if
+    some episode's are not known. Rates have Wilson intervals; means have percentile bootstrap
+    intervals over episodes. What has no data is ``None``.
     """
     scored = [r["correct"] for r in rows if r["correct"] is not None]
     requested = [r["requested"] for r in rows]
     formed = [r["well_formed"] for r in rows]
     shown = np.array([r["visual_tokens"] for r in rows], float)
     full = np.array([r["full_tokens"] for r in rows], float)
+    scores = np.array([s for r in rows if (s := score_of(r)) is not None], float)
+    said = [r.get("generated_tokens") for r in rows]
+    known = np.array([s for s in said if s is not None], float)
+    if len(known) < len(said):
+        known = known[:0]
     return {
         "n": len(rows),
         "accuracy": _mean(scored),
+        "score": _mean(scores),
         "request_rate": _mean(requested),
         "visual_tokens": _mean(shown),
-        "token_ratio": float(shown.sum() / full.sum()) if len(rows) else None,
+        "token_ratio": float(shown.sum() / full.sum()) if full.any() else None,
+        "generated_tokens": _mean(known),
+        "generated_total": int(known.sum()) if len(known) else None,
         "format_rate": _mean(formed),
         "unscored": len(rows) - len(scored),
         "refused": refused,
@@ -70,13 +81,23 @@ def measure(rows: Sequence[Row], refused: int, seed: int = 0) -> dict[str, Any]:
             "request_rate": wilson(sum(requested), len(rows)),
             "format_rate": wilson(sum(formed), len(rows)),
             "visual_tokens": bootstrap(lambda i: shown[i].mean(-1), len(rows), seed),
-            "token_ratio": bootstrap(lambda i: shown[i].sum(-1) / full[i].sum(-1), len(rows), seed),
+            "token_ratio": bootstrap(
+                lambda i: share(shown[i].sum(-1), full[i].sum(-1)), len(rows), seed
+            ),
+            "score": bootstrap(lambda i: scores[i].mean(-1), len(scores), seed),
+            "generated_tokens": bootstrap(lambda i: known[i].mean(-1), len(known), seed),
         },
     }
 
 
 def _mean(values: Any) -> float | None:
     return float(np.mean(values)) if len(values) else None
+
+
+def share(part: Any, whole: Any) -> Any:
+    """A ratio, NaN where the whole is 0: float, of the shape of both."""
+    part, whole = np.asarray(part, float), np.asarray(whole, float)
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
 def wilson(successes: int, n: int) -> list[float] | None:
@@ -89,24 +110,47 @@ def wilson(successes: int, n: int) -> list[float] | None:
     return [max(0.0, centre - half), min(1.0, centre + half)]
 
 
-def bootstrap(
+def draws(
     statistic: Callable[[Any], Any], n: int, seed: int, resamples: int = RESAMPLES
-) -> list[float] | None:
-    """Percentile bootstrap interval, 95 %.
+) -> NDArray[np.float64]:
+    """A statistic of bootstrap resamples: float [resamples, …]; of no data it is empty.
 
     Args:
-        statistic: From int [B, n] indices of episodes to float [B].
+        statistic: From int [B, n] indices of episodes to float [B, …].
         n: Number of episodes.
-        seed: Seeds the resampling.
+        seed: Seeds the resampling: statistics of equal n and seed see the same resamples.
         resamples: B in total; drawn in blocks, so that memory does not grow with it.
     """
     if not n:
-        return None
+        return np.empty(0)
     rng = np.random.default_rng(seed)
     block = max(1, 2_000_000 // n)
-    values = [
-        np.asarray(statistic(rng.integers(n, size=(min(block, resamples - start), n))))
-        for start in range(0, resamples, block)
-    ]
-    low, high = np.quantile(np.concatenate(values), [0.025, 0.975])
+    return np.concatenate(
+        [
+            np.asarray(statistic(rng.integers(n, size=(min(block, resamples - start), n))), float)
+            for start in range(0, resamples, block)
+        ]
+    )
+
+
+def interval(values: NDArray[np.float64]) -> list[float] | None:
+    """The middle 95 % of a statistic's resamples, of those in which it is defined (not NaN)."""
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return None
+    low, high = np.quantile(defined, [0.025, 0.975])
     return [float(low), float(high)]
+
+
+def bootstrap(
+    statistic: Callable[[Any], Any], n: int, seed: int, resamples: int = RESAMPLES
+) -> list[float] | None:
+    """Percentile bootstrap interval, 95 %; see :func:`draws`."""
+    return interval(draws(statistic, n, seed, resamples))
+
+
+def score_of(row: Row) -> float | None:
+    """The graded score of a row; of one without, 1 or 0; ``None`` where it is unscored."""
+    if "score" in row:
+        return row["score"]
+    return None if row["correct"] is None else float(row["correct"])

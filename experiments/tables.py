@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,12 +42,78 @@ def source_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
     parts = [result["by_source"] for result in results.values()]
     for source in parts[0]:
         cells = [
-            "-" if p[source]["accuracy"] is None
+            "-" if source not in p or p[source]["accuracy"] is None
             else f"{p[source]['accuracy']:.2f} ({p[source]['request_rate']:.0%})"
             for p in parts
         ]  # fmt: skip
         table.add_row(source or "(none)", str(parts[0][source]["n"]), *cells)
     return table
+
+
+def mode_table(title: str, modes: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A line a mode, as the paper's Table 2: accuracy, of that of ``full``, tokens, requests, cost.
+
+    Args:
+        title: Above the table.
+        modes: Results of modes as in ``result.json``, by name.
+    """
+    from rich.table import Table
+
+    table = Table(title=title)
+    table.add_column("mode", no_wrap=True)
+    for header in ("n", "accuracy", "% of full", "share", "asks", "said", "seconds"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for name, result in modes.items():
+        said = result["generated_tokens"]
+        table.add_row(
+            name,
+            str(result["n"]),
+            _spread(result, "accuracy", 1, ".3f"),
+            _spread(result, "relative_accuracy", 100, ".1f"),
+            _spread(result, "token_ratio", 1, ".2f"),
+            _spread(result, "request_rate", 100, ".0f"),
+            "-" if said is None else f"{said:.1f}",
+            f"{result['seconds']:.1f}",
+        )
+    return table
+
+
+def _spread(result: Mapping[str, Any], key: str, scale: float, form: str) -> str:
+    """A number with its bootstrap interval."""
+    value, interval = result.get(key), result.get("bootstrap_95", {}).get(key)
+    if value is None:
+        return "-"
+    told = format(scale * value, form)
+    if interval is None:
+        return told
+    return f"{told} ({'–'.join(format(scale * end, form) for end in interval)})"
+
+
+def test_table(tests: Sequence[Mapping[str, Any]]) -> Table:
+    """Differences of accuracy between modes on the same samples.
+
+    Those with ``visionthink``; all, where it was not played.
+    """
+    from rich.table import Table
+
+    ours = [test for test in tests if "visionthink" in (test["a"], test["b"])]
+    table = Table(title="accuracy on the same samples: paired differences, McNemar's exact test")
+    for header in ("second - first", "n", "difference", "95 %", "only first", "only second", "p"):
+        table.add_column(header, justify="right" if table.columns else "left", no_wrap=True)
+    for test in ours or tests:
+        table.add_row(f"{test['b']} - {test['a']}", *difference_cells(test["accuracy"]))
+    return table
+
+
+def difference_cells(found: Mapping[str, Any]) -> list[str]:
+    """``n``, difference, interval, and where there is a test its counts and p."""
+    if not found["n"] or found["difference"] is None:
+        return [str(found["n"]), *["-"] * 5]
+    low, high = found["interval_95"] or (float("nan"), float("nan"))
+    cells = [str(found["n"]), f"{found['difference']:+.3f}", f"{low:+.3f} to {high:+.3f}"]
+    if "p" not in found:
+        return [*cells, "", "", ""]
+    return [*cells, str(found["only_a"]), str(found["only_b"]), f"{found['p']:.2g}"]
 
 
 def _cells(result: Mapping[str, Any]) -> list[str]:

@@ -50,9 +50,7 @@ class Dialogue:
         self.protocol = protocol
         self.sample = sample
         self.picture = picture
-        self.messages: list[Message] = [
-            {"role": "system", "content": [{"type": "text", "text": protocol.system}]}
-        ]
+        self.messages: list[Message] = protocol.opening(sample.question)
         self.views: list[View] = []
         self.actions: list[Action] = []
         self.flaws: list[str] = []
@@ -66,7 +64,6 @@ class Dialogue:
             self._show(picture.shrunk(protocol.factor))
         except PictureError as error:
             raise error.about(sample.id) from error
-        self._say(protocol.prompt.question_blocks(sample.question))
 
     @property
     def turn(self) -> int:

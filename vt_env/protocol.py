@@ -81,6 +81,13 @@ class Protocol:
         """The tool of that name, if it may be called."""
         return next((tool for tool in self.tools if tool.name == name), None)
 
+    def opening(self, question: str) -> list[dict[str, Any]]:
+        """The system turn and the question, in chat format, with a mark for the picture."""
+        return [
+            {"role": "system", "content": [{"type": "text", "text": self.system}]},
+            {"role": "user", "content": self.prompt.question_blocks(question)},
+        ]
+
 
 def make_protocol(
     name: str | Protocol = "visionthink",

@@ -119,8 +119,9 @@ class OpenAiAgent:
                 f"the server at {self.client.address.url} gave no turn of "
                 f"{self.request.model!r} in {outcome.tries} attempt(s): {outcome.reason}"
             )
-        text, ended = cut_turn(heard[-1].text) if self.request.stop else (heard[-1].text, False)
-        return Reply(text, truncated=heard[-1].truncated and not ended)
+        turn = heard[-1]
+        text, ended = cut_turn(turn.text) if self.request.stop else (turn.text, False)
+        return Reply(text, truncated=turn.truncated and not ended, tokens=turn.tokens)
 
     async def _heard(self, messages: list[dict[str, Any]], seed: int) -> Turn:
         """One attempt; asking anew without what the server does not take is no new attempt."""

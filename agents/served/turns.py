@@ -21,11 +21,13 @@ class Turn:
         text: The turn.
         truncated: Whether it was cut off at a limit.
         vague: Whether a stop string that the server took away may have ended it, or the model.
+        tokens: How many tokens the server says that were generated, if it does.
     """
 
     text: str
     truncated: bool
     vague: bool
+    tokens: int | None = None
 
 
 def read_turn(body: str, stop: bool) -> Turn:
@@ -53,10 +55,11 @@ def read_turn(body: str, stop: bool) -> Turn:
     if not text and not _said_nothing(whole, ended):
         raise Trouble("the server's reply is empty, though the model said something")
     if ended == _LENGTH or not stop or text.endswith(TURN_ENDS):
-        return Turn(text, ended == _LENGTH, vague=False)
+        return Turn(text, ended == _LENGTH, vague=False, tokens=_generated(whole))
     told = [choice[key] for key in ("stop_reason", "matched_stop") if key in choice]
     closed_by = next((mark for mark in told if mark in TURN_ENDS), None)
-    return Turn(text + (closed_by or ""), False, vague=not told and _is_open(text))
+    vague = not told and _is_open(text)
+    return Turn(text + (closed_by or ""), False, vague, _generated(whole))
 
 
 def _check_parsers(message: Mapping[str, Any]) -> None:
@@ -75,8 +78,13 @@ def _check_parsers(message: Mapping[str, Any]) -> None:
 
 def _said_nothing(whole: Any, ended: object) -> bool:
     """Whether the model itself ended its turn at once: one token, the end of a turn."""
-    usage = _table(_table(whole).get("usage"))
-    return ended == _STOP and usage.get("completion_tokens") == 1
+    return ended == _STOP and _generated(whole) == 1
+
+
+def _generated(whole: Any) -> int | None:
+    """Tokens that the server says that were generated."""
+    number = _table(_table(whole).get("usage")).get("completion_tokens")
+    return number if type(number) is int and number >= 0 else None
 
 
 def _is_open(text: str) -> bool:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import random
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments.agreement import Stratum, agreement, agreement_table, stratified
 from experiments.commands.options import console, positive
-from experiments.files import json_line, whole_file
+from experiments.files import json_line, json_rows, whole_file
 from vt_env import ConfigError, DataError
 
 DESCRIPTION = """\
@@ -44,7 +42,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draw a sample, or compare with its labels."""
-    rows = list(_rows(arguments.file))
+    rows = [row for _, row in json_rows(arguments.file)]
     for number, row in enumerate(rows, 1):
         if "verdict" not in row or not isinstance(row["verdict"], bool | None):
             raise DataError(f"{arguments.file}, row {number}: there is no verdict; use vt judge")
@@ -83,7 +81,7 @@ def sample(verdicts: list[bool | None], n: int, seed: int) -> list[int]:
 
 def _compare(rows: list[dict[str, Any]], file: Path) -> None:
     pairs: list[tuple[bool | None, bool | None]] = []
-    for number, labelled in enumerate(_rows(file), 1):
+    for number, (_, labelled) in enumerate(json_rows(file), 1):
         where = f"{file}, row {number}"
         place, label = labelled.get("row"), labelled.get("label")
         if not isinstance(label, bool | None):
@@ -113,26 +111,3 @@ def _stratum(
     labels = [label for label, said in pairs if said is verdict and label is not None]
     size = sum(row["verdict"] is verdict for row in rows)
     return Stratum(size, len(labels), sum(label is verdict for label in labels))
-
-
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    """Objects of a JSONL file.
-
-    Raises:
-        DataError: If it cannot be read, or a line is no object.
-    """
-    try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise DataError(f"cannot read {file}: {reason}") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{file}, line {number}: expected one JSON object: {error}") from error
-        if not isinstance(row, Mapping):
-            raise DataError(f"{file}, line {number}: expected a JSON object")
-        yield dict(row)

@@ -4,32 +4,49 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from agents import AGENTS, Agent, closing, make_agent
-from experiments.commands.options import add_task_options, console, positive, share, task_of
-from experiments.evaluation import Refused, episode_row, evaluate
-from experiments.files import json_line, results_folder, whole_file, write_json
+from agents import AGENTS
+from experiments.commands.options import (
+    add_task_options,
+    console,
+    parse_shard,
+    positive,
+    rules_of,
+    share,
+)
+from experiments.evaluation.merging import merge
+from experiments.evaluation.modes import Mode, parse_modes
+from experiments.evaluation.player import Opened, Part, Player, Setup
+from experiments.evaluation.recorded import score_recorded
+from experiments.evaluation.run import Evaluation, Options, check_modes
+from experiments.evaluation.workers import Here, Processes, Workers
+from experiments.files import results_folder, write_json
 from experiments.plots import accuracy_against_tokens
-from experiments.provenance import provenance
-from experiments.summary import summarise
-from experiments.tables import result_table, source_table
-from vt_env import Task, open_source
-from vt_env.judges.models import usage_of
+from experiments.tables import mode_table, result_table, source_table, test_table
+from vt_env import ConfigError, make_judge
+from vt_env.judges import close
 
 DESCRIPTION = f"""\
-Play one agent, or several one after the other, on a data set, one episode a sample.
+Play one agent, or several one after the other, on a data set, one episode a sample. With --mode
+each agent plays it in several ways: low, full, visionthink, always-request, random@RATE (or
+random@trained: as often as in visionthink), size-threshold (or size-threshold@PIXELS).
 
 agents: {", ".join(AGENTS.names())}; with arguments as in random:p=0.3,answerer=ocr
 data:   generated[:n=2000,seed=0,split=test], jsonl:FILE, folder:FOLDER, hf:PATH, or just a path
+
+  vt eval --merge SHARD... --out DIR            puts together what --shard I/N played
+  vt eval --from EPISODES [--judge NAME] --out DIR   sums recorded episodes up, judged anew or not
 """
 EPILOG = """\
 In DIR: episodes.jsonl (a line an episode), result.json (accuracy, request_rate, visual_tokens,
 token_ratio, … over all, by kind and by source, with 95 % intervals), plot.png and plot.svg. With
-several agents each has a folder of its own in DIR, and DIR/comparison.json and the plot hold all.
+modes each has a folder of its own in DIR, and DIR/result.json holds all, with tests between them.
+With several agents each has a folder of its own in DIR, and DIR/comparison.json and the plot hold
+all. What is done is on disk at once: --resume goes on with an evaluation that was stopped.
 """
 
 
@@ -45,12 +62,19 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--agent",
         action="append",
-        required=True,
         metavar="NAME[:ARGS]",
         help="who plays; give it several times to compare",
     )
-    parser.add_argument("--data", required=True, metavar="SOURCE", help="what is played")
+    parser.add_argument("--data", metavar="SOURCE", help="what is played")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where results go")
+    parser.add_argument(
+        "--mode",
+        action="append",
+        default=[],
+        dest="modes",
+        metavar="MODE",
+        help="a way to play, see above; give it several times (default: as --protocol says)",
+    )
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N samples")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default: 0)")
     parser.add_argument(
@@ -64,126 +88,211 @@ def add_parser(commands: Any) -> None:
         help="share of pictures that may turn out broken before it stops (default: 0.1)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace results that are in DIR")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the evaluation that is in DIR"
+    )
+    parser.add_argument(
+        "--from", type=Path, dest="recorded", metavar="EPISODES", help="no agent: recorded episodes"
+    )
+    parser.add_argument(
+        "--merge", type=Path, nargs="+", metavar="SHARD", help="no agent: folders of shards"
+    )
+    _add_sharding(parser)
     add_task_options(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, judge=None)
+
+
+def _add_sharding(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("playing at the same time; rows do not depend on it")
+    group.add_argument(
+        "--shards", type=positive, default=1, metavar="N", help="processes, an agent each"
+    )
+    group.add_argument("--ray", action="store_true", help="on a Ray cluster's machines instead")
+    group.add_argument(
+        "--gpus", type=int, default=0, metavar="G", help="GPUs of each shard (default: not divided)"
+    )
+    group.add_argument(
+        "--shard",
+        type=parse_shard,
+        metavar="I/N",
+        help="play only this part, from 0; --merge puts all of them together",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Play, write, show."""
+    """Play, or sum up what was played; write, show."""
+    _check(arguments)
+    if arguments.merge is not None:
+        out = results_folder(arguments.out, arguments.overwrite)
+        _present({"merged": merge(arguments.merge, out, overwrite=arguments.overwrite)}, out)
+    elif arguments.recorded is not None:
+        _score(arguments)
+    else:
+        _evaluate(arguments)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Options that belong together.
+
+    Raises:
+        ConfigError: If one is missing, or does not fit the others.
+    """
+    others = [name for name in ("merge", "recorded") if getattr(arguments, name) is not None]
+    plays = [f"--{n}" for n in ("agent", "data") if getattr(arguments, n) is not None]
+    if len(others) > 1 or (others and (plays or arguments.modes or arguments.resume)):
+        raise ConfigError(
+            "--merge and --from go alone: without the other, --agent, --data, --mode or --resume"
+        )
+    if not others and len(plays) < 2:
+        missing = [f"--{n}" for n in ("agent", "data") if getattr(arguments, n) is None]
+        raise ConfigError(f"the following arguments are required: {', '.join(missing)}")
+    if arguments.merge is not None and arguments.judge is not None:
+        raise ConfigError("--merge judges nothing; merge first, then --from with --judge")
+    if arguments.shard is not None and (arguments.shards > 1 or arguments.ray):
+        raise ConfigError("--shard plays one part here, --shards all of them: choose one")
+    if arguments.gpus < 0 or (arguments.gpus and arguments.shards == 1 and not arguments.ray):
+        raise ConfigError("--gpus divides GPUs among --shards; it is a number from 0 up")
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    """``--from``."""
     out = results_folder(arguments.out, arguments.overwrite)
-    source = open_source(arguments.data)
-    task = task_of(arguments, source)
-    several = len(arguments.agent) > 1
-    folders = _folders(out, arguments.agent, arguments.overwrite) if several else [out]
-    players = [make_agent(spec) for spec in arguments.agent]
-    try:
-        _evaluate(task, players, folders, out, arguments)
-    finally:
-        task.close()
-
-
-def _evaluate(
-    task: Task,
-    players: Sequence[Agent],
-    folders: Sequence[Path],
-    out: Path,
-    arguments: argparse.Namespace,
-) -> None:
-    source, several = task.source, len(players) > 1
-    results: dict[str, dict[str, Any]] = {}
-    for spec, agent, folder in zip(arguments.agent, players, folders, strict=True):
-        with closing(agent):
-            rows, refused = _play(task, agent, spec, folder, arguments)
-        refused += [{"id": str(r.row), "reason": r.reason} for r in source.refused]
-        results[spec] = {
-            **summarise(rows, refused, seed=arguments.seed),
-            "agent": spec,
-            "data": arguments.data,
-            "protocol": arguments.protocol,
-            "judge": task.judge.name,
-            **({"judging": usage.numbers()} if (usage := usage_of(task.judge)) else {}),
-            "tokens": task.protocol.tokens.name,
-            "refusals": refused,
-            "provenance": provenance(arguments.seed, source.fingerprint()),
-        }
-        write_json(folder / "result.json", results[spec])
-    _draw(results, arguments.data, out)
-    if several:
-        write_json(out / "comparison.json", {"agents": results})
-    _show(results, out)
-    if (usage := usage_of(task.judge)) is not None:
-        console().print(f"judging: {usage}")
-
-
-def _play(
-    task: Task, agent: Any, spec: str, folder: Path, arguments: argparse.Namespace
-) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Play one agent with a progress bar; every episode is on disk as soon as it is over."""
+    judge = None if arguments.judge is None else make_judge(arguments.judge)
     screen = console(stderr=True)
-    from rich.progress import track
+    from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    total = min(arguments.limit or len(task.source), len(task.source))
-    episodes = evaluate(
-        task,
-        agent,
-        limit=arguments.limit,
-        seed=arguments.seed,
-        batch=arguments.batch,
-        max_refused=arguments.max_refused,
+    columns = (SpinnerColumn(), TextColumn("{task.completed:.0f} episodes"))
+    with Progress(*columns, console=screen, transient=True) as bar, ExitStack() as held:
+        if judge is not None:
+            held.callback(close, judge)
+        task = bar.add_task("", total=None)
+        result = score_recorded(
+            arguments.recorded,
+            out,
+            judge,
+            seed=arguments.seed,
+            told=lambda done: bar.update(task, completed=done),
+        )
+    _present({str(arguments.recorded): result}, out)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    modes, out, specs = parse_modes(arguments.modes), arguments.out, arguments.agent
+    options = Options(
+        arguments.limit,
+        arguments.batch,
+        arguments.max_refused,
+        arguments.resume,
+        arguments.overwrite,
+        arguments.shard,
     )
-    rows: list[dict[str, Any]] = []
-    refused: list[dict[str, str]] = []
-    with whole_file(folder / "episodes.jsonl") as stream:
-        for item in track(episodes, spec, total, console=screen, transient=True):
-            if isinstance(item, Refused):
-                refused.append(asdict(item))
-                continue
-            row = episode_row(item)
-            stream.write(json_line(row))
-            rows.append({key: row[key] for key in _MEASURED})
-    return rows, refused
+    results_folder(out, overwrite=arguments.overwrite or arguments.resume)
+    folders = _folders(out, specs) if len(specs) > 1 else [out]
+    part = Part(arguments.data, arguments.data, arguments.judge or "auto")
+    rules = rules_of(arguments)
+    setups = [Setup(spec, [part], arguments.protocol, rules, arguments.seed) for spec in specs]
+    with ExitStack() as held:
+        opened = Opened([part])
+        held.callback(opened.close)
+        players = [Player(setup, opened) for setup in setups]
+        apart = arguments.shards > 1 or arguments.ray
+        for player in players:
+            held.callback(player.close)
+            player.task(part.name, Mode())
+            check_modes(player, part.name, modes, options)
+            if not apart:
+                _ = player.agent
+        results: dict[str, dict[str, Any]] = {}
+        for spec, player, folder in zip(specs, players, folders, strict=True):
+            with _bar(spec) as (told, notice):
+                workers = _workers(player, arguments)
+                try:
+                    work = Evaluation(player, workers, options, told, notice)
+                    result = work.part(part.name, modes, folder)
+                finally:
+                    workers.close()
+            player.close()
+            if result is not None:
+                results[spec] = result
+    if arguments.shard is None:
+        _present(results, out)
+    else:
+        i, n = arguments.shard
+        console().print(f"shard {i} of {n} is done; when all are: vt eval --merge … --out DIR")
 
 
-_MEASURED = (
-    "kind",
-    "source",
-    "correct",
-    "requested",
-    "well_formed",
-    "futile_request",
-    "visual_tokens",
-    "full_tokens",
-)
+def _workers(player: Player, arguments: argparse.Namespace) -> Workers:
+    if arguments.ray:
+        from experiments.evaluation.over_ray import Actors
+
+        return Actors(player.with_fingerprints(), arguments.shards, arguments.gpus)
+    if arguments.shards > 1:
+        return Processes(player.setup, arguments.shards, arguments.gpus)
+    return Here(player)
 
 
-def _folders(out: Path, specs: Sequence[str], overwrite: bool) -> list[Path]:
+@contextmanager
+def _bar(spec: str) -> Iterator[Any]:
+    """A progress bar for what is being played, and where notices go."""
+    screen = console(stderr=True)
+    from rich.progress import Progress
+
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task(spec)
+
+        def told(name: str, done: int, total: int) -> None:
+            bar.update(task, description=name, completed=done, total=total)
+
+        yield told, screen.print
+
+
+def _folders(out: Path, specs: Sequence[str]) -> list[Path]:
     """A folder an agent, named after its spec, and numbered where names fall together."""
     names: list[str] = []
     for spec in specs:
         name = re.sub(r"[^A-Za-z0-9.=-]+", "_", spec).strip("_.")
         names.append(name if name not in names else f"{name}_{len(names)}")
-    return [results_folder(out / name, overwrite) for name in names]
+    return [out / name for name in names]
 
 
-def _draw(results: Mapping[str, Mapping[str, Any]], data: str, out: Path) -> None:
+def _present(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
+    """Draw and show: a line an agent and mode; of one agent without modes, a line a kind."""
+    lines: dict[str, Mapping[str, Any]] = {}
+    for spec, result in results.items():
+        if "modes" in result:
+            before = f"{spec} " if len(results) > 1 else ""
+            lines |= {f"{before}{mode}": one for mode, one in result["modes"].items()}
+        else:
+            lines[spec] = result
     if len(results) > 1:
-        accuracy_against_tokens(results, f"Accuracy against visual tokens: {data}", out / "plot")
-        return
-    ((spec, result),) = results.items()
-    points = {"all": result, **result["by_kind"]}
-    accuracy_against_tokens(
-        points, f"Accuracy against visual tokens: {spec} on {data}", out / "plot"
-    )
-
-
-def _show(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
-    """A line an agent and where each asks; of one agent, a line a kind."""
+        write_json(out / "comparison.json", {"agents": results})
     screen = console()
-    if len(results) > 1:
-        screen.print(result_table("agent", "accuracy against visual tokens", results))
-        screen.print(source_table(results))
+    about = next(iter(lines.values())).get("data", "")
+    if len(lines) > 1:
+        title = f"Accuracy against visual tokens: {about}"
+        accuracy_against_tokens(lines, title, out / "plot")
+        _show_several(results, lines)
     else:
-        ((spec, result),) = results.items()
-        lines = {"all": result, **{k or "(no kind)": v for k, v in result["by_kind"].items()}}
-        screen.print(result_table("kind", f"{spec}: accuracy against visual tokens", lines))
+        ((spec, result),) = lines.items()
+        title = f"Accuracy against visual tokens: {spec} on {about}"
+        accuracy_against_tokens({"all": result, **result["by_kind"]}, title, out / "plot")
+        kinds = {"all": result, **{k or "(no kind)": v for k, v in result["by_kind"].items()}}
+        screen.print(result_table("kind", f"{spec}: accuracy against visual tokens", kinds))
     screen.print(f"tokens: visual tokens an episode; share: of the original shown once\nin {out}")
+    for name, result in lines.items():
+        if judging := result.get("judging"):
+            counts = ", ".join(f"{number} {key}" for key, number in judging.items() if number)
+            screen.print(f"judging {name}: {counts}", soft_wrap=True)
+
+
+def _show_several(
+    results: Mapping[str, Mapping[str, Any]], lines: Mapping[str, Mapping[str, Any]]
+) -> None:
+    screen = console()
+    by_mode = {spec: result for spec, result in results.items() if "modes" in result}
+    for spec, result in by_mode.items():
+        screen.print(mode_table(f"{spec}: modes, with 95 % bootstrap intervals", result["modes"]))
+        screen.print(test_table(result["tests"]))
+    if len(by_mode) < len(results):
+        screen.print(result_table("agent", "accuracy against visual tokens", lines))
+    screen.print(source_table(lines))

@@ -6,19 +6,18 @@ import argparse
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments.agreement import agreement, agreement_table, kind_of, kind_table
 from experiments.commands.options import console
-from experiments.files import json_line, whole_file
+from experiments.files import json_line, json_rows, whole_file
+from experiments.judging import judged
 from vt_env import ConfigError, DataError, Judge, Query, Verdict, make_judge
-from vt_env.judges import close, submit
+from vt_env.judges import close
 from vt_env.judges.models import usage_of
 
-BATCH = 256
 DESCRIPTION = """\
 Read a JSONL file, a row an answer:
   question               the question
@@ -76,7 +75,7 @@ def _judge(arguments: argparse.Namespace, judge: Judge) -> None:
             Progress(console=screen, transient=True) as bar,
         ):
             task = bar.add_task("judging", total=total)
-            for row, verdict in _judged(_rows(arguments.file), judge):
+            for row, verdict in judged(_rows(arguments.file), judge):
                 out.write(json_line({**row, **_verdict_row(verdict)}))
                 label = _label(row)
                 counts[label, verdict.correct] += 1
@@ -94,23 +93,6 @@ def _judge(arguments: argparse.Namespace, judge: Judge) -> None:
         console().print(str(usage))
 
 
-def _judged(
-    rows: Iterable[tuple[dict[str, Any], Query]], judge: Judge
-) -> Iterator[tuple[dict[str, Any], Verdict]]:
-    """Rows with their verdicts; the next batch is begun before a batch is waited for."""
-    left = iter(rows)
-    begun: list[tuple[list[dict[str, Any]], Any]] = []
-    while True:
-        batch = list(islice(left, BATCH))
-        if batch:
-            begun.append(([row for row, _ in batch], submit(judge, [query for _, query in batch])))
-        if len(begun) > 1 or (begun and not batch):
-            some, pending = begun.pop(0)
-            yield from zip(some, pending.result(), strict=True)
-        elif not batch:
-            return
-
-
 def _verdict_row(verdict: Verdict) -> dict[str, Any]:
     return {"verdict": verdict.correct, "judge": verdict.judge, "reason": verdict.reason}
 
@@ -121,23 +103,11 @@ def _rows(file: Path) -> Iterator[tuple[dict[str, Any], Query]]:
     Raises:
         DataError: If the file cannot be read, or a row is not what was expected; with its line.
     """
-    try:
-        with file.open(encoding="utf-8-sig") as stream:
-            for number, line in enumerate(stream, 1):
-                if line.strip():
-                    yield _row(line, f"{file}, line {number}")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise DataError(f"cannot read {file}: {reason}") from error
+    for number, row in json_rows(file):
+        yield _row(row, f"{file}, line {number}")
 
 
-def _row(line: str, where: str) -> tuple[dict[str, Any], Query]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: expected one JSON object a line: {error}") from error
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: expected a JSON object, got a {type(row).__name__}")
+def _row(row: dict[str, Any], where: str) -> tuple[dict[str, Any], Query]:
     given = (row.get(key) for key in ("references", "ground_truth"))
     accepted = next((value for value in given if value not in (None, [])), None)
     missing = [k for k in ("question", "prediction") if k not in row]

@@ -51,10 +51,24 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def rules_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the options put in the place of the protocol's own rules."""
+    names = ("tokens", "prompt", "factor", "max_turns", "first_look", "tools")
+    return {name: getattr(arguments, name) for name in names}
+
+
 def task_of(arguments: argparse.Namespace, data: Any, **replaced: Any) -> Task:
     """The task that the options describe."""
-    names = ("protocol", "judge", "tokens", "prompt", "factor", "max_turns", "first_look", "tools")
-    return make_task(data, **{**{n: getattr(arguments, n) for n in names}, **replaced})
+    given = {"protocol": arguments.protocol, "judge": arguments.judge, **rules_of(arguments)}
+    return make_task(data, **{**given, **replaced})
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """``I/N``, for argparse."""
+    i, slash, n = text.partition("/")
+    if not (slash and i.isdecimal() and n.isdecimal() and int(i) < int(n)):
+        raise argparse.ArgumentTypeError(f"expected I/N with 0 <= I < N, got {text!r}")
+    return int(i), int(n)
 
 
 def console(stderr: bool = False) -> Console:

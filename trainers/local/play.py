@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents import AGENTS, Agent, Conversation, Episode, Reply, rollout
 from agents.models import VisionLanguageModel
+from agents.steering import Arm
 from agents.transformers import TransformersAgent
 from trainers.algorithms.advantages import TIE
 from trainers.config import EnvironmentConfig, ModelConfig, TrainConfig
@@ -75,8 +77,9 @@ class Probing:
     def __init__(self, agent: TransformersAgent, group_size: int, probes: int) -> None:
         self.agent = agent
         self.group_size = group_size
-        arms = ["direct"] * probes + ["request"] * probes
-        self.starts = [agent.prefixes[arm] for arm in arms] + [None] * (group_size - len(arms))
+        direct, request = cast("list[Arm]", ["direct"]), cast("list[Arm]", ["request"])
+        free = [None] * (group_size - 2 * probes)
+        self.arms: list[Arm | None] = [*direct * probes, *request * probes, *free]
 
     @property
     def name(self) -> str:
@@ -85,11 +88,11 @@ class Probing:
 
     def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """One turn for each conversation; in the first turn that is every row of the groups."""
-        forced = [
-            self.starts[row % self.group_size] if c.turn == 0 and c.can_request else None
+        arms: list[Arm | None] = [
+            self.arms[row % self.group_size] if c.turn == 0 and c.can_request else None
             for row, c in enumerate(conversations)
         ]
-        return self.agent.act(conversations, forced)
+        return self.agent.steer(conversations, arms)
 
 
 def is_probe(episode: Episode) -> bool:

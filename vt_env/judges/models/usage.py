@@ -82,6 +82,12 @@ class Usage:
         if reason in self.reasons or len(self.reasons) < 20:
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
+    def since(self, before: Usage) -> Usage:
+        """What was added to an earlier copy."""
+        counts = {name: getattr(self, name) - getattr(before, name) for name in _COUNTS}
+        reasons = {why: n - before.reasons.get(why, 0) for why, n in self.reasons.items()}
+        return replace(self, **counts, reasons={why: n for why, n in reasons.items() if n})
+
     def copy(self) -> Usage:
         """The counts as they are now."""
         return replace(self, reasons=dict(self.reasons))

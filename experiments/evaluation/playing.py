@@ -1,14 +1,12 @@
-"""Play an agent on a data set, sample by sample, and keep everything that happened."""
+"""Play an agent on samples, each once; a picture that is refused does not stop the others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from agents import Agent, Episode, rollout
 from vt_env import ConfigError, DataError, PictureError, Task
-from vt_env.actions import Answer, ToolCall
 from vt_env.samples import Sample
 from vt_env.vector import VisionThinkVectorEnv
 
@@ -56,21 +54,43 @@ def evaluate(
     refused = 0
     for start in range(0, total, batch):
         samples = [task.source[i] for i in range(start, min(start + batch, total))]
-        episodes, unplayable = _play(env, agent, samples, seed)
+        episodes, unplayable = play(env, agent, samples, seed)
         refused += len(unplayable)
-        if refused > max_refused * total:
-            raise DataError(
-                f"{refused} of {total} pictures are refused, more than the share of "
-                f"{max_refused:.0%} that is allowed; the last: {unplayable[-1].reason}"
-            )
+        check_refused(refused, total, max_refused, unplayable[-1].reason if unplayable else "")
         yield from unplayable
         yield from episodes
 
 
-def _play(
+def check_refused(refused: int, total: int, allowed: float, last: str) -> None:
+    """Stop where too many pictures are refused.
+
+    Args:
+        refused: Pictures refused so far.
+        total: Samples in all.
+        allowed: The share that may be.
+        last: Why the last was.
+
+    Raises:
+        DataError: If it is more.
+    """
+    if refused > allowed * total:
+        raise DataError(
+            f"{refused} of {total} pictures are refused, more than the share of "
+            f"{allowed:.0%} that is allowed; the last: {last}"
+        )
+
+
+def play(
     env: VisionThinkVectorEnv, agent: Agent, samples: Sequence[Sample], seed: int
 ) -> tuple[list[Episode], list[Refused]]:
-    """Episodes of the samples whose pictures are accepted, and refusals of the others."""
+    """Episodes of the samples whose pictures are accepted, and refusals of the others.
+
+    Args:
+        env: Groups of one, at least as many as samples.
+        agent: Who plays.
+        samples: What is played, at the same time.
+        seed: Seeds the rollouts; each has a generator of its own, whatever it shares a batch with.
+    """
     left = {sample.id: sample for sample in samples}
     refused: list[Refused] = []
     while left:
@@ -82,39 +102,3 @@ def _play(
             sample = left.pop(error.sample_id)
             refused.append(Refused(sample.id, str(error), sample.kind, sample.source))
     return [], refused
-
-
-def episode_row(episode: Episode) -> dict[str, Any]:
-    """One line of ``episodes.jsonl``: JSON-serialisable, pictures by their sizes."""
-    sample, outcome = episode.sample, episode.outcome
-    return {
-        "id": sample.id,
-        "question": sample.question,
-        "references": list(sample.references),
-        "kind": sample.kind,
-        "source": sample.source,
-        "turns": [
-            {"text": reply.text, "action": _action_row(action)}
-            for reply, action in zip(episode.replies, episode.actions, strict=True)
-        ],
-        "answer": episode.answer,
-        "correct": episode.verdict.correct,
-        "judge": episode.verdict.judge,
-        "reason": episode.verdict.reason,
-        "well_formed": outcome.well_formed,
-        "flaws": list(episode.flaws),
-        "requested": outcome.requested,
-        "futile_request": episode.futile,
-        "visual_tokens": outcome.visual_tokens,
-        "full_tokens": outcome.full_tokens,
-        "views": [list(view.size) for view in episode.views],
-        "reward": asdict(episode.reward),
-    }
-
-
-def _action_row(action: Any) -> dict[str, Any]:
-    if isinstance(action, Answer):
-        return {"type": "answer", "text": action.text}
-    if isinstance(action, ToolCall):
-        return {"type": "tool_call", "name": action.name, "arguments": dict(action.arguments)}
-    return {"type": "malformed", "reason": action.reason}

@@ -1,0 +1,82 @@
+"""Agents whose first decision, to answer or to ask, somebody else makes.
+
+Baselines (always ask, ask at random, ask where the picture is large) and probes need one policy
+with the choice made otherwise. How depends on the agent:
+
+* one that is *steerable* begins its turn as it is told, and says the rest itself: models whose
+  turns can be begun for them, and scripted agents;
+* for any other, e.g. a model behind a server, a request is written as its first turn, and a direct
+  answer is asked for as the protocol ``low`` asks: the same picture, no tool declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal, Protocol, runtime_checkable
+
+from agents.base import Agent, Conversation, Reply, request_turn
+from vt_env.protocol import Protocol as Rules
+
+Arm = Literal["direct", "request"]
+Rule = Callable[[Conversation], bool]
+"""Whether to ask; consulted once a rollout, in the first turn, where a tool can be called."""
+
+FORCED = "I was told to ask for the original."
+
+
+@runtime_checkable
+class Steerable(Agent, Protocol):
+    """An agent that can be told how to begin."""
+
+    def steer(
+        self, conversations: Sequence[Conversation], arms: Sequence[Arm | None]
+    ) -> list[Reply]:
+        """One turn for each conversation, in its arm; ``None`` leaves the choice to the agent."""
+        ...
+
+
+class Steered:
+    """An agent whose first decision is made by a rule.
+
+    Args:
+        agent: Who says the rest.
+        asks: The rule.
+        plain: The rules of a conversation without a tool, for an agent that is not steerable.
+        name: What tables call it; the agent's name by default.
+    """
+
+    def __init__(
+        self, agent: Agent, asks: Rule, plain: Rules | None = None, name: str | None = None
+    ) -> None:
+        self.agent = agent
+        self.asks = asks
+        self.plain = plain
+        self.name = name or agent.name
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """The rule decides the arm, the agent says the rest."""
+        arms: list[Arm | None] = [self._arm(conversation) for conversation in conversations]
+        if isinstance(self.agent, Steerable):
+            return self.agent.steer(conversations, arms)
+        turns = {
+            index: self._without_tool(conversation) if arm == "direct" else conversation
+            for index, (conversation, arm) in enumerate(zip(conversations, arms, strict=True))
+            if arm != "request"
+        }
+        said = iter(self.agent.act(list(turns.values())) if turns else [])
+        return [
+            next(said) if index in turns else Reply(request_turn(FORCED), tokens=0)
+            for index in range(len(arms))
+        ]
+
+    def _arm(self, conversation: Conversation) -> Arm | None:
+        if conversation.turn or not conversation.can_request:
+            return None
+        return "request" if self.asks(conversation) else "direct"
+
+    def _without_tool(self, conversation: Conversation) -> Conversation:
+        if self.plain is None:
+            return conversation
+        messages = self.plain.opening(conversation.question)
+        return replace(conversation, messages=messages, can_request=False)

@@ -1,0 +1,210 @@
+"""The ways in which one agent plays the same samples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from evaluations import DATA, Unsteerable, lines, result, vt
+
+from agents import Steered, make_agent
+from agents.steering import FORCED
+from experiments.evaluation.modes import at_random, parse_mode, parse_modes
+from experiments.evaluation.player import Part, Player, Setup
+from experiments.evaluation.run import Evaluation, Options
+from experiments.evaluation.workers import Here
+from vt_env import ConfigError, Verdict
+
+MODES = ("low", "full", "visionthink", "always-request", "random@trained", "size-threshold@150")
+
+
+def flags(modes=MODES) -> list[str]:
+    return [word for mode in modes for word in ("--mode", mode)]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("modes")
+    assert vt("eval", "--agent", "random:p=0.4", "--data", DATA, "--out", out, *flags()) == 0
+    return out
+
+
+def test_every_mode_shows_what_it_should(played: Path) -> None:
+    found = result(played)["modes"]
+    assert tuple(found) == MODES
+    assert {m: found[m]["token_ratio"] for m in ("low", "full", "always-request")} == {
+        "low": 0.25, "full": 1.0, "always-request": 1.25,
+    }  # fmt: skip
+    assert found["full"]["accuracy"] == found["always-request"]["accuracy"] == 1.0
+    assert found["random@trained"]["rate"] == found["visionthink"]["request_rate"]
+    assert 0 < found["random@trained"]["request_rate"] < 1
+    assert found["size-threshold@150"]["request_rate"] == 1.0  # 16 x 16 pixels are 256
+    assert found["low"]["protocol"] == "low"
+    assert found["full"]["relative_accuracy"] == 1.0
+    assert found["low"]["relative_accuracy"] == found["low"]["accuracy"]
+    tests = result(played)["tests"]
+    assert len(tests) == 15
+    assert json.loads((played / "result.json").read_text())["modes"]["low"]["seconds"] > 0
+    assert (played / "plot.svg").exists()
+
+
+def test_all_modes_play_the_same_samples(played: Path) -> None:
+    ids = [[row["id"] for row in lines(path)] for path in played.glob("*/episodes.jsonl")]
+    assert len(ids) == len(MODES)
+    assert all(some == ids[0] for some in ids)
+
+
+def test_a_mode_is_what_the_scripted_agent_of_that_name_does(tmp_path: Path) -> None:
+    assert vt("eval", "--agent", "direct", "--data", DATA, "--out", tmp_path / "a",
+              *flags(["random@0.3"])) == 0  # fmt: skip
+    assert vt("eval", "--agent", "random:p=0.3", "--data", DATA, "--out", tmp_path / "b") == 0
+    forced, own = (
+        [(row["requested"], row["correct"]) for row in lines(path / "episodes.jsonl")]
+        for path in (tmp_path / "a" / "random-0.3", tmp_path / "b")
+    )
+    assert forced == own
+
+
+def test_who_cannot_be_steered_has_the_request_written_and_plays_the_rest(tmp_path: Path) -> None:
+    agent = Unsteerable()
+    setup = Setup(agent, [Part("x", DATA)])
+    player = Player(setup)
+    work = Evaluation(player, Here(player), Options(batch=5))
+    work.part("x", parse_modes(["always-request", "random@0.5"]), tmp_path)
+    always = lines(tmp_path / "always-request" / "episodes.jsonl")
+    for row in always:
+        assert row["requested"]
+        assert FORCED in row["turns"][0]["text"]
+        assert (row["turns"][0]["tokens"], row["turns"][1]["tokens"]) == (0, None)
+        assert row["answer"].startswith("2 ")  # it saw the small picture and the original
+    coin = lines(tmp_path / "random-0.5" / "episodes.jsonl")
+    assert 0 < sum(row["requested"] for row in coin) < len(coin)
+    direct = [row for row in coin if not row["requested"]]
+    assert all(row["answer"].startswith("1 ") and row["well_formed"] for row in direct)
+    shown = [c for c in agent.seen if c.turn == 0]
+    assert shown
+    assert not any(c.can_request for c in shown)
+    assert not any("resize_image" in str(c.messages) for c in shown)  # no tool to tempt it
+
+
+def test_a_steered_agent_is_forced_in_its_first_turn_only() -> None:
+    from experiments.evaluation import evaluate
+    from vt_env import make_task
+
+    task = make_task(DATA, max_turns=3)
+    agent = Steered(make_agent("request"), lambda _: False)
+    assert not any(e.outcome.requested for e in evaluate(task, agent))
+    agent = Steered(make_agent("direct"), lambda _: True)
+    assert all(len(e.replies) == 2 for e in evaluate(task, agent))
+
+
+def test_a_model_is_steered_by_the_beginning_of_its_turn(tmp_path: Path) -> None:
+    from agents.tiny import TinyAgent, TinyConfig, make_vlm, save
+
+    agent = TinyAgent(save(make_vlm(TinyConfig(), 0), tmp_path / "model"), temperature=1.0)
+    setup = Setup(agent, [Part("x", "generated:n=6")], rules={"prompt": "tiny"})
+    player = Player(setup)
+    modes = parse_modes(["always-request", "random@0", "full", "low"])
+    Evaluation(player, Here(player), Options()).part("x", modes, tmp_path)
+    for name, mark in (("always-request", "<tool_call>"), ("random-0", "<answer>")):
+        for row in lines(tmp_path / name / "episodes.jsonl"):
+            first = row["turns"][0]
+            assert mark in first["text"]
+            assert first["forced_tokens"] > 0
+            assert first["tokens"] > 0
+            assert first["prompt_tokens"] > 4
+            assert row["generated_tokens"] == sum(turn["tokens"] for turn in row["turns"])
+    found = result(tmp_path)["modes"]["full"]
+    assert found["generated_total"] == found["generated_tokens"] * 6
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lo", "Did you mean 'low'"),
+        ("low@1", "Unknown mode"),
+        ("random", "Unknown mode"),
+        ("random@2", "from 0 to 1"),
+        ("random@nan", "from 0 to 1"),
+        ("random@often", "from 0 to 1, or 'trained'"),
+        ("size-threshold@0", "from 1 up"),
+        ("size-threshold@", "from 1 up"),
+    ],
+)
+def test_unknown_modes(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_mode(text)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--mode", "low", "--mode", "low"], "given twice"),
+        (["--mode", "random@trained"], "add --mode visionthink"),
+        (["--mode", "low", "--protocol", "general"], "protocols of their own"),
+        (["--mode", "always-request", "--tool", "crop"], "Unknown tool"),
+        (["--mode", "visionthink", "--mode", "random@trained", "--shard", "0/2"], "needs the rate"),
+        (["--shard", "2/2"], "0 <= I < N"),
+        (["--shard", "0/2", "--shards", "2"], "choose one"),
+        (["--gpus", "1"], "among --shards"),
+        (["--resume", "--overwrite"], "begins anew"),
+        (["--from", "x.jsonl"], "go alone"),
+    ],
+)
+def test_what_does_not_go_together(more, message, tmp_path: Path, capsys) -> None:
+    try:
+        code = vt("eval", "--agent", "direct", "--data", DATA, "--out", tmp_path / "out", *more)
+    except SystemExit as stop:
+        code = stop.code
+    error = capsys.readouterr().err
+    assert (code, error.count("\n")) == (2, 1)
+    assert message in error
+    assert not list(tmp_path.glob("**/episodes.jsonl"))
+
+
+def test_several_agents_have_modes_each(tmp_path: Path) -> None:
+    agents = ["--agent", "direct", "--agent", "random:p=0.5"]
+    assert vt("eval", *agents, "--data", DATA, "--out", tmp_path, *flags(["low", "full"])) == 0
+    found = json.loads((tmp_path / "comparison.json").read_text())["agents"]
+    assert all(tuple(one["modes"]) == ("low", "full") for one in found.values())
+    assert (tmp_path / "random_p=0.5" / "full" / "episodes.jsonl").exists()
+
+
+def graded(rows) -> dict[str, float]:
+    return {"longest": max(len(row["question"]) for row in rows)}
+
+
+class Half:
+    name = "half"
+
+    def score(self, queries):
+        return [Verdict(True, self.name, "half of it", 0.5) for _ in queries]
+
+
+def test_one_agent_over_several_sources_with_their_judges(tmp_path: Path) -> None:
+    parts = [
+        Part("charts", DATA, "exact", metrics=graded),
+        Part("photos/1", "generated:n=8,seed=3", Half(), rules={"tokens": "qwen2.5-vl"}),
+    ]
+    player = Player(Setup("random:p=0.5", parts))
+    work = Evaluation(player, Here(player), Options())
+    found = work.parts(parse_modes(["low", "visionthink"]), tmp_path)
+    player.close()
+    assert found["charts"]["modes"]["low"]["metrics"] == {
+        "longest": max(len(r["question"]) for r in lines(tmp_path / "charts/low/episodes.jsonl"))
+    }
+    photos = found["photos/1"]["modes"]["visionthink"]
+    assert (photos["judge"], photos["score"], photos["accuracy"]) == ("half", 0.5, 1.0)
+    assert photos["tokens"].startswith("qwen2.5-vl")
+    assert "metrics" not in photos
+    assert (tmp_path / "photos_1" / "low" / "result.json").exists()
+
+
+def test_a_coin_is_the_rollouts_own() -> None:
+    import numpy as np
+
+    class At:
+        rng = np.random.default_rng(0)
+
+    assert [at_random(p)(At()) for p in (0.0, 1.0)] == [False, True]  # type: ignore[arg-type]

@@ -78,6 +78,33 @@ def mode_table(title: str, modes: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
+def suite_table(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
+    """A line a benchmark and mode, as the paper's Table 2.
+
+    Args:
+        title: Above the table.
+        lines: As :func:`experiments.benchmarks.suite.suite_rows` makes them.
+    """
+    from rich.table import Table
+
+    table = Table(title=title)
+    for header in ("benchmark", "mode", "n", "score", "% of full", "tokens", "asks", "unscored"):
+        table.add_column(header, justify="right" if len(table.columns) > 1 else "left")
+    for line in lines:
+        numbers = [
+            "-" if line[key] is None else format(scale * line[key], form)
+            for key, scale, form in (
+                ("score", 1, ".1f"),
+                ("relative", 100, ".1f"),
+                ("token_ratio", 1, ".2f"),
+                ("request_rate", 100, ".0f"),
+            )
+        ]
+        n = str(line["n"]) if line["coverage"] in (None, 1) else f"{line['n']} of a part"
+        table.add_row(line["benchmark"], line["mode"], n, *numbers, str(line["unscored"]))
+    return table
+
+
 def _spread(result: Mapping[str, Any], key: str, scale: float, form: str) -> str:
     """A number with its bootstrap interval."""
     value, interval = result.get(key), result.get("bootstrap_95", {}).get(key)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from agents import AGENTS
+from experiments.benchmarks import BENCHMARKS, VARIANTS
+from experiments.benchmarks.suite import SUITES, suite_parts, suite_rows
 from experiments.commands.options import (
     add_task_options,
     console,
@@ -26,7 +28,7 @@ from experiments.evaluation.run import Evaluation, Options, check_modes
 from experiments.evaluation.workers import Here, Processes, Workers
 from experiments.files import results_folder, write_json
 from experiments.plots import accuracy_against_tokens
-from experiments.tables import mode_table, result_table, source_table, test_table
+from experiments.tables import mode_table, result_table, source_table, suite_table, test_table
 from vt_env import ConfigError, make_judge
 from vt_env.judges import close
 
@@ -66,6 +68,7 @@ def add_parser(commands: Any) -> None:
         help="who plays; give it several times to compare",
     )
     parser.add_argument("--data", metavar="SOURCE", help="what is played")
+    _add_suite(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where results go")
     parser.add_argument(
         "--mode",
@@ -100,6 +103,25 @@ def add_parser(commands: Any) -> None:
     _add_sharding(parser)
     add_task_options(parser)
     parser.set_defaults(run=run, judge=None)
+
+
+def _add_suite(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("public benchmarks, in place of --data")
+    group.add_argument("--suite", choices=sorted(SUITES), help="several; see docs/suite.md")
+    group.add_argument(
+        "--benchmark",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"only this one, or these: {', '.join(BENCHMARKS.names())}",
+    )
+    group.add_argument(
+        "--suite-data", type=Path, metavar="DIR", help="local copies (default: from the Hub)"
+    )
+    group.add_argument("--variant", choices=VARIANTS, default="fixed", help="(default: fixed)")
+    group.add_argument(
+        "--judge-model", metavar="JUDGE", help="who judges where the metric is a language model's"
+    )
 
 
 def _add_sharding(parser: argparse.ArgumentParser) -> None:
@@ -138,13 +160,19 @@ def _check(arguments: argparse.Namespace) -> None:
         ConfigError: If one is missing, or does not fit the others.
     """
     others = [name for name in ("merge", "recorded") if getattr(arguments, name) is not None]
+    if arguments.suite is not None and (arguments.data is not None or arguments.judge is not None):
+        raise ConfigError("--suite brings data and judges: leave --data and --judge out")
+    if arguments.suite is None and (arguments.benchmark or arguments.suite_data):
+        raise ConfigError("--benchmark and --suite-data go with --suite")
     plays = [f"--{n}" for n in ("agent", "data") if getattr(arguments, n) is not None]
+    if arguments.suite is not None:
+        plays.append("--data")
     if len(others) > 1 or (others and (plays or arguments.modes or arguments.resume)):
         raise ConfigError(
             "--merge and --from go alone: without the other, --agent, --data, --mode or --resume"
         )
     if not others and len(plays) < 2:
-        missing = [f"--{n}" for n in ("agent", "data") if getattr(arguments, n) is None]
+        missing = [n for n in ("--agent", "--data") if n not in plays]
         raise ConfigError(f"the following arguments are required: {', '.join(missing)}")
     if arguments.merge is not None and arguments.judge is not None:
         raise ConfigError("--merge judges nothing; merge first, then --from with --judge")
@@ -188,18 +216,19 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     )
     results_folder(out, overwrite=arguments.overwrite or arguments.resume)
     folders = _folders(out, specs) if len(specs) > 1 else [out]
-    part = Part(arguments.data, arguments.data, arguments.judge or "auto")
+    parts = _parts(arguments)
     rules = rules_of(arguments)
-    setups = [Setup(spec, [part], arguments.protocol, rules, arguments.seed) for spec in specs]
+    setups = [Setup(spec, parts, arguments.protocol, rules, arguments.seed) for spec in specs]
     with ExitStack() as held:
-        opened = Opened([part])
+        opened = Opened(parts)
         held.callback(opened.close)
         players = [Player(setup, opened) for setup in setups]
         apart = arguments.shards > 1 or arguments.ray
         for player in players:
             held.callback(player.close)
-            player.task(part.name, Mode())
-            check_modes(player, part.name, modes, options)
+            for part in parts:
+                player.task(part.name, Mode())
+                check_modes(player, part.name, modes, options)
             if not apart:
                 _ = player.agent
         results: dict[str, dict[str, Any]] = {}
@@ -208,17 +237,42 @@ def _evaluate(arguments: argparse.Namespace) -> None:
                 workers = _workers(player, arguments)
                 try:
                     work = Evaluation(player, workers, options, told, notice)
-                    result = work.part(part.name, modes, folder)
+                    if arguments.suite is None:
+                        result = work.part(parts[0].name, modes, folder)
+                    else:
+                        result = work.parts(modes, folder)
                 finally:
                     workers.close()
             player.close()
             if result is not None:
                 results[spec] = result
     if arguments.shard is None:
-        _present(results, out)
+        (_present if arguments.suite is None else _present_suite)(results, out)
     else:
         i, n = arguments.shard
         console().print(f"shard {i} of {n} is done; when all are: vt eval --merge … --out DIR")
+
+
+def _parts(arguments: argparse.Namespace) -> list[Part]:
+    """What is played: a source, or the benchmarks of a suite."""
+    if arguments.suite is None:
+        return [Part(arguments.data, arguments.data, arguments.judge or "auto")]
+    return suite_parts(
+        arguments.suite,
+        arguments.benchmark,
+        arguments.suite_data,
+        arguments.variant,
+        arguments.judge_model,
+    )
+
+
+def _present_suite(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
+    """A table a policy, as the paper's Table 2, and the same in ``suite.json``."""
+    tables = {spec: suite_rows(parts) for spec, parts in results.items()}
+    write_json(out / "suite.json", {"agents": tables})
+    for spec, lines in tables.items():
+        console().print(suite_table(f"{spec}: the suite", lines))
+    console().print(f"tokens: visual tokens over those of the original shown once\nin {out}")
 
 
 def _workers(player: Player, arguments: argparse.Namespace) -> Workers:

@@ -1,0 +1,168 @@
+"""Several benchmarks as the parts of one evaluation, and their results as one table.
+
+Sources and judges are named by specs, so that other processes can open them too:
+``benchmark:chartqa,path=DIR,variant=official`` as data, and as a judge
+``benchmark:mmvet,variant=fixed,model=[openai:MODEL@URL,concurrency=64]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from experiments.benchmarks.base import Benchmark, check_variant
+from experiments.benchmarks.catalogue import BENCHMARKS
+from experiments.benchmarks.opening import BenchmarkSource, open_benchmark
+from experiments.evaluation.player import Part
+from vt_env.errors import ConfigError, DataError, unknown_name
+from vt_env.judges import Judge
+from vt_env.judges.registry import split_outside
+
+SUITES: Mapping[str, Sequence[str]] = {
+    "paper": (
+        "chartqa", "ocrbench", "docvqa", "mme", "mmvet", "realworldqa", "pope", "mathvista",
+        "mathverse", "mmmu", "mmbench",
+    ),
+}  # fmt: skip
+"""The paper's nine benchmarks (2507.13348, Table 2), and two that are asked for beside them."""
+
+Result = Mapping[str, Any]
+
+
+def benchmark_source(name: str = "", **options: Any) -> BenchmarkSource:
+    """The source ``benchmark:NAME[,path=DIR][,variant=…]``; see :func:`open_benchmark`.
+
+    Raises:
+        ConfigError: If no benchmark is named, or on an unknown name or option.
+        DataError: If the data cannot be used.
+    """
+    if not name:
+        raise ConfigError(f"the source 'benchmark' needs one of {', '.join(BENCHMARKS.names())}")
+    return open_benchmark(name, **options)
+
+
+def benchmark_judge(spec: str = "") -> Judge:
+    """The judge ``benchmark:NAME[,variant=…][,model=JUDGE]``; see :meth:`Benchmark.judge`.
+
+    Raises:
+        ConfigError: If no benchmark is named, or on an unknown name or option.
+    """
+    name, *written = split_outside(spec, ",")
+    options: dict[str, str] = {}
+    for part in written:
+        key, equals, value = part.partition("=")
+        if key not in ("variant", "model") or not equals or key in options:
+            raise unknown_name("option of the judge 'benchmark'", key, ["variant", "model"])
+        options[key] = value
+    if not name:
+        raise ConfigError(f"the judge 'benchmark' needs one of {', '.join(BENCHMARKS.names())}")
+    return BENCHMARKS.make(name).judge(**options)
+
+
+def suite_parts(
+    suite: str,
+    only: Sequence[str] = (),
+    root: Path | None = None,
+    variant: str = "fixed",
+    model: str | None = None,
+) -> list[Part]:
+    """What an evaluation of a suite plays; nothing is opened yet.
+
+    Args:
+        suite: One of ``SUITES``.
+        only: Benchmarks to play instead of all: any of ``BENCHMARKS``.
+        root: A folder with a local copy of each, under the benchmark's name or its repository's;
+            without one they come from the Hub.
+        variant: Of the metrics.
+        model: The judge that benchmarks ask whose metric needs a language model.
+
+    Raises:
+        ConfigError: On an unknown name or variant, or if a model is needed and none is given.
+        DataError: If a copy is missing.
+    """
+    if suite not in SUITES:
+        raise unknown_name("suite", suite, SUITES)
+    check_variant(variant)
+    chosen = [BENCHMARKS.make(name) for name in only or SUITES[suite]]
+    if asking := [b.title for b in chosen if b.asks_model and not model and variant != "rules"]:
+        raise ConfigError(
+            f"the {variant} metric of {', '.join(asking)} asks a language model: name it with "
+            "--judge-model openai:MODEL@URL, leave these out (--benchmark), or take --variant "
+            "rules, which is another metric"
+        )
+    copies = {b.name: None if root is None else _copy(root, b) for b in chosen}
+    if missing := [name for name, path in copies.items() if root is not None and path is None]:
+        raise DataError(
+            f"{root} has no copy of {', '.join(missing)}: expected a folder of that name, or of "
+            "the repository's; leave it out with --benchmark, or download it"
+        )
+    return [_part(b, copies[b.name], variant, model) for b in chosen]
+
+
+def _copy(root: Path, benchmark: Benchmark) -> Path | None:
+    owner, _, repository = benchmark.hub.partition("/")
+    cached = f"{owner}--{repository}"
+    names = (benchmark.name, repository, cached, f"datasets--{cached}")
+    return next((root / name for name in names if (root / name).is_dir()), None)
+
+
+def _part(benchmark: Benchmark, path: Path | None, variant: str, model: str | None) -> Part:
+    data = f"benchmark:{benchmark.name},variant={variant}"
+    judge = f"benchmark:{benchmark.name},variant={variant}"
+    if path is not None:
+        data += f",path={path}"
+    if benchmark.asks_model and model:
+        judge += f",model=[{model}]"
+    return Part(benchmark.name, data, judge, metrics=partial(benchmark.summary, variant=variant))
+
+
+def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
+    """The lines of a suite's table.
+
+    Args:
+        results: By benchmark: its result, with modes or without.
+
+    Returns:
+        For each benchmark and mode (``""`` where there are none): ``benchmark``, ``mode``, ``n``,
+        ``score`` as the paper prints it, ``relative`` to that of ``full``, ``token_ratio``,
+        ``request_rate``, ``coverage`` of the whole benchmark, and ``unscored``. And, per mode, a
+        line ``average`` of what every benchmark has: relative scores, ratios and rates, each
+        benchmark counting once.
+    """
+    lines: list[dict[str, Any]] = []
+    for name, result in results.items():
+        modes = result.get("modes", {"": result})
+        whole = modes.get("full", {}).get("metrics", {}).get("score")
+        lines += [_line(name, mode, one, whole) for mode, one in modes.items()]
+    averages = [_average(mode, lines) for mode in dict.fromkeys(line["mode"] for line in lines)]
+    return lines + (averages if len(results) > 1 else [])
+
+
+def _line(name: str, mode: str, result: Result, whole: float | None) -> dict[str, Any]:
+    metrics = result["metrics"]
+    score = metrics.get("score")
+    return {
+        "benchmark": name,
+        "mode": mode,
+        "n": result["n"],
+        "score": score,
+        "relative": score / whole if score is not None and whole else None,
+        "token_ratio": result["token_ratio"],
+        "request_rate": result["request_rate"],
+        "coverage": metrics["coverage"],
+        "unscored": result["unscored"],
+    }
+
+
+def _average(mode: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    some = [line for line in lines if line["mode"] == mode]
+    made: dict[str, Any] = {"benchmark": "average", "mode": mode, "score": None}
+    for key in ("n", "unscored"):
+        made[key] = sum(line[key] for line in some)
+    for key in ("relative", "token_ratio", "request_rate", "coverage"):
+        values = [line[key] for line in some]
+        known = None not in values
+        made[key] = sum(values) / len(values) if known else None
+    return made

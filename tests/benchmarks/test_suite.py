@@ -1,0 +1,115 @@
+"""``vt eval --suite``: several benchmarks, modes, processes, and one table."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tables import datasets, row, table
+
+from experiments.benchmarks import BENCHMARKS
+from experiments.benchmarks.suite import SUITES, benchmark_judge, suite_parts, suite_rows
+from experiments.cli import main
+from vt_env.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def copies(tmp_path, monkeypatch):
+    """Two benchmarks as `save_to_disk` leaves them."""
+    datasets.disable_progress_bars()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    root = tmp_path / "copies"
+    for name, n in (("chartqa", 3), ("realworldqa", 2)):
+        table(name, *[row(name) for _ in range(n)]).save_to_disk(root / name)
+    return root
+
+
+def evaluate(copies, out, *more):
+    chosen = ["--benchmark", "chartqa", "--benchmark", "realworldqa"]
+    data = ["--suite", "paper", *chosen, "--suite-data", str(copies)]
+    return main(["eval", *data, "--agent", "request", "--out", str(out), *more])
+
+
+def test_a_suite_in_modes_and_processes(copies, tmp_path, capsys):
+    modes = ["--mode", "low", "--mode", "full", "--mode", "always-request"]
+    assert evaluate(copies, tmp_path / "one", *modes) == 0
+    shown = capsys.readouterr().out
+    for text in ("chartqa", "realworldqa", "average", "always-request", "% of full"):
+        assert text in shown
+    (lines,) = json.loads((tmp_path / "one" / "suite.json").read_text())["agents"].values()
+    assert [(line["benchmark"], line["mode"]) for line in lines[:3]] == [
+        ("chartqa", "low"),
+        ("chartqa", "full"),
+        ("chartqa", "always-request"),
+    ]
+    by = {(line["benchmark"], line["mode"]): line for line in lines}
+    assert by["chartqa", "full"]["token_ratio"] == 1
+    assert by["chartqa", "always-request"]["request_rate"] == 1
+    assert by["chartqa", "full"]["coverage"] == 3 / BENCHMARKS.make("chartqa").size
+    assert by["average", "low"]["n"] == 5
+    assert evaluate(copies, tmp_path / "two", *modes, "--shards", "2") == 0
+    for file in sorted((tmp_path / "one").rglob("episodes.jsonl")):
+        other = tmp_path / "two" / file.relative_to(tmp_path / "one")
+        assert file.read_text() == other.read_text()
+
+
+def test_a_suite_without_modes_goes_on(copies, tmp_path):
+    assert evaluate(copies, tmp_path / "out") == 0
+    before = (tmp_path / "out" / "suite.json").read_text()
+    assert evaluate(copies, tmp_path / "out") == 2
+    assert evaluate(copies, tmp_path / "out", "--resume") == 0
+    assert (tmp_path / "out" / "suite.json").read_text() == before
+
+
+def test_an_average_needs_every_benchmark():
+    def result(score):
+        return {
+            "n": 1,
+            "token_ratio": 1.0,
+            "request_rate": 0.0,
+            "unscored": 0,
+            "metrics": {"coverage": 1.0, **({} if score is None else {"score": score})},
+        }
+
+    modes = {"a": {"modes": {"full": result(50.0), "low": result(25.0)}}}
+    lines = suite_rows({**modes, "b": {"modes": {"full": result(80.0), "low": result(80.0)}}})
+    assert [line["relative"] for line in lines] == [1, 0.5, 1, 1, 1, 0.75]
+    lines = suite_rows({**modes, "b": {"modes": {"full": result(None), "low": result(80.0)}}})
+    assert [line["relative"] for line in lines[-2:]] == [None, None]
+
+
+def test_all_of_a_suite_is_known():
+    assert set(SUITES["paper"]) <= set(BENCHMARKS.names())
+    parts = suite_parts("paper", variant="rules")
+    assert [part.name for part in parts] == list(SUITES["paper"])
+    asked = suite_parts("paper", ["mmvet"], model="openai:m@http://127.0.0.1:1/v1,concurrency=2")
+    pytest.importorskip("openai")
+    judge = benchmark_judge(str(asked[0].judge).partition(":")[2])
+    assert "openai:m" in judge.name
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda root: suite_parts("papers"), ConfigError, "Did you mean 'paper'"),
+        (lambda root: suite_parts("paper", ["chart"]), ConfigError, "chart"),
+        (lambda root: suite_parts("paper"), ConfigError, "--judge-model"),
+        (lambda root: suite_parts("paper", ["pope"], root), DataError, "no copy of pope"),
+        (lambda root: benchmark_judge("pope,varient=x"), ConfigError, "Did you mean 'variant'"),
+        (lambda root: benchmark_judge(""), ConfigError, "needs one of"),
+    ],
+)
+def test_wrong_settings(copies, make, error, message):
+    with pytest.raises(error, match=message):
+        make(copies)
+
+
+@pytest.mark.parametrize(
+    "more", [["--data", "generated"], ["--judge", "auto"], ["--variant", "fix"]]
+)
+def test_options_that_do_not_go_together(copies, tmp_path, more):
+    try:
+        code = evaluate(copies, tmp_path / "out", *more)
+    except SystemExit as left:
+        code = left.code
+    assert code == 2

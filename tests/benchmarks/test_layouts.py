@@ -9,7 +9,12 @@ import pytest
 from PIL import Image
 from tables import cell, datasets, png, row, table
 
+from agents import Episode
+from agents.answerers import Guess
+from agents.scripted import Direct
 from experiments.benchmarks import BENCHMARKS, open_benchmark
+from experiments.evaluation import episode_row, evaluate
+from vt_env import Task, make_protocol
 from vt_env.errors import ConfigError, DataError
 
 
@@ -229,3 +234,28 @@ def test_without_a_network_the_real_way_to_the_hub_says_so(tmp_path):
         check=False,
     )
     assert "DataError: data set lmms-lab/ChartQA cannot be loaded" in done.stderr
+
+
+class Knows:
+    """An answerer that reads the references."""
+
+    name = "knows"
+
+    def guess(self, question, view, sample):
+        return Guess(sample.references[0], 1.0, "it was told")
+
+
+def test_played_judged_and_summed_up(opened):
+    """From a table to the paper's number, through the environment."""
+    pope = BENCHMARKS.make("pope")
+    rows = [row("pope", answer=answer) for answer in ("yes", "no", "yes")]
+    task = Task(opened("pope", *rows), make_protocol("visionthink"), pope.judge("official"))
+    played = [
+        {**episode_row(e), "score": e.verdict.score, "metadata": dict(e.sample.metadata)}
+        for e in evaluate(task, Direct(Knows()))
+        if isinstance(e, Episode)
+    ]
+    assert [one["id"] for one in played] == [f"pope-{i:06d}" for i in range(3)]
+    assert {one["judge"] for one in played} == {"yesno:word"}
+    made = pope.summary(played, "official")
+    assert (made["n"], made["score"], made["coverage"]) == (3, 100, 3 / 9000)

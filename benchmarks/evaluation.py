@@ -1,0 +1,108 @@
+"""What it costs to sum recorded episodes up, and to judge them anew.
+
+    python benchmarks/evaluation.py [--episodes N] [--out FILE]
+
+In processes of their own, as `vt eval --from` does it, on episodes with answers of the lengths and
+mistakes of real ones: seconds and memory, and how the time grows with the number of episodes. Seconds
+are those of the processor, so that other programs do not count.
+
+Leaves with status 1 if a bound is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from bounds import Bound
+
+from agents import make_agent
+from experiments.evaluation import Refused, episode_row, evaluate
+from experiments.files import json_line
+from vt_env import make_task
+
+REALVQA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
+THOUGHT = "The picture shows a table with several columns, and the question is about one of them. "
+
+
+def episodes(file: Path, n: int) -> None:
+    """Write so many: questions of ``realvqa``, four answers in ten wrong, half after a request."""
+    agents = [make_agent(name) for name in ("ocr:threads=1", "request:answerer=ocr")]
+    rows = []
+    for agent in agents:
+        played = evaluate(make_task(str(REALVQA)), agent, limit=32)
+        rows.append([episode_row(e) for e in played if not isinstance(e, Refused)])
+    rng = np.random.default_rng(0)
+    with file.open("w", encoding="utf-8") as stream:
+        for number in range(n):
+            row = dict(rows[number % 2][number // 2 % len(rows[0])])
+            right = rng.random() < 0.6
+            answer = row["references"][0] if right else f"about {number} of them, I think"
+            turns = [{**turn, "text": THOUGHT * 5 + turn["text"]} for turn in row["turns"]]
+            row |= {"id": f"e{number}", "answer": answer, "turns": turns, "correct": right}
+            row |= {"score": float(right), "kind": f"{row['kind']} {number % 5}"}
+            stream.write(json_line(row))
+
+
+def cost(file: Path, out: Path, *more: str) -> tuple[float, float]:
+    """Seconds of the processor, and the most memory in MiB, of one ``vt eval --from``."""
+    command = [sys.executable, "-m", "experiments.cli", "eval", "--from", str(file), *more]
+    process = subprocess.Popen(
+        [*command, "--out", str(out)], stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[1]
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = status
+    assert status == 0, f"{command} left with {status}"
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def measure(n: int, folder: Path) -> list[Bound]:
+    """All numbers."""
+    file, half = folder / "episodes.jsonl", folder / "half.jsonl"
+    episodes(file, n)
+    with file.open("rb") as whole, half.open("wb") as part:
+        part.writelines(line for _, line in zip(range(n // 2), whole, strict=False))
+    found: list[Bound] = []
+    seconds: dict[str, float] = {}
+    for what, more in (("as recorded", ()), ("judged anew by `auto`", ("--judge", "auto"))):
+        name = what.split()[0]
+        seconds[name], memory = cost(file, folder / name, *more)
+        found += [
+            Bound(f"{n} episodes {what}: seconds", seconds[name], 60 * n / 10_000),
+            Bound(f"{n} episodes {what}: MiB", memory, 1024),
+        ]
+    half_judged, _ = cost(half, folder / "half", "--judge", "auto")
+    growth = seconds["judged"] / half_judged
+    return [*found, Bound("judging anew, over half as many episodes", growth, 2.2)]
+
+
+def main() -> None:
+    """Measure, print, write, and leave with status 1 if a bound was missed."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--episodes", type=int, default=10_000, metavar="N")
+    options.add_argument("--out", type=Path, default=Path("runs/benchmarks/evaluation.json"))
+    arguments = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        bounds = measure(arguments.episodes, Path(folder))
+    print(*bounds, sep="\n")
+    told = {
+        "python": platform.python_version(),
+        "episodes": arguments.episodes,
+        "bounds": [{**asdict(bound), "met": bound.met} for bound in bounds],
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+    if not all(bound.met for bound in bounds):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

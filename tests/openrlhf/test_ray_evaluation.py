@@ -1,0 +1,74 @@
+"""``vt eval --ray`` on a real Ray cluster of this machine: `make test-openrlhf`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.openrlhf
+ray = pytest.importorskip("ray", reason="needs `make test-openrlhf`")
+
+from experiments.cli import main  # noqa: E402
+from experiments.evaluation.modes import Mode  # noqa: E402
+from experiments.evaluation.over_ray import Actors  # noqa: E402
+from experiments.evaluation.player import Part, Setup, WorkerError  # noqa: E402
+
+MODES = ("low", "visionthink", "random@trained")
+ARGV = ["eval", "--data", "generated:n=30,kinds=laptop", "--batch", "4"]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray.init(num_cpus=4, include_dashboard=False, object_store_memory=200 * 2**20)
+    yield
+    ray.shutdown()
+
+
+def rows(folder: Path) -> dict[str, bytes]:
+    found = folder.glob("**/episodes.jsonl")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("agent", ["random:p=0.4", "tiny:{untrained},temperature=1"])
+def test_actors_play_what_one_process_plays(cluster, untrained, agent, tmp_path) -> None:
+    argv = [*ARGV, "--agent", agent.format(untrained=untrained), "--prompt", "tiny"]
+    argv += [word for mode in MODES for word in ("--mode", mode)]
+    assert main([*argv, "--out", str(tmp_path / "one")]) == 0
+    assert main([*argv, "--out", str(tmp_path / "ray"), "--ray", "--shards", "2"]) == 0
+    assert rows(tmp_path / "ray") == rows(tmp_path / "one")
+    assert len(rows(tmp_path / "one")) == 3
+    one, other = (
+        json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "ray")
+    )
+    assert one["tests"] == other["tests"]
+
+
+def test_what_goes_wrong_in_an_actor_is_one_line(cluster, tmp_path, capsys) -> None:
+    argv = [*ARGV, "--agent", f"tiny:{tmp_path}/nothing", "--out", str(tmp_path / "out")]
+    assert main([*argv, "--ray", "--shards", "2"]) == 2
+    error = capsys.readouterr().err
+    assert "nothing" in error
+    assert error.count("\n") == 1
+
+
+def test_other_data_on_another_machine_is_refused(cluster) -> None:
+    setup = Setup("direct", [Part("p", "generated:n=4")], fingerprints={"p": "0" * 64})
+    actors = Actors(setup, 1)
+    try:
+        with pytest.raises(WorkerError, match="another one where a shard is played"):
+            list(actors.play("p", Mode(), [[(0, "test-0-000000")]]))
+    finally:
+        actors.close()
+
+
+def test_an_actor_that_is_gone_is_told(cluster) -> None:
+    actors = Actors(Setup("direct", [Part("p", "generated:n=40")]), 1)
+    blocks = [[(at, f"test-0-{at:06}")] for at in range(40)]
+    playing = actors.play("p", Mode(), blocks)
+    assert next(playing)[0]["at"] == 0
+    ray.kill(actors._actors[0])
+    with pytest.raises(WorkerError, match="is gone"):
+        list(playing)
+    actors.close()

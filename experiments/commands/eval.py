@@ -48,6 +48,11 @@ modes each has a folder of its own in DIR, and DIR/result.json holds all, with t
 With several agents each has a folder of its own in DIR, and DIR/comparison.json and the plot hold
 all. What is done is on disk at once: --resume goes on with an evaluation that was stopped.
 """
+_PLAYING = (
+    *("agent", "data", "modes", "limit", "batch", "max_refused", "resume", "shards", "ray", "gpus"),
+    *("shard", "protocol", "tokens", "prompt", "factor", "max_turns", "tools", "first_look"),
+)
+"""Options of playing, which is not all that there is to do."""
 
 
 def add_parser(commands: Any) -> None:
@@ -99,7 +104,8 @@ def add_parser(commands: Any) -> None:
     )
     _add_sharding(parser)
     add_task_options(parser)
-    parser.set_defaults(run=run, judge=None)
+    playing = {name: parser.get_default(name) for name in _PLAYING}
+    parser.set_defaults(run=run, judge=None, playing=playing)
 
 
 def _add_sharding(parser: argparse.ArgumentParser) -> None:
@@ -137,14 +143,13 @@ def _check(arguments: argparse.Namespace) -> None:
     Raises:
         ConfigError: If one is missing, or does not fit the others.
     """
-    others = [name for name in ("merge", "recorded") if getattr(arguments, name) is not None]
-    plays = [f"--{n}" for n in ("agent", "data") if getattr(arguments, n) is not None]
-    if len(others) > 1 or (others and (plays or arguments.modes or arguments.resume)):
-        raise ConfigError(
-            "--merge and --from go alone: without the other, --agent, --data, --mode or --resume"
-        )
-    if not others and len(plays) < 2:
-        missing = [f"--{n}" for n in ("agent", "data") if getattr(arguments, n) is None]
+    alone = [name for name in ("merge", "recorded") if getattr(arguments, name) is not None]
+    given = [n for n, default in arguments.playing.items() if getattr(arguments, n) != default]
+    if len(alone) > 1 or (alone and given):
+        names = ", ".join(f"--{n.rstrip('s').replace('_', '-')}" for n in given) or "the other"
+        raise ConfigError(f"--merge and --from play nothing: leave out {names}")
+    missing = [f"--{n}" for n in ("agent", "data") if getattr(arguments, n) is None]
+    if missing and not alone:
         raise ConfigError(f"the following arguments are required: {', '.join(missing)}")
     if arguments.merge is not None and arguments.judge is not None:
         raise ConfigError("--merge judges nothing; merge first, then --from with --judge")

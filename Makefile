@@ -58,6 +58,7 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/first_look.py --images $(DATA)/images
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/judges.py
+	$(BIN)/python benchmarks/evaluation.py
 
 bench-trl: .venv-trl/.ready
 	.venv-trl/bin/python benchmarks/beside_trl.py

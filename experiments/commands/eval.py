@@ -50,6 +50,12 @@ modes each has a folder of its own in DIR, and DIR/result.json holds all, with t
 With several agents each has a folder of its own in DIR, and DIR/comparison.json and the plot hold
 all. What is done is on disk at once: --resume goes on with an evaluation that was stopped.
 """
+_PLAYING = (
+    *("agent", "data", "modes", "limit", "batch", "max_refused", "resume", "shards", "ray", "gpus"),
+    *("shard", "protocol", "tokens", "prompt", "factor", "max_turns", "tools", "first_look"),
+    *("suite", "benchmark", "suite_data"),
+)
+"""Options of playing, which is not all that there is to do."""
 
 
 def add_parser(commands: Any) -> None:
@@ -102,7 +108,8 @@ def add_parser(commands: Any) -> None:
     )
     _add_sharding(parser)
     add_task_options(parser)
-    parser.set_defaults(run=run, judge=None)
+    playing = {name: parser.get_default(name) for name in _PLAYING}
+    parser.set_defaults(run=run, judge=None, playing=playing)
 
 
 def _add_suite(parser: argparse.ArgumentParser) -> None:
@@ -159,20 +166,19 @@ def _check(arguments: argparse.Namespace) -> None:
     Raises:
         ConfigError: If one is missing, or does not fit the others.
     """
-    others = [name for name in ("merge", "recorded") if getattr(arguments, name) is not None]
+    alone = [name for name in ("merge", "recorded") if getattr(arguments, name) is not None]
+    given = [n for n, default in arguments.playing.items() if getattr(arguments, n) != default]
+    if len(alone) > 1 or (alone and given):
+        names = ", ".join(f"--{n.rstrip('s').replace('_', '-')}" for n in given) or "the other"
+        raise ConfigError(f"--merge and --from play nothing: leave out {names}")
     if arguments.suite is not None and (arguments.data is not None or arguments.judge is not None):
         raise ConfigError("--suite brings data and judges: leave --data and --judge out")
     if arguments.suite is None and (arguments.benchmark or arguments.suite_data):
         raise ConfigError("--benchmark and --suite-data go with --suite")
-    plays = [f"--{n}" for n in ("agent", "data") if getattr(arguments, n) is not None]
+    missing = [f"--{n}" for n in ("agent", "data") if getattr(arguments, n) is None]
     if arguments.suite is not None:
-        plays.append("--data")
-    if len(others) > 1 or (others and (plays or arguments.modes or arguments.resume)):
-        raise ConfigError(
-            "--merge and --from go alone: without the other, --agent, --data, --mode or --resume"
-        )
-    if not others and len(plays) < 2:
-        missing = [n for n in ("--agent", "--data") if n not in plays]
+        missing = [name for name in missing if name != "--data"]
+    if missing and not alone:
         raise ConfigError(f"the following arguments are required: {', '.join(missing)}")
     if arguments.merge is not None and arguments.judge is not None:
         raise ConfigError("--merge judges nothing; merge first, then --from with --judge")

@@ -1,4 +1,4 @@
-"""What a line of ``episodes.jsonl`` says, and what is done with lines that are not as they should be."""
+"""What a line of ``episodes.jsonl`` says, and what becomes of lines that are not as they should."""
 
 from __future__ import annotations
 
@@ -285,11 +285,15 @@ def test_nothing_recorded(recorded: Path, tmp_path: Path, capsys) -> None:
         assert message in " ".join(capsys.readouterr().err.split())
 
 
+def test_what_would_change_nothing_is_refused(recorded: Path, tmp_path: Path, capsys) -> None:
+    argv = ["eval", "--from", recorded, "--out", tmp_path / "out", "--limit", "3", "--tool", "x"]
+    assert vt(*argv) == 2
+    assert "leave out --limit, --tool" in capsys.readouterr().err
+
+
 def test_row_without_a_field(recorded: Path, tmp_path: Path, capsys) -> None:
     rows = lines(recorded)
     del rows[0]["judge"], rows[0]["correct"]
     recorded.write_text("".join(map(json_line, rows)))
     assert vt("eval", "--from", recorded, "--out", tmp_path / "out") == 2
     assert "line 1: the row lacks correct, judge" in capsys.readouterr().err
-
-

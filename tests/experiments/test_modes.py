@@ -149,7 +149,7 @@ def test_unknown_modes(text: str, message: str) -> None:
         (["--shard", "0/2", "--shards", "2"], "choose one"),
         (["--gpus", "1"], "among --shards"),
         (["--resume", "--overwrite"], "begins anew"),
-        (["--from", "x.jsonl"], "go alone"),
+        (["--from", "x.jsonl"], "play nothing: leave out --agent, --data"),
     ],
 )
 def test_what_does_not_go_together(more, message, tmp_path: Path, capsys) -> None:

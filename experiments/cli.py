@@ -22,6 +22,7 @@ COMMANDS = (
     "warmup",
     "train",
     "eval",
+    "report",
     "judge",
     "audit",
     "study",

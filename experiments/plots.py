@@ -59,20 +59,25 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
 
 
 def request_rates(
-    parts: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]], title: str, out: Path
+    parts: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]],
+    order: Sequence[str],
+    title: str,
+    out: Path,
 ) -> None:
     """How often policies ask, a panel a grouping, as ``out`` with .png and .svg.
 
     Args:
         parts: By panel (what questions are grouped by), by group and by policy: results as in
             ``result.json``. Groups without a request rate are left out.
+        order: All policies, also those that are not drawn: a policy has the colour of its place.
         title: What the plot is of.
         out: The path without its suffix.
 
     Raises:
         MissingExtra: If matplotlib is not installed.
     """
-    names = list(dict.fromkeys(n for groups in parts.values() for g in groups.values() for n in g))
+    drawn = {name for groups in parts.values() for group in groups.values() for name in group}
+    names = [name for name in order if name in drawn]
     rows = max((len(groups) for groups in parts.values()), default=1)
     thick = max(0.30, 0.17 * len(names) + 0.12)
     figure, save = _figure((5.2 * max(1, len(parts)), 1.5 + thick * rows))
@@ -86,15 +91,15 @@ def request_rates(
             ]
             rates = [result["request_rate"] for _, result in found]
             arms = [_arms(r["request_rate"], r["interval_95"]["request_rate"]) for _, r in found]
-            height = 0.8 / len(names)
+            height, colour = 0.8 / len(names), order.index(name)
             axes.barh(
                 [place - 0.4 + (index + 0.5) * height for place, _ in found],
                 rates,
                 height=height,
                 xerr=[[a[side][0] for a in arms] for side in (0, 1)] if arms else None,
                 error_kw={"elinewidth": 1, "alpha": 0.7},
-                color=COLOURS[index % len(COLOURS)],
-                hatch=("", "//", "..")[index // len(COLOURS) % 3],
+                color=COLOURS[colour % len(COLOURS)],
+                hatch=("", "//", "..")[colour // len(COLOURS) % 3],
                 edgecolor="white",
                 label=_label(name),
             )

@@ -111,9 +111,11 @@ def _requests(results: Mapping[str, Numbers], out: Path) -> str | None:
             parts[panel] = groups
     if not parts:
         return None
-    request_rates(parts, "Who asks for the original, and where", out)
+    split = {panel: groups for panel, groups in parts.items() if len(groups) > 1}
+    parts = split or dict([parts.popitem()])
+    request_rates(parts, list(results), "Who asks for the original, and where", out)
     caption = (
-        "Share of episodes that asked for the original, by source and by kind of question, with "
+        f"Share of episodes that asked for the original, by {' and by '.join(parts)}, with "
         "95 % intervals."
     )
     if constant and asking:

@@ -76,31 +76,33 @@ class Pictures:
 
     def draw(self, wanted: Iterable[tuple[Row, str]]) -> list[Drawn]:
         """Pictures of samples, the most wanted first: a row of each, and the data it is from."""
-        return [self._draw(row, self.data or spec) for row, spec in wanted]
+        return [self._draw(row, spec) for row, spec in wanted]
 
     def _draw(self, row: Row, spec: str) -> Drawn:
-        if spec not in self._sources:
-            self._sources[spec] = self._open(spec)
-        source = self._sources[spec]
-        if source is None:
-            return Drawn(why="its data cannot be opened")
-        try:
-            sample = source.by_id(row.id)
-        except DataError:
-            self.notes.add("pictures of samples that the data does not have are not shown", row.id)
-            return Drawn(why="the data has no such sample")
-        if not _is_same(sample, row):
-            self.notes.add("pictures of samples that the data tells otherwise by now", row.id)
-            return Drawn(why="the data says something else of this sample by now")
-        return self._embed(sample, row)
+        why = "its data cannot be opened"
+        for name in dict.fromkeys((self.data or spec, spec)):
+            if name not in self._sources:
+                self._sources[name] = self._open(name)
+            if (source := self._sources[name]) is None:
+                continue
+            try:
+                sample = source.by_id(row.id)
+            except DataError:
+                why = "the data has no such sample"
+                continue
+            if _is_same(sample, row):
+                return self._embed(sample, row)
+            why = "the data says something else of this sample by now"
+        self.notes.add(f"no picture of a sample: {why}", row.id)
+        return Drawn(why=why)
 
     def _open(self, spec: str) -> Source | None:
-        """The source of a spec that a result names, if that needs no network and no plug-in."""
+        """The source of a spec; one that only a result names needs no network and no plug-in."""
         if not spec:
-            self.notes.add("no pictures: the result does not name its data; name it with --data")
+            self.notes.add("no pictures: a result does not name its data; name it with --data")
             return None
         try:
-            if self.data is None and not _is_local(spec):
+            if spec != self.data and not _is_local(spec):
                 self.notes.add(
                     f"no pictures: {shown(spec, 200)} is not opened unasked; name it with --data"
                 )

@@ -13,6 +13,7 @@ from experiments.files import json_line, whole_file, write_json
 from experiments.policies import NAMES, compare
 from experiments.recipe import SNAPSHOT, write_snapshot
 from experiments.report import ReportConfig, make_report
+from experiments.report.tracked import track
 from experiments.summary import summarise
 from experiments.targets import missed_beside
 from trainers import Progress, TrainConfig, make_trainer
@@ -132,7 +133,7 @@ def _written(folder: Path, name: str, episodes: Sequence[Episode], seed: int) ->
 
 
 def report(config: DemoConfig, out: Path, judged: Judged, origin: Mapping[str, Any]) -> None:
-    """Write ``result.json``, ``report.html`` and the plots."""
+    """Write ``result.json``, ``report.html`` and the plots; show them where training was shown."""
     write_json(
         out / "result.json",
         {
@@ -143,4 +144,6 @@ def report(config: DemoConfig, out: Path, judged: Judged, origin: Mapping[str, A
             "provenance": origin,
         },
     )
-    make_report([out], out / "report.html", ReportConfig("VisionThink on a laptop", LEAD))
+    made = make_report([out], out / "report.html", ReportConfig("VisionThink on a laptop", LEAD))
+    tracking = config.recipe.tracking
+    track(made, tracking.wandb, tracking.project, config.recipe.name, out)

@@ -106,10 +106,7 @@ def request_rates(
         sizes = [max(r["n"] for r in group.values()) for group in groups.values()]
         axes.set_yticks(
             range(len(groups)),
-            [
-                f"{_label(g, 26) or '(none)'} ({n:,})"
-                for g, n in zip(groups, sizes, strict=True)
-            ],
+            [f"{_label(g, 26) or '(none)'} ({n:,})" for g, n in zip(groups, sizes, strict=True)],
         )
         axes.set_ylim(len(groups) - 0.5, -0.5)
         axes.set_xlim(0, 1)

@@ -8,6 +8,8 @@ from typing import Any
 
 from experiments.commands.options import console, positive
 from experiments.report import EPISODES, PICTURES, ReportConfig, make_report
+from experiments.report.tracked import track
+from trainers.wandb_view import MODES
 
 DESCRIPTION = """\
 Write one HTML file about the results of vt eval, vt train or vt demo: numbers, plots, and a gallery
@@ -40,7 +42,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--pictures",
-        type=int,
+        type=_count,
         default=PICTURES,
         metavar="N",
         help=f"pictures that the page holds at most; 0: none (default: {PICTURES})",
@@ -52,6 +54,12 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help=f"episodes that the page holds at most, of all policies (default: {EPISODES})",
     )
+    parser.add_argument(
+        "--wandb",
+        default="off",
+        choices=MODES,
+        help="show tables and plots in Weights & Biases too (default: off)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -61,12 +69,19 @@ def run(arguments: argparse.Namespace) -> None:
     config = ReportConfig(
         title=arguments.title,
         data=arguments.data,
-        pictures=max(0, arguments.pictures),
+        pictures=arguments.pictures,
         episodes=arguments.episodes,
     )
     report = make_report(arguments.folders, out, config)
     screen = console()
     for note in report.content.notes:
         screen.print(f"note: {note}", soft_wrap=True, markup=False)
+    if track(report, arguments.wandb, "visionthink-gym", report.content.title, out.parent):
+        screen.print(f"in W&B, too: {out.parent / 'wandb'}", soft_wrap=True)
     size = report.page.stat().st_size / 2**20
     screen.print(f"open {report.page} ({size:.1f} MiB)", soft_wrap=True)
+
+
+def _count(text: str) -> int:
+    """A whole number of at least 0, for argparse."""
+    return 0 if text == "0" else positive(text)

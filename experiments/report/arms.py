@@ -100,7 +100,9 @@ def _verdicts(policy: Policy | None) -> dict[Key, bool | None]:
 
 def marks_of(row: Row, arms: Arms) -> Marks:
     """The marks of an episode."""
-    return Marks(row.correct is False, row.correct is None, _needless(row, arms), _missed(row, arms))
+    return Marks(
+        row.correct is False, row.correct is None, _needless(row, arms), _missed(row, arms)
+    )
 
 
 def _needless(row: Row, arms: Arms) -> bool | None:

@@ -196,4 +196,3 @@ def counts(marks: Iterable[Marks]) -> dict[str, dict[str, int]]:
 def _without_nothing(**fields: Any) -> dict[str, Any]:
     """An object without what is unknown or empty."""
     return {k: v for k, v in fields.items() if v is not None and v not in ("", (), [], {})}
-

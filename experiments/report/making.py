@@ -54,21 +54,20 @@ class Report:
     content: Content
 
 
-def make_report(
-    folders: Sequence[Path], out: Path, config: ReportConfig = ReportConfig()  # noqa: B008 - frozen
-) -> Report:
+def make_report(folders: Sequence[Path], out: Path, config: ReportConfig | None = None) -> Report:
     """Read results, draw, and write the page and, beside it, the plots.
 
     Args:
         folders: What ``vt eval``, ``vt train`` or ``vt demo`` wrote.
         out: The page; plots are named after it.
-        config: What it holds.
+        config: What it holds; see its defaults.
 
     Raises:
         ConfigError: If a folder holds nothing to show, or ``out`` is a folder.
         MissingExtra: If matplotlib is not installed.
         OSError: If a file cannot be written. The page is there whole or not at all.
     """
+    config = config or ReportConfig()
     if out.is_dir():
         raise ConfigError(f"--out must be a file, as in report.html, but {out} is a folder")
     results = read_results(folders)

@@ -51,7 +51,7 @@ class Content:
     shown: Sequence[Shown]
     samples: Sequence[Any]
     episodes: Sequence[Sequence[Any]]
-    pictures: Sequence[str]
+    pictures: list[str]
     origin: Mapping[str, Any]
 
 
@@ -188,9 +188,7 @@ def _groups(policies: Sequence[Policy]) -> str:
         names = sorted({name for groups in parts.values() for name in groups})
         if not names:
             continue
-        head = "".join(
-            f"<th scope=col dir=auto>{html(name, 80)}</th>" for name in (label, *parts)
-        )
+        head = "".join(f"<th scope=col dir=auto>{html(name, 80)}</th>" for name in (label, *parts))
         rows = [_row(name, [_pair(g.get(name)) for g in parts.values()]) for name in names]
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         made.append(f"<div class=scroll>{table}</div>")
@@ -253,8 +251,8 @@ def _told(shown: Shown, found: Mapping[str, Mapping[str, int]]) -> str:
     parts = [
         f"Asked needlessly: it asked, and {low}, which never asks, is right."
         if low
-        else "Whether it asked needlessly cannot be known: no run here never asks the same questions"
-        " (a request that gained no tokens was needless all the same).",
+        else "Whether it asked needlessly cannot be known: no run here plays the same questions "
+        "without asking (a request that gained no tokens was needless all the same).",
         f"Should have asked: it did not, is wrong, and {high}, which always sees the original, "
         "is right."
         if high

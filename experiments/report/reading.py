@@ -52,9 +52,7 @@ def read_results(folders: Sequence[Path]) -> Results:
         replace(policy, name=name)
         for policy, name in zip(policies, _unique(policies, several), strict=True)
     ]
-    named = [
-        Run(name, run.metrics) for run, name in zip(runs, _unique(runs, several), strict=True)
-    ]
+    named = [Run(name, run.metrics) for run, name in zip(runs, _unique(runs, several), strict=True)]
     return Results(policies, named, notes)
 
 

@@ -71,7 +71,7 @@
     const style = (scale > 1 ? "sharp " : "") + (seen ? "" : "unseen");
     const drawn = place === undefined
       ? svgBox(width, height, seen)
-      : element("img", {src: pictures()[place], width, height, alt: name, class: style, loading: "lazy"});
+      : element("img", {src: pictures()[place], width, height, alt: name, class: style});
     const caption = [name + " " + size[0] + " × " + size[1], element("br"),
       !seen ? "not looked at" : place === undefined ? (s.why ?? "made by a tool, not stored") : ""];
     return element("figure", {}, drawn, element("figcaption", {}, ...caption));

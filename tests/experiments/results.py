@@ -14,7 +14,7 @@ from vt_env import make_task
 from vt_env.sources import open_source
 
 EVIL = "</script><script>window.pwned=1;document.title='x'</script><img src=x onerror=pwned=1>\" '"
-EVIL += " onload=\"pwned=1\" `${pwned=1}` javascript:pwned=1 &lt; \u2028\u2029\u202e $x \\frac{ \x00"
+EVIL += ' onload="pwned=1" `${pwned=1}` javascript:pwned=1 &lt; \u2028\u2029\u202e $x \\frac{ \x00'
 DATA = "generated:n={n},kinds=laptop"
 
 

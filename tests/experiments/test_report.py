@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from results import DATA, EVIL, is_fine, number, play, row, write
@@ -57,7 +57,11 @@ def alone(tmp_path: Path, *rows: dict[str, Any], **told: Any) -> tuple[Report, M
 def test_the_page_holds_everything(tmp_path: Path) -> None:
     report, page = made(play(tmp_path))
     text = report.page.read_text("utf-8")
-    assert [p["name"] for p in page.islands["meta"]["policies"]] == ["mixed", "low", "always-request"]
+    assert [p["name"] for p in page.islands["meta"]["policies"]] == [
+        "mixed",
+        "low",
+        "always-request",
+    ]
     assert len(page.islands["samples"]) == 12
     assert all(len(page.islands[f"episodes-{i}"]) == 12 for i in range(3))
     assert len(page.islands["pictures"]) == 24  # both views of each
@@ -226,6 +230,7 @@ def test_hostile_text_is_text(tmp_path: Path) -> None:
     assert page.islands["samples"][0]["question"].startswith("</script><script>")
 
 
+@settings(deadline=None)
 @given(st.recursive(st.text() | st.none() | st.booleans() | st.integers(), st.lists))
 def test_an_island_has_no_markup_and_is_what_it_was(value: Any) -> None:
     text = island(value)
@@ -233,6 +238,7 @@ def test_an_island_has_no_markup_and_is_what_it_was(value: Any) -> None:
     assert json.loads(text) == value
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec=None)))
 def test_shown_text_is_valid_and_has_no_marks_that_reorder(text: str) -> None:
     made = shown(text)
@@ -290,7 +296,7 @@ def test_numbers_that_are_none_of_the_kind(tmp_path: Path) -> None:
         row(id="s2", correct="yes", references="a cat", flaws=[1], step="x", visual_tokens=10**400),
     ]
     text = "".join(json.dumps(r) + "\n" for r in lines)
-    (tmp_path / "episodes.jsonl").write_text(text + "not json\n[1]\n" + "[" * 9999 + "\n{" )
+    (tmp_path / "episodes.jsonl").write_text(text + "not json\n[1]\n" + "[" * 9999 + "\n{")
     result = json.loads((tmp_path / "result.json").read_text())
     (tmp_path / "result.json").write_text(json.dumps({**result, "accuracy": float("nan")}))
     report, page = made(tmp_path)

@@ -24,6 +24,7 @@ COMMANDS = (
     "train",
     "eval",
     "compare",
+    "report",
     "judge",
     "audit",
     "study",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,22 +10,19 @@ from typing import TYPE_CHECKING, Any
 from agents import Episode
 from experiments.evaluation import episode_row, evaluate
 from experiments.files import json_line, whole_file, write_json
-from experiments.plots import accuracy_against_tokens, training_curves
 from experiments.policies import NAMES, compare
 from experiments.recipe import SNAPSHOT, write_snapshot
-from experiments.report import card_of, write_report
+from experiments.report import ReportConfig, make_report
+from experiments.report.tracked import track
 from experiments.summary import summarise
 from experiments.targets import missed_beside
 from trainers import Progress, TrainConfig, make_trainer
-from trainers.tracking import LOG, JsonLines
 from vt_env import make_task, open_source
 
 if TYPE_CHECKING:
     from agents.tiny import WarmupConfig
 
 TEST = "generated:n={n},split=test,kinds=laptop"
-CARDS = 10
-"""Episodes of each kind in the report, the notable ones first."""
 
 LEAD = (
     "A tiny Qwen2.5-VL sees a 16 × 16 picture and a question, and may ask for the 32 × 32 "
@@ -51,6 +48,11 @@ class DemoConfig:
     samples: int = 2000
     seed: int = 0
 
+    @property
+    def test(self) -> str:
+        """The spec of the test split."""
+        return TEST.format(n=self.samples) + f",seed={self.seed}"
+
 
 @dataclass(slots=True)
 class Judged:
@@ -58,12 +60,10 @@ class Judged:
 
     Attributes:
         results: Results of the policies by their names, as in ``result.json``.
-        played: Their episodes.
         sampled: The trained policy's result at temperature 1.
     """
 
     results: dict[str, dict[str, Any]]
-    played: dict[str, list[Episode]]
     sampled: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -108,14 +108,13 @@ def judge_policies(
     """Play all policies on the test split; results and episodes are written to ``out``."""
     from agents.tiny import TinyAgent
 
-    source = open_source(TEST.format(n=config.samples) + f",seed={config.seed}")
+    source = open_source(config.test)
     task = make_task(source, prompt="tiny")
     full = make_task(source, protocol="general", prompt="tiny")
-    made = Judged({}, {})
+    made = Judged({})
     players = compare(TinyAgent(model), TinyAgent(before), task, full, seed=config.seed)
     for name, episodes in players:
         made.results[name] = _written(out / "policies" / name, name, episodes, config.seed)
-        made.played[name] = episodes
         progress(len(made.results), {})
     sampler = TinyAgent(model, temperature=1.0)
     episodes = [e for e in evaluate(task, sampler, seed=config.seed) if isinstance(e, Episode)]
@@ -133,66 +132,18 @@ def _written(folder: Path, name: str, episodes: Sequence[Episode], seed: int) ->
     return {**summarise(rows, seed=seed), "agent": name}
 
 
-def report(out: Path, judged: Judged, origin: Mapping[str, Any]) -> None:
-    """Write ``result.json``, the plots and ``report.html``."""
-    results = {name: judged.results[name] for name in NAMES}
+def report(config: DemoConfig, out: Path, judged: Judged, origin: Mapping[str, Any]) -> None:
+    """Write ``result.json``, ``report.html`` and the plots; show them where training was shown."""
     write_json(
         out / "result.json",
         {
-            "policies": results,
+            "policies": {name: judged.results[name] for name in NAMES},
             "sampled": judged.sampled,
             "missed": judged.missed,
+            "data": config.test,
             "provenance": origin,
         },
     )
-    accuracy_against_tokens(results, "Accuracy against visual tokens, test split", out / "plot")
-    curves(list(JsonLines(out / "train" / LOG).rows()), out / "training")
-    write_report(
-        out / "report.html",
-        title="VisionThink on a laptop",
-        lead=LEAD,
-        policies=results,
-        plots={
-            "Accuracy against visual tokens, with 95 % intervals": out / "plot.svg",
-            "The training run: what it asks for, and what it gets": out / "training.svg",
-        },
-        cards=[card_of(*notable) for notable in chosen(judged.played)],
-        provenance=origin,
-    )
-
-
-def curves(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
-    """Request rate by kind of question and the reward's parts over training."""
-
-    def line(key: str) -> list[tuple[int, float]]:
-        return [(row["step"], row[key]) for row in rows if row.get(key) is not None]
-
-    prefix = "rollout/request_rate/"
-    kinds = sorted({key.removeprefix(prefix) for row in rows for key in row if prefix in key})
-    series = {
-        "request rate": {kind: line(prefix + kind) for kind in kinds},
-        "reward and accuracy": {
-            "reward": line("reward/mean"),
-            "accuracy": line("env/accuracy"),
-            "visual tokens, as a share": line("env/token_ratio"),
-        },
-    }
-    training_curves(series, "Training", out)
-
-
-def chosen(
-    played: Mapping[str, Sequence[Episode]],
-) -> Iterable[tuple[Episode, bool | None, bool | None]]:
-    """Some episodes of each kind for the report, with what the two fixed arms would have got."""
-    low, high = (
-        {e.sample.id: e.verdict.correct for e in played[name]} for name in ("low", "always_request")
-    )
-    notable = [(e, low[e.sample.id], high[e.sample.id]) for e in played["trained"]]
-    notable.sort(key=lambda item: item[0].verdict.correct is True and item[0].outcome.requested
-                 is not item[1])  # fmt: skip
-    counts: dict[str, int] = {}
-    for item in notable:
-        kind = item[0].sample.kind
-        counts[kind] = counts.get(kind, 0) + 1
-        if counts[kind] <= CARDS:
-            yield item
+    made = make_report([out], out / "report.html", ReportConfig("VisionThink on a laptop", LEAD))
+    tracking = config.recipe.tracking
+    track(made, tracking.wandb, tracking.project, config.recipe.name, out)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 from vt_env import MissingExtra
 
@@ -38,12 +39,12 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
             y,
             xerr=_arms(x, spread["token_ratio"]),
             yerr=_arms(y, spread["accuracy"]),
-            fmt=MARKERS[index % len(MARKERS)],
+            fmt=_marker(index),
             color=COLOURS[index % len(COLOURS)],
             markersize=8,
             elinewidth=1,
             alpha=0.9,
-            label=f"{name} (n = {point['n']}, asks {point['request_rate']:.0%})",
+            label=f"{_label(name)} (n = {point['n']}, asks {point['request_rate']:.0%})",
         )
     axes.set_xlabel("visual tokens shown, as a share of every original shown once")
     axes.set_ylabel("accuracy")
@@ -55,6 +56,72 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
     axes.grid(alpha=0.25)
     axes.set_title(title)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    save(out)
+
+
+def request_rates(
+    parts: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]],
+    order: Sequence[str],
+    title: str,
+    out: Path,
+) -> None:
+    """How often policies ask, a panel a grouping, as ``out`` with .png and .svg.
+
+    Args:
+        parts: By panel (what questions are grouped by), by group and by policy: results as in
+            ``result.json``. Groups without a request rate are left out.
+        order: All policies, also those that are not drawn: a policy has the colour of its place.
+        title: What the plot is of.
+        out: The path without its suffix.
+
+    Raises:
+        MissingExtra: If matplotlib is not installed.
+    """
+    drawn = {name for groups in parts.values() for group in groups.values() for name in group}
+    names = [name for name in order if name in drawn]
+    rows = max((len(groups) for groups in parts.values()), default=1)
+    thick = max(0.30, 0.17 * len(names) + 0.12)
+    figure, save = _figure((5.2 * max(1, len(parts)), 1.5 + thick * rows))
+    panels = figure.subplots(1, max(1, len(parts)), squeeze=False)[0]
+    for axes, (label, groups) in zip(panels, parts.items(), strict=False):
+        for index, name in enumerate(names):
+            found = [
+                (place, group[name])
+                for place, group in enumerate(groups.values())
+                if name in group and group[name]["request_rate"] is not None
+            ]
+            rates = [result["request_rate"] for _, result in found]
+            arms = [_arms(r["request_rate"], r["interval_95"]["request_rate"]) for _, r in found]
+            height, colour = 0.8 / len(names), order.index(name)
+            axes.barh(
+                [place - 0.4 + (index + 0.5) * height for place, _ in found],
+                rates,
+                height=height,
+                xerr=[[a[side][0] for a in arms] for side in (0, 1)] if arms else None,
+                error_kw={"elinewidth": 1, "alpha": 0.7},
+                color=COLOURS[colour % len(COLOURS)],
+                hatch=("", "//", "..")[colour // len(COLOURS) % 3],
+                edgecolor="white",
+                label=_label(name),
+            )
+        sizes = [max(r["n"] for r in group.values()) for group in groups.values()]
+        axes.set_yticks(
+            range(len(groups)),
+            [f"{_label(g, 26) or '(none)'} ({n:,})" for g, n in zip(groups, sizes, strict=True)],
+        )
+        axes.set_ylim(len(groups) - 0.5, -0.5)
+        axes.set_xlim(0, 1)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.set_xlabel("share of episodes that asked for the original")
+        axes.set_ylabel(f"{label} (episodes)")
+        axes.grid(alpha=0.25, axis="x")
+    figure.suptitle(title, fontsize=11)
+    if len(names) > 1:
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=min(4, len(names)), frameon=False,
+            fontsize=8,
+        )  # fmt: skip
     save(out)
 
 
@@ -78,7 +145,7 @@ def training_curves(
             if points:
                 steps, values = zip(*points, strict=True)
                 panel.plot(
-                    steps, values, label=name, color=COLOURS[index % len(COLOURS)],
+                    steps, values, label=_label(name), color=COLOURS[index % len(COLOURS)],
                     linestyle=("-", "--", ":")[index // len(COLOURS) % 3], linewidth=1.6,
                 )  # fmt: skip
         panel.set_xlabel("training step")
@@ -242,16 +309,32 @@ def _figure(size: tuple[float, float]) -> tuple[Any, Callable[[Path], None]]:
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
+        from matplotlib.text import Text
     except ImportError as error:
         raise MissingExtra("matplotlib", "cli", "a plot") from error
 
     def save(out: Path) -> None:
-        with mpl.rc_context({"svg.hashsalt": "visionthink", "font.size": 10}):
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)  # a name may have any characters
+        with mpl.rc_context({"svg.hashsalt": "visionthink", "font.size": 10}), catch_warnings():
+            filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # drawn as boxes
             figure.savefig(out.with_suffix(".png"), dpi=130)
             figure.savefig(out.with_suffix(".svg"), metadata={"Date": None})
 
     figure = Figure(figsize=size, layout="constrained")
     return figure, save
+
+
+def _marker(index: int) -> str:
+    """A marker that differs from that of the same colour a round before."""
+    return MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+
+
+def _label(name: str, longest: int = 40) -> str:
+    """A name in one short line; matplotlib hides labels that begin with an underscore."""
+    line = " ".join(name.split())
+    line = line if len(line) <= longest else line[: longest - 1] + "…"
+    return f" {line}" if line.startswith("_") else line
 
 
 def _arms(value: float, interval: list[float]) -> list[list[float]]:

@@ -199,12 +199,16 @@ def episode_text(episode: Episode) -> dict[str, Any]:
     return {
         "id": episode.sample.id,
         "kind": episode.sample.kind,
+        "source": episode.sample.source,
         "question": episode.sample.question,
         "references": list(episode.sample.references),
         "turns": [reply.text for reply in episode.replies],
         "answer": episode.answer,
         "correct": episode.verdict.correct,
+        "reason": episode.verdict.reason,
         "requested": episode.outcome.requested,
         "visual_tokens": episode.outcome.visual_tokens,
+        "full_tokens": episode.outcome.full_tokens,
+        "views": [list(view.size) for view in episode.views],
         "reward": episode.reward.total,
     }

@@ -48,7 +48,7 @@ def wandb_view(
     """
     if mode not in MODES:
         raise unknown_name("wandb mode", mode, MODES)
-    wanted = _wanted(mode)
+    wanted = wanted_mode(mode)
     if wanted == "off":
         return None
     try:
@@ -69,8 +69,8 @@ def wandb_view(
     return WandbView(wandb, run)
 
 
-def _wanted(mode: str) -> str:
-    """What ``auto`` means here."""
+def wanted_mode(mode: str) -> str:
+    """``off``, ``offline`` or ``online``: what ``auto`` means here, else the mode itself."""
     if mode != "auto":
         return mode
     if not any(os.environ.get(name) for name in _ASKED):
@@ -152,6 +152,7 @@ class WandbView:
         self.wandb = wandb
         self.run = run
         self.failed = False
+        self.reported = False
 
     @_safely
     def log(self, step: int, metrics: Metrics) -> None:
@@ -172,13 +173,41 @@ class WandbView:
         self.run.log({"episodes": table}, step=step)
 
     @_safely
+    def report(
+        self,
+        tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]],
+        plots: Mapping[str, Path],
+        page: Path,
+    ) -> None:
+        """Show results that are compared: tables, plots, and the page that has both.
+
+        Args:
+            tables: Columns and rows by name; a cell may be a picture of Pillow.
+            plots: Picture files by name.
+            page: An HTML file.
+        """
+        shown: dict[str, Any] = {
+            f"report/{name}": self.wandb.Table(
+                columns=list(columns), data=[[self._cell(cell) for cell in row] for row in rows]
+            )
+            for name, (columns, rows) in tables.items()
+        }
+        shown |= {f"report/{name}": self.wandb.Image(str(path)) for name, path in plots.items()}
+        shown["report/page"] = self.wandb.Html(str(page), inject=False)
+        self.run.log(shown)
+        self.reported = True
+
+    def _cell(self, value: Any) -> Any:
+        return self.wandb.Image(value) if hasattr(value, "getpixel") else value
+
+    @_safely
     def finish(self, model: Path | None) -> None:
         """Upload the final model as an artifact, and close."""
         if model is not None:
             artifact = self.wandb.Artifact(f"model-{self.run.id}", type="model")
             artifact.add_dir(str(model))
             self.run.log_artifact(artifact)
-        self.run.finish(exit_code=0 if model is not None else 1)
+        self.run.finish(exit_code=0 if model is not None or self.reported else 1)
 
 
 def _cell(value: Any) -> Any:

@@ -79,8 +79,8 @@ def run(arguments: argparse.Namespace) -> None:
         model = demo.train(config, out, start, progress)
     with _bar("comparison", len(NAMES) + 1) as progress:
         judged = demo.judge_policies(config, out, start, model, progress)
-    test = open_source(demo.TEST.format(n=config.samples) + f",seed={config.seed}")
-    demo.report(out, judged, provenance(config.seed, test.fingerprint()))
+    origin = provenance(config.seed, open_source(config.test).fingerprint())
+    demo.report(config, out, judged, origin)
     screen = console()
     screen.print(result_table("policy", f"test split, seed {config.seed}", judged.results))
     screen.print("\n".join(["missed:", *judged.missed]) if judged.missed else "all targets reached")

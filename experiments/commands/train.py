@@ -15,6 +15,8 @@ from experiments.commands.options import console
 from experiments.files import results_folder, write_json
 from experiments.provenance import provenance
 from experiments.recipe import SNAPSHOT, load_recipe, recipe_names, write_snapshot
+from experiments.report import make_report
+from experiments.report.tracked import track
 from trainers import (
     Progress,
     TrainConfig,
@@ -25,6 +27,7 @@ from trainers import (
 )
 from trainers.runs import CHECKPOINTS
 from trainers.tracking import EPISODES, LOG
+from trainers.wandb_view import wanted_mode
 from vt_env import ConfigError
 
 DESCRIPTION = f"""\
@@ -87,6 +90,9 @@ def run(arguments: argparse.Namespace) -> None:
     write_snapshot(out / SNAPSHOT, config)
     write_json(out / "result.json", _summary(config, result, out))
     _say(result, out)
+    if wanted_mode(config.tracking.wandb) != "off":
+        report = make_report([out], out / "report.html")
+        track(report, config.tracking.wandb, config.tracking.project, config.name, out)
 
 
 def _recipe(arguments: argparse.Namespace) -> TrainConfig:

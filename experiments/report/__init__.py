@@ -1,6 +1,5 @@
-"""One self-contained HTML page about a run: numbers, plots, and episodes to look at."""
+"""One self-contained HTML page about results: numbers, plots, and episodes to look at."""
 
-from experiments.report.cards import Card, card_of
-from experiments.report.page import write_report
+from experiments.report.making import EPISODES, PICTURES, Report, ReportConfig, make_report
 
-__all__ = ["Card", "card_of", "write_report"]
+__all__ = ["EPISODES", "PICTURES", "Report", "ReportConfig", "make_report"]

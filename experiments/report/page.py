@@ -1,124 +1,265 @@
-"""The page around the cards."""
+"""The page: one HTML file that needs no other file and no network.
+
+Its content security policy allows the page's own style and script by their hashes, pictures as data
+URIs, and nothing else; and its script cannot turn text into markup (trusted types).
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from experiments.files import whole_file
-from experiments.report.cards import Card, safe
+from experiments.report.figures import Figure
+from experiments.report.gallery import MARKS, Shown, counts
+from experiments.report.records import Policy
+from experiments.report.text import html, island
 
-FILTERS = {
-    "wrong": "wrong",
-    "needless": "asked needlessly",
-    "missed": "should have asked",
-    "unscored": "unscored",
-}
-_COLUMNS = ("n", "accuracy", "95 %", "asks", "visual tokens", "share of originals", "format")
+_COLUMNS = ("n", "accuracy", "95 %", "asks", "visual tokens", "of full", "format", "unscored")
+_ORIGIN = 20_000
 
 
-def write_report(
-    out: Path,
-    *,
-    title: str,
-    lead: str,
-    policies: Mapping[str, Mapping[str, Any]],
-    plots: Mapping[str, Path],
-    cards: Sequence[Card],
-    provenance: Mapping[str, Any],
-) -> None:
-    """Write the page; it needs no other file and no network.
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a page shows.
 
-    Args:
-        out: The HTML file.
+    Attributes:
         title: Its heading.
         lead: A sentence or two under it.
-        policies: Results as in ``result.json`` by name, in the order of the table.
-        plots: SVG files by caption.
-        cards: Episodes to look at.
-        provenance: Shown at the end as JSON.
+        policies: In the order of tables, the first one as the headline.
+        notes: What was left out or could not be read.
+        figures: Plots.
+        shown: Policies of the gallery.
+        samples: See :func:`experiments.report.gallery.gallery`.
+        episodes: The same.
+        pictures: Data URIs.
+        origin: Where the results come from.
     """
-    template = Template(
-        resources.files(__name__.rpartition(".")[0]).joinpath("page.html").read_text()
-    )
-    figures = [
-        f"<figure class=plot>{_svg(path)}<figcaption>{safe(caption)}</figcaption></figure>"
-        for caption, path in plots.items()
-    ]
-    page = template.substitute(
-        title=safe(title),
-        lead=safe(lead),
-        summary=_summary(policies),
-        kinds=_kinds(policies),
-        plots="".join(figures),
-        filters=_filters(cards),
-        cards="".join(card.html for card in cards),
-        provenance=escape(json.dumps(dict(provenance), indent=2)),
+
+    title: str
+    lead: str
+    policies: Sequence[Policy]
+    notes: Sequence[str]
+    figures: Sequence[Figure]
+    shown: Sequence[Shown]
+    samples: Sequence[Any]
+    episodes: Sequence[Sequence[Any]]
+    pictures: list[str]
+    origin: Mapping[str, Any]
+
+
+def write_page(out: Path, content: Content) -> None:
+    """Write the page; it is there whole or not at all."""
+    style, script = _file("page.css"), _file("page.js")
+    told = [p for p in content.policies if p.numbers is not None]
+    page = Template(_file("page.html")).substitute(
+        title=html(content.title),
+        lead=html(content.lead),
+        policy=html(_security(style, script)),
+        style=style,
+        script=script,
+        facts=_facts(told[0]) if told else "",
+        table=_table("policy", {p.name: p.numbers or {} for p in told}) if told else "",
+        notes=_notes(content.notes),
+        plots="".join(_plot(figure) for figure in content.figures),
+        groups=_groups(told),
+        gallery=_gallery(content.shown),
+        origin=html(json.dumps(content.origin, indent=2, ensure_ascii=False), _ORIGIN),
+        islands="".join(_islands(content)),
     )
     with whole_file(out) as stream:
         stream.write(page)
 
 
-def _svg(path: Path) -> str:
-    """The drawing without its XML header, so that it can stand inside HTML."""
-    text = path.read_text("utf-8")
-    return text[text.index("<svg") :]
+def _file(name: str) -> str:
+    return resources.files(__name__.rpartition(".")[0]).joinpath(name).read_text("utf-8")
+
+
+def _security(style: str, script: str) -> str:
+    def allowed(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; img-src data:; style-src {allowed(style)}; "
+        f"script-src {allowed(script)}; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+
+
+_PAGER = (
+    "<nav class=pager id={0} aria-label='pages of episodes'><button class=before>← before</button>"
+    "<span></span><button class=next>next →</button></nav>"
+)
+_GALLERY = (
+    "<div class=filters role=group aria-label=filters>"
+    "<label>policy <select id=policy>{policies}</select></label>"
+    + "".join(f"<button data-mark={mark} aria-pressed=false></button>" for mark in MARKS)
+    + "<label>kind <select id=kind></select></label><label>source <select id=source></select>"
+    "</label><input type=search id=search placeholder='search texts' aria-label='search texts'>"
+    "<span id=count class=quiet role=status>reading episodes …</span></div>"
+    "<p id=arms class=arms></p>"
+    + _PAGER.format("above")
+    + "<div id=cards></div>"
+    + _PAGER.format("below")
+    + "<noscript><p class=empty>Episodes are drawn by the page's script, which is switched off."
+    "</p></noscript>"
+)
+
+
+def _gallery(shown: Sequence[Shown]) -> str:
+    if not shown:
+        return "<p class=quiet>There are no episodes here.</p>"
+    names = [
+        f"<option value={place}>{html(one.policy.name)} ({len(one.rows):,})</option>"
+        for place, one in enumerate(shown)
+    ]
+    return _GALLERY.replace("{policies}", "".join(names))
 
 
 def _cell(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
 
 
-def _summary(policies: Mapping[str, Mapping[str, Any]]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("policy", *_COLUMNS))
-    rows: list[str] = []
-    for name, result in policies.items():
-        spread = result["interval_95"]["accuracy"]
-        cells = (
-            str(result["n"]),
-            _cell(result["accuracy"], ".3f"),
-            f"{spread[0]:.3f}–{spread[1]:.3f}" if spread else "–",
-            _cell(result["request_rate"], ".0%"),
-            _cell(result["visual_tokens"], ".1f"),
-            _cell(result["token_ratio"], ".3f"),
-            _cell(result["format_rate"], ".0%"),
-        )
-        rows.append(f"<tr><th>{safe(name)}</th>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+def _spread(numbers: Mapping[str, Any], key: str) -> str:
+    spread = numbers["interval_95"][key]
+    return f"{spread[0]:.3f}–{spread[1]:.3f}" if spread else "–"
 
 
-def _kinds(policies: Mapping[str, Mapping[str, Any]]) -> str:
-    """Accuracy and request rate of each policy by kind of question."""
-    kinds = sorted({kind for result in policies.values() for kind in result["by_kind"]})
-    head = "".join(f"<th>{safe(kind)}</th>" for kind in ("policy", *kinds))
-    rows: list[str] = []
-    for name, result in policies.items():
-        cells = [result["by_kind"].get(kind) for kind in kinds]
-        shown = "".join(
-            "<td>–</td>"
-            if c is None
-            else f"<td>{_cell(c['accuracy'], '.2f')} <small>({_cell(c['request_rate'], '.0%')})"
-            "</small></td>"
-            for c in cells
-        )
-        rows.append(f"<tr><th>{safe(name)}</th>{shown}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _filters(cards: Sequence[Card]) -> str:
-    counts = {flag: sum(flag in card.flags for card in cards) for flag in FILTERS}
-    buttons = [
-        f"<button data-flag='{flag}' aria-pressed=false>{FILTERS[flag]} ({count})</button>"
-        for flag, count in counts.items()
-    ]
-    kinds = sorted({card.kind for card in cards})
-    options = "".join(f"<option>{safe(kind)}</option>" for kind in kinds)
-    return (
-        f"{''.join(buttons)}<label>kind <select id=kind><option value=''>all</option>{options}"
-        "</select></label><span id=count></span>"
+def _facts(policy: Policy) -> str:
+    """The headline: the first policy in four numbers."""
+    numbers = policy.numbers or {}
+    facts = {
+        f"accuracy of {policy.name}": (
+            _cell(numbers["accuracy"], ".3f"), f"95 %: {_spread(numbers, 'accuracy')}"
+        ),
+        "asks for the original": (
+            _cell(numbers["request_rate"], ".1%"), f"95 %: {_spread(numbers, 'request_rate')}"
+        ),
+        "visual tokens, of full": (
+            _cell(numbers["token_ratio"], ".3f"), f"{_cell(numbers['visual_tokens'], ',.1f')} each"
+        ),
+        "episodes": (
+            f"{numbers['n']:,}",
+            f"{numbers['unscored']:,} unscored, {numbers['refused']:,} refused",
+        ),
+    }  # fmt: skip
+    return "".join(
+        f"<div><dt>{html(name)}</dt><dd>{value}<small>{more}</small></dd></div>"
+        for name, (value, more) in facts.items()
     )
+
+
+def _table(first: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line a result."""
+    head = "".join(f"<th scope=col>{name}</th>" for name in (first, *_COLUMNS))
+    rows: list[str] = []
+    for name, result in results.items():
+        cells = (
+            f"{result['n']:,}",
+            _cell(result["accuracy"], ".3f"),
+            _spread(result, "accuracy"),
+            _cell(result["request_rate"], ".1%"),
+            _cell(result["visual_tokens"], ",.1f"),
+            _cell(result["token_ratio"], ".3f"),
+            _cell(result["format_rate"], ".1%"),
+            f"{result['unscored']:,}",
+        )
+        rows.append(_row(name, cells))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _row(name: str, cells: Sequence[str]) -> str:
+    head = f"<th scope=row dir=auto title='{html(name)}'>{html(name) or '(none)'}</th>"
+    return f"<tr>{head}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _groups(policies: Sequence[Policy]) -> str:
+    """Accuracy and request rate of each policy, by source and by kind of question."""
+    made: list[str] = []
+    for label, key in (("source", "by_source"), ("kind", "by_kind")):
+        parts = {p.name: (p.numbers or {})[key] for p in policies}
+        names = sorted({name for groups in parts.values() for name in groups})
+        if not names:
+            continue
+        head = "".join(f"<th scope=col dir=auto>{html(name, 80)}</th>" for name in (label, *parts))
+        rows = [_row(name, [_pair(g.get(name)) for g in parts.values()]) for name in names]
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        made.append(f"<div class=scroll>{table}</div>")
+    return "".join(made) or "<p class=quiet>There are no results to group.</p>"
+
+
+def _pair(part: Mapping[str, Any] | None) -> str:
+    if part is None:
+        return "–"
+    rate = _cell(part["request_rate"], ".0%")
+    return f"{_cell(part['accuracy'], '.2f')} <small>({rate})</small>"
+
+
+def _notes(notes: Sequence[str]) -> str:
+    if not notes:
+        return ""
+    lines = "".join(f"<li dir=auto>{html(note)}</li>" for note in notes)
+    return f"<ul class=notes aria-label='what was left out'>{lines}</ul>"
+
+
+def _plot(figure: Figure) -> str:
+    caption = html(figure.caption)
+    return (
+        f"<figure class=plot><div><img alt='{caption}' src='{figure.data_uri}'></div>"
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _islands(content: Content) -> list[str]:
+    """The data, which the script parses when it is needed; pictures last."""
+    meta = {"policies": [_meta(shown) for shown in content.shown]}
+    made = {"meta": meta, "samples": content.samples}
+    made |= {f"episodes-{i}": episodes for i, episodes in enumerate(content.episodes)}
+    made["pictures"] = content.pictures
+    return [
+        f'<script type="application/json" id="{name}">{island(value)}</script>\n'
+        for name, value in made.items()
+    ]
+
+
+def _meta(shown: Shown) -> dict[str, Any]:
+    """What the filters say of a policy."""
+    rows = [row for row, _ in shown.kept]
+    found = counts(marks for _, marks in shown.kept)
+    return {
+        "name": shown.policy.name,
+        "counts": found,
+        "why": {name: True for name in ("needless", "missed") if found[name]["unknown"]},
+        "told": _told(shown, found),
+        "kinds": sorted({row.kind for row in rows}),
+        "sources": sorted({row.source for row in rows}),
+        "low": shown.arms.low,
+        "high": shown.arms.high,
+    }
+
+
+def _told(shown: Shown, found: Mapping[str, Mapping[str, int]]) -> str:
+    """Where the marks that need both arms come from, or why they cannot be known."""
+    low, high = shown.arms.low, shown.arms.high
+    parts = [
+        f"Asked needlessly: it asked, and {low}, which never asks, is right."
+        if low
+        else "Whether it asked needlessly cannot be known: no run here plays the same questions "
+        "without asking (a request that gained no tokens was needless all the same).",
+        f"Should have asked: it did not, is wrong, and {high}, which always sees the original, "
+        "is right."
+        if high
+        else "Whether it should have asked cannot be known: no run here always sees the original "
+        "of the same questions.",
+    ]
+    for arm, name, what in ((low, "needless", "requests"), (high, "missed", "direct answers")):
+        if arm and (unknown := found[name]["unknown"]):
+            parts.append(f"Unknown for {unknown:,} {what}: unscored, or not played by {arm}.")
+    return " ".join(parts)

@@ -1,0 +1,275 @@
+"use strict";
+// Draws the gallery from the JSON islands of the page. Texts become text nodes, never markup.
+(() => {
+  const PER_PAGE = 24;
+  const LABELS = {wrong: "wrong", needless: "asked needlessly", missed: "should have asked", unscored: "unscored"};
+  const byId = id => document.getElementById(id);
+  const read = id => JSON.parse(byId(id).textContent);
+  const once = make => { let made; return () => made ??= make(); };
+
+  const meta = read("meta");
+  const samples = once(() => read("samples"));
+  const pictures = once(() => read("pictures"));
+  const lists = meta.policies.map((_, i) => once(() => read("episodes-" + i)));
+  const haystacks = meta.policies.map((_, i) => once(() => lists[i]().map(haystack)));
+  const keys = meta.policies.map((_, i) => once(() => keysOf(i)));
+  const state = {policy: 0, marks: new Set(), kind: "", source: "", words: [], page: 0, aim: -1};
+  let found = [];
+
+  function haystack(episode) {
+    const s = samples()[episode.sample];
+    return [s.id, s.question, ...(s.references ?? []), ...(episode.turns ?? []).flat(), episode.answer, episode.reason,
+            ...Object.values(episode.more ?? {})].filter(Boolean).join("\n").toLowerCase();
+  }
+
+  // Links: #ID for the first policy, #POLICY/ID for the others, with @STEP where there is one.
+  function linkOf(policy, episode) {
+    const id = encodeURIComponent(samples()[episode.sample].id) + (episode.step === undefined ? "" : "@" + episode.step);
+    return policy ? encodeURIComponent(meta.policies[policy].name) + "/" + id : id;
+  }
+  function keysOf(policy) {
+    const map = new Map();
+    lists[policy]().forEach((episode, i) => {
+      const key = linkOf(policy, episode);
+      if (!map.has(key)) map.set(key, i);
+    });
+    return map;
+  }
+
+  function element(tag, properties = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(properties)) {
+      if (name === "class") made.className = value;
+      else if (value !== undefined) made.setAttribute(name, value);
+    }
+    made.append(...children.filter(child => child !== null && child !== undefined && child !== ""));
+    return made;
+  }
+  const line = (style, label, text) =>
+    element("p", {class: style, dir: "auto"}, label && element("span", {class: "label"}, label), text);
+  const number = value => value === undefined ? "–" : String(Math.round(value * 1000) / 1000);
+
+  // Both views at their true relative size; the original is as wide or as high as there is room for.
+  function views(episode) {
+    const s = samples()[episode.sample];
+    const seen = episode.views ?? [];
+    const full = s.size ?? null;
+    const room = Math.min(230, (innerWidth - 90) / 1.6);
+    const largest = [full, ...seen].filter(Boolean);
+    if (!largest.length) return null;
+    const scale = room / Math.max(...largest.flat());
+    const parts = seen.map((size, i) => view(s, size, i, full, scale, true));
+    const sawFull = full && seen.some(size => size[0] === full[0] && size[1] === full[1]);
+    if (full && !sawFull) parts.push(view(s, full, -1, full, scale, !seen.length));
+    return element("div", {class: "views"}, ...parts);
+  }
+  function view(s, size, index, full, scale, seen) {
+    const isFull = full && size[0] === full[0] && size[1] === full[1];
+    const place = isFull ? s.picture : index === 0 ? s.first ?? s.picture : undefined;
+    const width = Math.max(1, Math.round(size[0] * scale)), height = Math.max(1, Math.round(size[1] * scale));
+    const name = index === 0 ? (isFull ? "the original" : "first view") : isFull ? "the original" : "view " + (index + 1);
+    const style = (scale > 1 ? "sharp " : "") + (seen ? "" : "unseen");
+    const drawn = place === undefined
+      ? svgBox(width, height, seen)
+      : element("img", {src: pictures()[place], width, height, alt: name, class: style});
+    const caption = [name + " " + size[0] + " × " + size[1], element("br"),
+      !seen ? "not looked at" : place === undefined ? (s.why ?? "made by a tool, not stored") : ""];
+    return element("figure", {}, drawn, element("figcaption", {}, ...caption));
+  }
+  function svgBox(width, height, seen) {
+    const box = element("div", {class: "box" + (seen ? "" : " unseen")});
+    box.style.width = width + "px";
+    box.style.height = height + "px";
+    return box;
+  }
+
+  function turn([thought, does, text]) {
+    if (does === "malformed") {
+      return element("div", {class: "turn"}, line("bad", "not understood", text), thought && line("quiet", "said", thought));
+    }
+    return element("div", {class: "turn"}, thought && line("quiet", "thinks", thought), line("says", does, text));
+  }
+
+  function verdict(episode) {
+    const [word, style] = episode.correct === true ? ["correct", "good"]
+      : episode.correct === false ? ["wrong", "bad"] : ["unscored", "bad"];
+    return element("p", {class: style, dir: "auto"}, element("b", {}, word), episode.reason ? ": " + episode.reason : "",
+      episode.judge ? element("span", {class: "quiet"}, " (judge: " + episode.judge + ")") : "");
+  }
+  function reward(episode) {
+    const terms = episode.reward;
+    if (!terms) return null;
+    if (terms.total === undefined || terms.total === null) return line("meta", "", "no reward: unscored");
+    const signs = {accuracy: "", format: " + ", penalty: " − ", cost: " − "};
+    const sum = Object.keys(signs).filter(k => typeof terms[k] === "number" && (k !== "cost" || terms[k]))
+      .map(k => signs[k] + k + " " + number(terms[k])).join("");
+    return line("meta", "", "reward " + number(terms.total) + (sum ? " = " + sum : ""));
+  }
+  function tokens(episode) {
+    if (episode.tokens === undefined) return null;
+    const share = episode.full ? ", " + number(episode.tokens / episode.full) + " of the original's " + number(episode.full) : "";
+    return line("meta", "", number(episode.tokens) + " visual tokens" + share);
+  }
+  function arms(episode) {
+    const word = value => value ? "right" : "wrong", known = meta.policies[state.policy];
+    const parts = [];
+    if (episode.low !== undefined) parts.push("without asking (" + known.low + "): " + word(episode.low));
+    if (episode.high !== undefined) parts.push("with the original (" + known.high + "): " + word(episode.high));
+    return parts.length ? line("meta", "", parts.join(" · ")) : null;
+  }
+  function tags(episode) {
+    const marks = (episode.marks ?? []).filter(m => m !== "wrong" && m !== "unscored").map(m => [LABELS[m], "mark"]);
+    const asked = episode.requested === undefined ? [] : [[episode.requested ? "asked" : "did not ask", "plain"]];
+    if (episode.futile) asked.push(["gained nothing", "mark"]);
+    const more = Object.entries({kind: samples()[episode.sample].kind, source: samples()[episode.sample].source, step: episode.step})
+      .filter(([, value]) => value !== undefined).map(([name, value]) => [name === "step" ? "step " + value : value, "plain"]);
+    return element("div", {class: "tags"}, ...[...marks, ...asked, ...more].map(([text, style]) =>
+      element("span", {class: "tag " + style, dir: "auto"}, text)));
+  }
+
+  function card(index) {
+    const episode = lists[state.policy]()[index], s = samples()[episode.sample], link = linkOf(state.policy, episode);
+    return element("article", {class: index === state.aim ? "aim" : "", "data-id": s.id},
+      element("h3", {dir: "auto"}, element("a", {href: "#" + link, title: "a link to this episode"}, s.question || s.id)),
+      tags(episode),
+      views(episode) ?? line("meta", "", "no view is recorded" + (s.why ? "; " + s.why : "")),
+      ...(episode.turns ?? []).map(turn),
+      episode.answer !== undefined ? line("says", "answer", episode.answer) : null,
+      (s.references ?? []).length ? line("quiet", "accepted", s.references.join("  |  ")) : null,
+      verdict(episode),
+      (episode.flaws ?? []).length ? line("bad", "format", episode.flaws.join("; ")) : null,
+      reward(episode), tokens(episode), arms(episode),
+      ...Object.entries(episode.more ?? {}).map(([name, value]) => line("meta", name, value)),
+      line("meta", "", s.id));
+  }
+
+  function search() {
+    const list = lists[state.policy](), hay = state.words.length ? haystacks[state.policy]() : null;
+    const wanted = [...state.marks];
+    found = [];
+    for (let i = 0; i < list.length; i++) {
+      const episode = list[i], s = samples()[episode.sample];
+      if (state.kind && (s.kind ?? "") !== state.kind.slice(1)) continue;
+      if (state.source && (s.source ?? "") !== state.source.slice(1)) continue;
+      if (!wanted.every(mark => (episode.marks ?? []).includes(mark))) continue;
+      if (hay && !state.words.every(word => hay[i].includes(word))) continue;
+      found.push(i);
+    }
+  }
+
+  function show() {
+    search();
+    turnTo(state.page);
+  }
+  function turnTo(page) {
+    const pages = Math.max(1, Math.ceil(found.length / PER_PAGE));
+    state.page = Math.min(Math.max(0, page), pages - 1);
+    const start = state.page * PER_PAGE, some = found.slice(start, start + PER_PAGE);
+    byId("cards").replaceChildren(...(some.length ? some.map(card)
+      : [element("p", {class: "empty"}, "No episode fits all of these filters.")]));
+    const total = lists[state.policy]().length.toLocaleString("en");
+    byId("count").textContent = found.length.toLocaleString("en") + " of " + total + " episodes";
+    for (const pager of document.querySelectorAll(".pager")) {
+      pager.hidden = pages === 1;
+      pager.querySelector("span").textContent = "page " + (state.page + 1) + " of " + pages.toLocaleString("en");
+      pager.querySelector(".before").disabled = state.page === 0;
+      pager.querySelector(".next").disabled = state.page === pages - 1;
+    }
+  }
+
+  function describe() {
+    const policy = meta.policies[state.policy];
+    for (const button of document.querySelectorAll("button[data-mark]")) {
+      const {found, unknown} = policy.counts[button.dataset.mark];
+      const open = unknown && button.dataset.mark in policy.why;
+      button.textContent = LABELS[button.dataset.mark] + " (" + found.toLocaleString("en") + (open ? ", " + unknown.toLocaleString("en") + " unknown" : "") + ")";
+      button.disabled = !found;
+      button.setAttribute("aria-pressed", String(state.marks.has(button.dataset.mark)));
+    }
+    byId("arms").textContent = policy.told;
+    options("kind", policy.kinds);
+    options("source", policy.sources);
+    byId("policy").value = String(state.policy);
+  }
+  function options(name, values) {
+    const select = byId(name);
+    select.replaceChildren(element("option", {value: ""}, "all"),
+      ...values.map(value => element("option", {value: "=" + value}, value || "(none)")));
+    select.value = state[name];
+    select.parentElement.hidden = values.length < 2;
+  }
+
+  function choose(policy) {
+    Object.assign(state, {policy, marks: new Set(), kind: "", source: "", words: [], page: 0, aim: -1});
+    byId("search").value = "";
+    describe();
+    show();
+  }
+
+  function follow() {
+    const hash = location.hash.slice(1);
+    if (!hash) return false;
+    const typed = encodeURIComponent(decoded(hash));
+    for (let policy = 0; policy < lists.length; policy++) {
+      const index = keys[policy]().get(hash) ?? keys[policy]().get(typed);
+      if (index === undefined) continue;
+      choose(policy);
+      state.aim = index;
+      turnTo(Math.floor(found.indexOf(index) / PER_PAGE));
+      document.querySelector("article.aim").scrollIntoView({block: "center"});
+      return true;
+    }
+    if (!byId(hash)) {
+      choose(0);
+      byId("count").textContent = "The episode of this link is not in this report.";
+      return true;
+    }
+    return false;
+  }
+  function decoded(text) {
+    try { return decodeURIComponent(text); } catch { return text; }
+  }
+
+  function listen() {
+    byId("policy").onchange = event => choose(Number(event.target.value));
+    for (const name of ["kind", "source"]) {
+      byId(name).onchange = event => { state[name] = event.target.value; state.page = 0; state.aim = -1; show(); };
+    }
+    for (const button of document.querySelectorAll("button[data-mark]")) {
+      button.onclick = () => {
+        const mark = button.dataset.mark;
+        if (!state.marks.delete(mark)) state.marks.add(mark);
+        button.setAttribute("aria-pressed", String(state.marks.has(mark)));
+        state.page = 0; state.aim = -1;
+        show();
+      };
+    }
+    let timer;
+    byId("search").oninput = event => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        state.words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+        state.page = 0; state.aim = -1;
+        show();
+      }, 120);
+    };
+    for (const pager of document.querySelectorAll(".pager")) {
+      const move = by => () => {
+        turnTo(state.page + by);
+        if (pager.id === "below") byId("episodes").scrollIntoView();
+      };
+      pager.querySelector(".before").onclick = move(-1);
+      pager.querySelector(".next").onclick = move(1);
+    }
+    addEventListener("hashchange", follow);
+  }
+
+  function begin() {
+    listen();
+    if (!follow()) choose(0);
+    performance.mark("ready");
+  }
+  // After the first paint, so that the numbers and plots are there at once.
+  if (meta.policies.length) requestAnimationFrame(() => setTimeout(begin));
+  else performance.mark("ready");
+})();

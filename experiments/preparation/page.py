@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from agents import Episode, Reply
+from experiments.evaluation.rows import episode_row
+from experiments.files import json_line, whole_file, write_json
 from experiments.plots import success_grid
 from experiments.preparation.log import PLAYED
 from experiments.preparation.rule import CLASSES, LOW_ENOUGH, NEEDS_HIGH, Arm, Rule
 from experiments.preparation.selection import LowestLots, class_of, lot
 from experiments.preparation.tally import Tally
-from experiments.report import Card, card_of, write_report
+from experiments.report import ReportConfig, make_report
+from experiments.report.figures import Figure
 from vt_env import Sample, Source, Task, Verdict
 from vt_env.rewards import RewardConfig, group_rewards
 
@@ -35,33 +39,51 @@ def draw(tally: Tally, rule: Rule, title: str, out: Path) -> None:
 def write_page(
     out: Path,
     tally: Tally,
-    cards: Sequence[Card],
+    shown: Iterable[tuple[str, Episode]],
     *,
     title: str,
+    source: Source,
     kept: Mapping[str, int],
     plot: Path,
     summary: Mapping[str, Any],
 ) -> None:
-    """Write the page; it needs no other file and no network."""
+    """Write the page; it needs no other file and no network.
+
+    Args:
+        out: The page.
+        tally: What is counted on it.
+        shown: Examples, each at ``low`` or ``full``.
+        title: Its heading.
+        source: Has the pictures.
+        kept: By class, samples that were chosen.
+        plot: The histogram, without a suffix.
+        summary: Where all this comes from.
+    """
     counts = tally.report()
     parts = [
         *(f"{name} {count}" for name, count in counts["classes"].items()),
         *(f"{name} {n}" for name, n in counts["status"].items() if name != PLAYED),
     ]
     chosen = ", ".join(f"{count} of {name}" for name, count in kept.items())
-    write_report(
-        out,
-        title=title,
-        lead=f"{counts['samples']} samples: {', '.join(parts)}. Kept: {chosen}. "
-        "Each example is shown once at each resolution; the list by kind chooses a class.",
-        policies={
-            "low resolution": tally.result("low"),
-            "full resolution": tally.result("full"),
-        },
-        plots={"Samples by right rollouts at the low and at the full resolution": plot},
-        cards=cards,
-        provenance=summary,
+    lead = (
+        f"{counts['samples']} samples: {', '.join(parts)}. Kept: {chosen}. "
+        "The episodes are examples of each class, once at each resolution; choose a class by kind."
     )
+    caption = "Samples by right rollouts at the low and at the full resolution"
+    rows: dict[str, list[str]] = {"low": [], "full": []}
+    for resolution, episode in shown:
+        rows[resolution].append(json_line(episode_row(episode)))
+    with TemporaryDirectory() as folder:
+        for resolution, lines in rows.items():
+            played = Path(folder, resolution)
+            played.mkdir()
+            with whole_file(played / "episodes.jsonl") as stream:
+                stream.writelines(lines)
+            told = {"agent": resolution, "by_source": {}, "provenance": dict(summary)}
+            write_json(played / "result.json", {**tally.result(resolution), **told})
+        folders = [Path(folder, resolution) for resolution in rows]
+        config = ReportConfig(title=title, lead=lead, data=source)
+        make_report(folders, out, config, [Figure(caption, plot)])
 
 
 def examples(
@@ -70,8 +92,8 @@ def examples(
     source: Source,
     tasks: Mapping[str, Task],
     seed: int,
-) -> Iterator[Card]:
-    """Two cards of each of some samples of each class: a rollout at each resolution.
+) -> Iterator[tuple[str, Episode]]:
+    """Two episodes of each of some samples of each class: a rollout at each resolution.
 
     Args:
         rows: All of ``rollouts.jsonl``, read once.
@@ -94,7 +116,7 @@ def examples(
                 row = found[n]
                 right = {side: Arm.of(row[side]).right for side in ("low", "full")}
                 shown = f"{name}: right {right['low']} low, {right['full']} full"
-                yield _card(task, source[n], row[key][0], f"{key} of {shown}", name)
+                yield key, _episode(task, source[n], row[key][0], shown, name)
 
 
 def _still(
@@ -105,24 +127,25 @@ def _still(
     return {n: row for n, row in found.items() if n in places}
 
 
-def _card(task: Task, sample: Sample, rollout: Mapping[str, Any], shown: str, name: str) -> Card:
-    """A rollout as an episode, played again from its text."""
-    dialogue = task.begin(replace(sample, id=f"{sample.id} · {shown}", kind=name))[0]
+def _episode(
+    task: Task, sample: Sample, rollout: Mapping[str, Any], shown: str, name: str
+) -> Episode:
+    """A rollout as an episode of the kind of its sample's class, played again from its text."""
+    dialogue = task.begin(replace(sample, kind=name))[0]
     action = dialogue.apply(rollout["text"])
-    verdict = Verdict(rollout["correct"], rollout["judge"], rollout["reason"])
+    reason = f"{rollout['reason']} ({shown})"
+    verdict = Verdict(rollout["correct"], rollout["judge"], reason)
     outcome = dialogue.outcome(verdict)
-    return card_of(
-        Episode(
-            sample=dialogue.sample,
-            messages=dialogue.messages,
-            views=dialogue.views,
-            replies=[Reply(rollout["text"])],
-            actions=[action],
-            flaws=dialogue.flaws,
-            answer=dialogue.answer,
-            futile=dialogue.futile,
-            verdict=verdict,
-            outcome=outcome,
-            reward=group_rewards([outcome], RewardConfig(penalty="none"))[0],
-        )
+    return Episode(
+        sample=dialogue.sample,
+        messages=dialogue.messages,
+        views=dialogue.views,
+        replies=[Reply(rollout["text"])],
+        actions=[action],
+        flaws=dialogue.flaws,
+        answer=dialogue.answer,
+        futile=dialogue.futile,
+        verdict=verdict,
+        outcome=outcome,
+        reward=group_rewards([outcome], RewardConfig(penalty="none"))[0],
     )

@@ -27,7 +27,11 @@ from vt_env import DataError, Judge, Sample, Source, make_task, open_source
 JSONL, HF = "jsonl", "hf"
 FORMATS = (JSONL, HF)
 COLD_START, REPORT, PAGE, PLOT = "cold-start", "report.json", "report.html", "plot"
-DRAWN = (f"{PLOT}.png", f"{PLOT}.svg")
+DRAWN = tuple(
+    f"{name}.{kind}"
+    for name in (PLOT, "report-accuracy", "report-requests")
+    for kind in ("png", "svg")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +195,15 @@ class Preparation:
             key: self.settings.task(self.source, self.judge, low=key == "low")
             for key in ("low", "full")
         }
-        cards = page.examples(self.rows(), wanted.rule, self.source, tasks, wanted.balance.seed)
+        shown = page.examples(self.rows(), wanted.rule, self.source, tasks, wanted.balance.seed)
         page.write_page(
             self.out / PAGE,
             tally,
-            list(cards),
+            shown,
             title=f"Training data by difficulty: {self.source.name}",
+            source=self.source,
             kept=made["kept"],
-            plot=(self.out / PLOT).with_suffix(".svg"),
+            plot=self.out / PLOT,
             summary=made,
         )
 

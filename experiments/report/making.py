@@ -12,7 +12,7 @@ from experiments.report.page import Content, write_page
 from experiments.report.pictures import Pictures
 from experiments.report.reading import read_results
 from experiments.report.records import Results
-from vt_env import ConfigError
+from vt_env import ConfigError, Source
 
 PICTURES = 600
 EPISODES = 20_000
@@ -25,14 +25,14 @@ class ReportConfig:
     Attributes:
         title: Its heading; by default the folders' names.
         lead: What stands under it.
-        data: Spec of the data that has the pictures, in place of what the results name.
+        data: The data that has the pictures, or its spec, in place of what the results name.
         pictures: Originals that are embedded, at most.
         episodes: Episodes in the gallery, at most.
     """
 
     title: str = ""
     lead: str = ""
-    data: str | None = None
+    data: str | Source | None = None
     pictures: int = PICTURES
     episodes: int = EPISODES
 
@@ -54,13 +54,19 @@ class Report:
     content: Content
 
 
-def make_report(folders: Sequence[Path], out: Path, config: ReportConfig | None = None) -> Report:
+def make_report(
+    folders: Sequence[Path],
+    out: Path,
+    config: ReportConfig | None = None,
+    drawn_before: Sequence[figures.Figure] = (),
+) -> Report:
     """Read results, draw, and write the page and, beside it, the plots.
 
     Args:
         folders: What ``vt eval``, ``vt train`` or ``vt demo`` wrote.
         out: The page; plots are named after it.
         config: What it holds; see its defaults.
+        drawn_before: Plots that come first.
 
     Raises:
         ConfigError: If a folder holds nothing to show, or ``out`` is a folder.
@@ -73,7 +79,10 @@ def make_report(folders: Sequence[Path], out: Path, config: ReportConfig | None 
     results = read_results(folders)
     notes = results.notes
     out.parent.mkdir(parents=True, exist_ok=True)
-    drawn = figures.draw(results.policies, results.runs, out.with_suffix(""))
+    drawn = [
+        *drawn_before,
+        *figures.draw(results.policies, results.runs, out.with_suffix("")),
+    ]
     pictures = Pictures(config.pictures, notes, config.data)
     shown = choose([p for p in results.policies if p.rows], config.episodes, notes)
     samples, episodes = gallery(shown, pictures)

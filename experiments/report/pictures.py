@@ -57,7 +57,7 @@ class Pictures:
     Args:
         most: Originals that are embedded.
         notes: Where it is said what cannot be shown.
-        data: Spec of the source, where results do not name the right one.
+        data: The source or its spec, where results do not name the right one.
 
     Attributes:
         embedded: Pictures as data URIs.
@@ -66,12 +66,12 @@ class Pictures:
 
     most: int
     notes: Notes
-    data: str | None = None
+    data: str | Source | None = None
     embedded: list[str] = field(default_factory=list)
     skipped: int = 0
     _places: dict[bytes, int] = field(default_factory=dict)
     _made: dict[Any, Drawn] = field(default_factory=dict)
-    _sources: dict[str, Source | None] = field(default_factory=dict)
+    _sources: dict[str | Source, Source | None] = field(default_factory=dict)
     _originals: int = 0
 
     def draw(self, wanted: Iterable[tuple[Row, str]]) -> list[Drawn]:
@@ -96,8 +96,10 @@ class Pictures:
         self.notes.add(f"no picture of a sample: {why}", row.id)
         return Drawn(why=why)
 
-    def _open(self, spec: str) -> Source | None:
+    def _open(self, spec: str | Source) -> Source | None:
         """The source of a spec; one that only a result names needs no network and no plug-in."""
+        if isinstance(spec, Source):
+            return spec
         if not spec:
             self.notes.add("no pictures: a result does not name its data; name it with --data")
             return None

@@ -137,8 +137,6 @@ def test_the_report(tmp_path, prepare, odd, make_sample, want):
     assert "low_enough 2, needs_high 2, rest 1" in html
     assert "<script>alert" not in html
     assert "この看板" in html
-    assert html.count("<article") == 2 * 5
-    assert html.count("src='data:image/") == 2 * 5
     assert not re.search(r"""(src|href)\s*=\s*["']?https?:""", html)
     assert (tmp_path / "out" / "plot.png").stat().st_size > 1000
     made = json.loads((tmp_path / "out" / "report.json").read_text())

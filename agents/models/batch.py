@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from agents.base import Reply
 from agents.models.vlm import Features, VisionLanguageModel
-from agents.rollout import AgentError, Episode
+from agents.rollout import AgentError
 from vt_env.pictures import View
 
 
@@ -69,12 +70,27 @@ class Scores:
     hidden: torch.Tensor
 
 
-def collate(vlm: VisionLanguageModel, episodes: Sequence[Episode]) -> TokenBatch:
+class Spoken(Protocol):
+    """What of an episode its tokens are made of."""
+
+    @property
+    def replies(self) -> Sequence[Reply]:
+        """The agent's turns."""
+        ...
+
+    @property
+    def views(self) -> Sequence[View]:
+        """The pictures shown, in order."""
+        ...
+
+
+def collate(vlm: VisionLanguageModel, episodes: Sequence[Spoken]) -> TokenBatch:
     """Episodes that this model played, exactly as it read and said them.
 
     Args:
         vlm: The model that played, or one of the same family and tokenizer.
-        episodes: One or more. Siblings share views, and each view is encoded once.
+        episodes: One or more :class:`agents.Episode`, or whatever has as much of one. Siblings
+            share views, and each view is encoded once.
 
     Raises:
         AgentError: If an episode has no tokens, because no model of this kind played it.
@@ -132,13 +148,13 @@ class _Row:
     before: list[int]
 
 
-def _row(vlm: VisionLanguageModel, episode: Episode) -> _Row:
+def _row(vlm: VisionLanguageModel, episode: Spoken) -> _Row:
     row = _Row([], np.empty(0), [], [], [], [], [])
     for turn, reply in enumerate(episode.replies):
         if reply.prompt_ids is None or reply.token_ids is None or reply.log_probs is None:
             raise AgentError(
-                f"the episode of sample {episode.sample.id!r} has no tokens; only an agent that is "
-                "a model here (transformers, tiny) can be trained here"
+                f"turn {turn + 1} of an episode has no tokens: {reply.text!r:.60}; only an agent "
+                "that is a model here (transformers, tiny) can be trained here"
             )
         number, forced = len(reply.token_ids), reply.forced
         row.ids.extend(reply.prompt_ids)

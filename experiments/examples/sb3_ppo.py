@@ -7,6 +7,7 @@ Half of the questions are about a colour, which half the size shows, half about 
 only the original does. Nothing is set but sizes and rates; policy and algorithm are the library's.
 """
 
+# pyright: reportMissingImports=false
 import argparse
 import json
 from collections import defaultdict
@@ -39,15 +40,15 @@ def measure(model: PPO, samples: int) -> dict[str, dict[str, float]]:
     env = make_vec_env(NAME, 1, env_kwargs=settings("test", samples, "sequential"))
     source = env.get_attr("base")[0].task.source
     asked, right = defaultdict(list), defaultdict(list)
-    seen = env.reset()
-    for _ in range(samples):
-        done = [False]
-        while not done[0]:
-            actions, _ = model.predict(seen, deterministic=True)  # type: ignore[arg-type]
-            seen, _, done, infos = env.step(actions)
-        outcome, kind = infos[0]["outcome"], source.by_id(infos[0]["sample_id"]).kind
-        asked[kind].append(outcome.requested)
-        right[kind].append(outcome.correct)
+    seen, played = env.reset(), 0
+    while played < samples:
+        actions, _ = model.predict(seen, deterministic=True)
+        seen, _, done, (info,) = env.step(actions)
+        if done[0]:
+            kind = source.by_id(info["sample_id"]).kind
+            asked[kind].append(info["outcome"].requested)
+            right[kind].append(info["outcome"].correct)
+            played += 1
     return {
         kind: {"n": len(right[kind]), "asks": _mean(asked[kind]), "accuracy": _mean(right[kind])}
         for kind in sorted(right)

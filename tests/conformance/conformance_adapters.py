@@ -62,7 +62,12 @@ class Vector:
 
 
 class Words:
-    """An agent that says what a script says, in a model's own tokens."""
+    """An agent that says what a script says, in a model's own tokens.
+
+    Args:
+        case: What is played.
+        vlm: Whose tokens.
+    """
 
     name = "script"
 
@@ -72,13 +77,17 @@ class Words:
         self.script = Script(case)
         self.vlm = vlm
         self.transcripts = Transcripts(Transcript)
+        # Who plays by Gymnasium alone does not know a conversation's sample: they come in order.
+        self.ids = [group.sample.id for group in case.groups for _ in group.transcripts]
+        self.rows: dict[int, int] = {}
 
     def act(self, conversations) -> list[Reply]:
         from agents.models.transcript import reply_of
 
         replies = []
         for conversation in conversations:
-            text = self.script.turn(conversation.sample.id, id(conversation.messages))
+            row = self.rows.setdefault(id(conversation.messages), len(self.rows))
+            text = self.script.turn(self.ids[row], row)
             transcript = self.transcripts.of(conversation.messages)
             prompt = transcript.prompt(self.vlm, conversation.images)
             ids = spoken(self.vlm, text)
@@ -158,29 +167,26 @@ class Loop:
     def play(self, case: Case) -> list[Sequence[Rollout]]:
         from experiments.examples import reinforce
 
-        script, size = Script(case), len(case.groups[0].transcripts)
+        size = len(case.groups[0].transcripts)
         env = gym.make_vec(
             "vt_env:VisionThink-v0", num_envs=size * len(case.groups), group_size=size,
             data=case.task(), reward=case.reward, order="sequential",
         )  # fmt: skip
+        rollouts = reinforce.play(env, Words(case, self.vlm), np.random.default_rng(0))
+        advantages = reinforce.advantages_of(rollouts).tolist()
+        return by_group(case, [self._told(r, a) for r, a in zip(rollouts, advantages, strict=True)])
 
-        def say(rollouts):
-            return [spoken(self.vlm, script.turn(r.sample_id, id(r))) for r in rollouts]
-
-        rollouts = reinforce.play(env, self.vlm, say)
-        advantages = reinforce.advantages_of(rollouts, size).tolist()
-        return by_group(
-            case,
-            [
-                Rollout(
-                    reward=r.reward,
-                    advantage=advantage,
-                    requested=len(r.views) > 1,
-                    visual_tokens=r.said.ids.count(self.vlm.image_id),
-                    stretches=stretches(r.said.ids, r.own, self.vlm.tokenizer.decode),
-                )
-                for r, advantage in zip(rollouts, advantages, strict=True)
-            ],
+    def _told(self, rollout, advantage: float) -> Rollout:
+        ids, own = [], []
+        for reply in rollout.replies:
+            ids += [*reply.prompt_ids, *reply.token_ids]
+            own += [False] * len(reply.prompt_ids) + [True] * len(reply.token_ids)
+        return Rollout(
+            reward=rollout.reward,
+            advantage=advantage,
+            requested=len(rollout.views) > 1,
+            visual_tokens=ids.count(self.vlm.image_id),
+            stretches=stretches(ids, own, self.vlm.tokenizer.decode),
         )
 
 

@@ -292,6 +292,8 @@ def success_grid(
             if count := counts.get((x, y), 0):
                 ink = "black" if shares[y][x] > 0.6 * top else "white"
                 axes.text(x, y, f"{count}", ha="center", va="center", fontsize=8, color=ink)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(f"right of {rollouts} rollouts at the low resolution")
     axes.set_ylabel(f"right of {rollouts} at the full resolution")
     axes.set_title(title)
@@ -337,5 +339,7 @@ def _label(name: str, longest: int = 40) -> str:
     return f" {line}" if line.startswith("_") else line
 
 
-def _arms(value: float, interval: list[float]) -> list[list[float]]:
+def _arms(value: float, interval: list[float] | None) -> list[list[float]]:
+    if interval is None:
+        return [[0.0], [0.0]]
     return [[max(0.0, value - interval[0])], [max(0.0, interval[1] - value)]]

@@ -237,9 +237,9 @@ def _has_rates(numbers: object) -> bool:
         all(is_number(numbers.get(key)) for key in _COUNTS)
         and all(rate is None or is_number(rate) for rate in rates)
         and all(
-            spread is None if rate is None else isinstance(spread, list)
-            and len(spread) == 2
-            and all(map(is_number, spread))
+            spread is None
+            or (rate is not None and isinstance(spread, list) and len(spread) == 2
+                and all(map(is_number, spread)))
             for rate, spread in zip(rates, spreads, strict=True)
         )
     )  # fmt: skip

@@ -21,7 +21,7 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
 
     Args:
         points: Results as in ``result.json``, by the name that the legend shows; those without
-            an accuracy are left out.
+            an accuracy or tokens are left out.
         title: What the plot is of.
         out: The path without its suffix.
 
@@ -30,7 +30,7 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
     """
     figure, save = _figure((9.2, 4.6))
     axes = figure.add_subplot()
-    shown = {name: p for name, p in points.items() if p["accuracy"] is not None}
+    shown = {name: p for name, p in points.items() if None not in (p["accuracy"], p["token_ratio"])}
     for index, (name, point) in enumerate(shown.items()):
         x, y = point["token_ratio"], point["accuracy"]
         spread = point["interval_95"]
@@ -55,7 +55,10 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
     axes.axvline(1.0, color="0.7", linewidth=1, linestyle=":")
     axes.grid(alpha=0.25)
     axes.set_title(title)
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    if shown:
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    else:
+        axes.text(0.5, 0.5, "nothing was scored", ha="center", transform=axes.transAxes)
     save(out)
 
 

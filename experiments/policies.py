@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from agents import Agent, Episode, Steered
 from agents.steering import Rule
 from experiments.evaluation import Refused, evaluate
-from experiments.evaluation.modes import at_random, from_pixels
+from experiments.evaluation.modes import from_pixels
 from vt_env import ConfigError, Task
 
 NAMES = ("trained", "low", "full", "always_request", "random", "size_threshold", "oracle")
@@ -77,7 +77,7 @@ def compare(
     high = play(steered("always_request", lambda _: True))
     yield "always_request", high
     rate = sum(e.outcome.requested for e in trained) / len(trained)
-    yield "random", play(steered("random", at_random(rate)))
+    yield "random", play(steered("random", lambda c: bool(c.rng.random() < rate)))
     yield "size_threshold", play(steered("size_threshold", from_pixels(pixels)))
     pays = {
         a.sample.id

@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from agents import Agent, Conversation, Steered
 from agents.steering import Rule
 from vt_env import ConfigError
@@ -35,8 +37,17 @@ _NO_TOOL = ("tools", "max_turns")
 
 
 def at_random(rate: float) -> Rule:
-    """Asks with a probability, drawn from the rollout's own generator."""
-    return lambda conversation: bool(conversation.rng.random() < rate)
+    """Asks with a probability.
+
+    The coin is the rollout's own, and no draw that the agent makes: an agent that decides by its
+    own draws would otherwise be told to do what it does by itself.
+    """
+
+    def heads(conversation: Conversation) -> bool:
+        (apart,) = conversation.rng.bit_generator.seed_seq.spawn(1)  # type: ignore[attr-defined]
+        return bool(np.random.default_rng(apart).random() < rate)
+
+    return heads
 
 
 def from_pixels(pixels: int) -> Rule:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import resource
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -181,9 +183,6 @@ def test_ids_that_stand_twice_are_refused(tmp_path: Path) -> None:
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     """The real thing: the system refuses to let the file grow."""
     argv = ["eval", "--agent", "random:p=0.5", "--data", "generated:n=40", "--batch", "4"]
-    import subprocess
-    import sys
-
     limited = subprocess.run(
         [sys.executable, "-m", "experiments.cli", *argv, "--out", str(tmp_path / "out")],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
@@ -241,6 +240,18 @@ def test_rows_of_an_earlier_version_are_read(recorded: Path, tmp_path: Path) -> 
     found = result(tmp_path / "out")
     assert found["score"] == found["accuracy"] == result(recorded.parent)["accuracy"]
     assert found["generated_tokens"] is None
+
+
+def test_no_tokens_and_no_verdicts(recorded: Path, tmp_path: Path, capsys) -> None:
+    for number, change in enumerate(({"full_tokens": 0}, {"correct": None, "score": None})):
+        file = tmp_path / f"{number}.jsonl"
+        file.write_text("".join(json_line({**row, **change}) for row in lines(recorded)))
+        assert vt("eval", "--from", file, "--out", tmp_path / str(number)) == 0
+        assert vt("compare", recorded, file) == 0
+    assert result(tmp_path / "0")["token_ratio"] is None
+    assert result(tmp_path / "1")["accuracy"] is None
+    assert "now unscored: 24" in capsys.readouterr().out
+    assert "nothing was scored" in (tmp_path / "1" / "plot.svg").read_text()
 
 
 @pytest.mark.parametrize(

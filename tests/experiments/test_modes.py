@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from chat_server import ChatServer, completion
 from evaluations import DATA, Unsteerable, lines, result, vt
 
 from agents import Steered, make_agent
+from agents.base import answer_turn
 from agents.steering import FORCED
 from experiments.evaluation.modes import at_random, parse_mode, parse_modes
 from experiments.evaluation.player import Part, Player, Setup
@@ -55,15 +58,16 @@ def test_all_modes_play_the_same_samples(played: Path) -> None:
     assert all(some == ids[0] for some in ids)
 
 
-def test_a_mode_is_what_the_scripted_agent_of_that_name_does(tmp_path: Path) -> None:
-    assert vt("eval", "--agent", "direct", "--data", DATA, "--out", tmp_path / "a",
-              *flags(["random@0.3"])) == 0  # fmt: skip
-    assert vt("eval", "--agent", "random:p=0.3", "--data", DATA, "--out", tmp_path / "b") == 0
-    forced, own = (
-        [(row["requested"], row["correct"]) for row in lines(path / "episodes.jsonl")]
-        for path in (tmp_path / "a" / "random-0.3", tmp_path / "b")
+def test_the_coin_is_not_the_agents_own(tmp_path: Path) -> None:
+    data = ["--data", "generated:n=200", "--out", tmp_path]
+    assert vt("eval", "--agent", "random:p=0.5", *data, *flags(["visionthink", "random@0.5"])) == 0
+    own, coin = (
+        [row["requested"] for row in lines(tmp_path / name / "episodes.jsonl")]
+        for name in ("visionthink", "random-0.5")
     )
-    assert forced == own
+    agreed = sum(a == b for a, b in zip(own, coin, strict=True))
+    assert 70 < agreed < 130  # of 200, as two coins do
+    assert 70 < sum(coin) < 130
 
 
 def test_who_cannot_be_steered_has_the_request_written_and_plays_the_rest(tmp_path: Path) -> None:
@@ -202,9 +206,40 @@ def test_one_agent_over_several_sources_with_their_judges(tmp_path: Path) -> Non
 
 
 def test_a_coin_is_the_rollouts_own() -> None:
-    import numpy as np
-
     class At:
-        rng = np.random.default_rng(0)
+        def __init__(self, seed: int) -> None:
+            self.rng = np.random.default_rng([seed, 1])
 
-    assert [at_random(p)(At()) for p in (0.0, 1.0)] == [False, True]  # type: ignore[arg-type]
+    assert [at_random(p)(At(0)) for p in (0.0, 1.0)] == [False, True]  # type: ignore[arg-type]
+    tossed = [[at_random(0.5)(At(seed)) for seed in range(50)] for _ in range(2)]  # type: ignore[arg-type]
+    assert tossed[0] == tossed[1]
+    assert len(set(tossed[0])) == 2
+    at = At(0)
+    at_random(0.5)(at)  # type: ignore[arg-type]
+    assert at.rng.random() == At(0).rng.random()  # the agent's draws stay as they are
+
+
+def test_a_model_behind_a_real_server(tmp_path: Path) -> None:
+    pytest.importorskip("openai")
+
+    def answers(body, _):
+        made = json.loads(completion(answer_turn("red", "")))
+        made["usage"]["completion_tokens"] = 9
+        return {"body": json.dumps(made)}
+
+    modes = flags(["full", "always-request", "random@0.5"])
+    with ChatServer(answers) as server:
+        agent = f"openai:m@{server.url},tries=1"
+        assert vt("eval", "--agent", agent, "--data", "generated:n=8", *modes, "--out", tmp_path,
+                  "--judge", f"openai:m@{server.url},canaries=0,tries=1") == 0  # fmt: skip
+    found = result(tmp_path)["modes"]
+    assert [m["generated_total"] for m in found.values()] == [72, 72, 72]  # written turns cost none
+    assert [m["request_rate"] for m in found.values()][:2] == [0.0, 1.0]
+    spoken = [b for b in server.requests if b["messages"][0]["role"] == "system"]
+    pictures = [str(b["messages"]).count("image_url") // 2 for b in spoken if "image" in str(b)]
+    asked = sum(row["requested"] for row in lines(tmp_path / "random-0.5" / "episodes.jsonl"))
+    assert pictures.count(2) == 8 + asked
+    assert pictures.count(1) == 8 + 8 - asked
+    taken = [m["judging"]["queries"] for m in found.values()]
+    assert max(taken) <= 8  # each mode says what its own judging took, not what all took
+    assert min(taken) > 0

@@ -41,9 +41,7 @@ def test_what_was_played_is_what_is_learnt_from(vlm):
 
 
 def rollout_of(reward: float) -> Rollout:
-    return Rollout(
-        "", Conversation("", [], [], 0, True, np.random.default_rng(0), None), [], reward
-    )
+    return Rollout("", reward=reward)
 
 
 def test_unscored_rollouts_teach_nothing_and_count_nowhere():

@@ -15,7 +15,7 @@ from vt_env.judges.models import Cascade, Judging, Local, ModelJudge, Panel, Rep
 
 VARIANTS = [f"{n}:official" for n in ("relaxed", "anls", "vqa", "substring", "yesno")]
 VARIANTS += ["yesno:word", "yesno:prefix", "mathvista:rules"]
-ASKING = ("openai", "transformers", "vllm", "cascade", "panel")  # need to be told whom to ask
+ASKING = ("openai", "transformers", "vllm", "cascade", "panel", "benchmark")  # need an argument
 NAMES = [name for name in JUDGES.names() if name not in ("math", "auto", *ASKING)] + VARIANTS
 
 

@@ -31,6 +31,7 @@ ASKING = {
     "openai": "openai:m@http://127.0.0.1:1/v1",
     "cascade": "cascade:exact",
     "panel": "panel:exact+auto",
+    "benchmark": "benchmark:pope",
 }
 
 

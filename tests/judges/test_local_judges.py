@@ -96,7 +96,7 @@ def test_it_is_made_from_a_path_and_its_verdicts_are_kept(parts, tmp_path: Path,
 def test_the_entry_points_name_what_is_there():
     declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
     points = declared["project"]["entry-points"]["vt.judges"]
-    assert set(points) == {"transformers", "vllm"}
+    assert {"transformers", "vllm"} <= set(points)
     for target in points.values():
         module, _, attribute = target.partition(":")
         assert callable(getattr(importlib.import_module(module), attribute))

@@ -178,7 +178,8 @@ def test_equal_prompts_in_flight_do_not_mix(executor):
         )
 
     first, second = asyncio.run(both())
-    assert [r["label"].reward.penalty for r in first] == [0.0, 0.0, 0.1, 0.1]
+    weight = made.config.reward.penalty_weight
+    assert [r["label"].reward.penalty for r in first] == [0.0, 0.0, weight, weight]
     assert [r["label"].reward.penalty for r in second] == [0.0] * 4
 
 

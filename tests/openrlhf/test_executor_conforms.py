@@ -42,15 +42,21 @@ class OpenRLHF:
     def __init__(self, recipe: Any, folder: Path) -> None:
         self.recipe = recipe
         self.folder = folder
+        self.executors: dict[str, Any] = {}
 
     def play(self, case: Case) -> list[list[Rollout]]:
+        if case.name not in self.executors:
+            self.executors[case.name] = self._executor(case)
+        executor = self.executors[case.name]
+        executor.tasks["train"] = case.task()
+        return asyncio.run(self._play(executor, case))
+
+    def _executor(self, case: Case) -> Any:
         size = len(case.groups[0].transcripts)
         settings = ["rollout.probes=0", f"rollout.group_size={size}", *overrides_of(case)]
         run = Run(self.folder, Path.cwd(), self.recipe(*settings), max_length=400)
         run.write()
-        executor = executor_for(run.folder)()
-        executor.tasks["train"] = case.task()
-        return asyncio.run(self._play(executor, case))
+        return executor_for(run.folder)()
 
     async def _play(self, executor: Any, case: Case) -> list[list[Rollout]]:
         groups = [

@@ -72,7 +72,9 @@ def test_wrong_specs(spec, options, message):
 
 @pytest.mark.parametrize("path", ["none/x.jsonl", "./none", "x.jsonl"])
 def test_a_missing_path_says_what_was_expected(path):
-    with pytest.raises(DataError, match=r"expected a \.jsonl file, a folder, or one of folder"):
+    with pytest.raises(
+        DataError, match=r"expected a \.jsonl file, a folder, or one of benchmark, folder"
+    ):
         open_source(path)
 
 

@@ -360,7 +360,7 @@ def test_the_log_says_what_visual_tokens_cost(recipe):
 @pytest.mark.parametrize(
     ("changed", "score"),
     [
-        (["reward.penalty=rate"], 0.9 - 0.1 * 0.4),
+        (["reward.penalty=rate"], 0.9 - 0.5 * 0.4),
         (["reward.penalty=none"], 0.9),
         (["reward.penalty=none", "reward.token_price=0.2"], 0.9 - 0.2 * 0.65),
     ],

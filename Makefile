@@ -7,6 +7,7 @@
 # make docs   these pages and a reference from the docstrings as a site: runs/site/index.html
 # make test-lmms   the benchmarks' official metrics beside lmms-eval, in an environment of its own
 # make test-sb3   Stable-Baselines3 on the environment with a few actions, likewise
+# make bench-report   what a report of 10,000 episodes costs; needs Chromium
 # make bench-trl   beside TRL's trainer, in an environment of its own too
 # All need Python 3.11 or newer and a package index, no GPU and no key.
 
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3
+.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -59,6 +60,9 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/judges.py
 	$(BIN)/python benchmarks/evaluation.py
+
+bench-report: .venv/.dev
+	$(BIN)/python benchmarks/report.py
 
 bench-trl: .venv-trl/.ready
 	.venv-trl/bin/python benchmarks/beside_trl.py

@@ -32,7 +32,7 @@ from typing import Any
 
 from bounds import Bound
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from chromium import browser, chromium
 
 READY = "performance.getEntriesByName('ready').length > 0"

@@ -28,7 +28,7 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
     Raises:
         MissingExtra: If matplotlib is not installed.
     """
-    figure, save = _figure((9.2, 4.6))
+    figure, save = new_figure((9.2, 4.6))
     axes = figure.add_subplot()
     shown = {name: p for name, p in points.items() if None not in (p["accuracy"], p["token_ratio"])}
     for index, (name, point) in enumerate(shown.items()):
@@ -37,14 +37,14 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
         axes.errorbar(
             x,
             y,
-            xerr=_arms(x, spread["token_ratio"]),
-            yerr=_arms(y, spread["accuracy"]),
+            xerr=arms(x, spread["token_ratio"]),
+            yerr=arms(y, spread["accuracy"]),
             fmt=_marker(index),
             color=COLOURS[index % len(COLOURS)],
             markersize=8,
             elinewidth=1,
             alpha=0.9,
-            label=f"{_label(name)} (n = {point['n']}, asks {point['request_rate']:.0%})",
+            label=f"{short(name)} (n = {point['n']}, asks {point['request_rate']:.0%})",
         )
     axes.set_xlabel("visual tokens shown, as a share of every original shown once")
     axes.set_ylabel("accuracy")
@@ -62,72 +62,6 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
     save(out)
 
 
-def request_rates(
-    parts: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]],
-    order: Sequence[str],
-    title: str,
-    out: Path,
-) -> None:
-    """How often policies ask, a panel a grouping, as ``out`` with .png and .svg.
-
-    Args:
-        parts: By panel (what questions are grouped by), by group and by policy: results as in
-            ``result.json``. Groups without a request rate are left out.
-        order: All policies, also those that are not drawn: a policy has the colour of its place.
-        title: What the plot is of.
-        out: The path without its suffix.
-
-    Raises:
-        MissingExtra: If matplotlib is not installed.
-    """
-    drawn = {name for groups in parts.values() for group in groups.values() for name in group}
-    names = [name for name in order if name in drawn]
-    rows = max((len(groups) for groups in parts.values()), default=1)
-    thick = max(0.30, 0.17 * len(names) + 0.12)
-    figure, save = _figure((5.2 * max(1, len(parts)), 1.5 + thick * rows))
-    panels = figure.subplots(1, max(1, len(parts)), squeeze=False)[0]
-    for axes, (label, groups) in zip(panels, parts.items(), strict=False):
-        for index, name in enumerate(names):
-            found = [
-                (place, group[name])
-                for place, group in enumerate(groups.values())
-                if name in group and group[name]["request_rate"] is not None
-            ]
-            rates = [result["request_rate"] for _, result in found]
-            arms = [_arms(r["request_rate"], r["interval_95"]["request_rate"]) for _, r in found]
-            height, colour = 0.8 / len(names), order.index(name)
-            axes.barh(
-                [place - 0.4 + (index + 0.5) * height for place, _ in found],
-                rates,
-                height=height,
-                xerr=[[a[side][0] for a in arms] for side in (0, 1)] if arms else None,
-                error_kw={"elinewidth": 1, "alpha": 0.7},
-                color=COLOURS[colour % len(COLOURS)],
-                hatch=("", "//", "..")[colour // len(COLOURS) % 3],
-                edgecolor="white",
-                label=_label(name),
-            )
-        sizes = [max(r["n"] for r in group.values()) for group in groups.values()]
-        axes.set_yticks(
-            range(len(groups)),
-            [f"{_label(g, 26) or '(none)'} ({n:,})" for g, n in zip(groups, sizes, strict=True)],
-        )
-        axes.set_ylim(len(groups) - 0.5, -0.5)
-        axes.set_xlim(0, 1)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.set_xlabel("share of episodes that asked for the original")
-        axes.set_ylabel(f"{label} (episodes)")
-        axes.grid(alpha=0.25, axis="x")
-    figure.suptitle(title, fontsize=11)
-    if len(names) > 1:
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(
-            handles, labels, loc="outside lower center", ncols=min(4, len(names)), frameon=False,
-            fontsize=8,
-        )  # fmt: skip
-    save(out)
-
-
 def training_curves(
     series: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], title: str, out: Path
 ) -> None:
@@ -141,14 +75,14 @@ def training_curves(
     Raises:
         MissingExtra: If matplotlib is not installed.
     """
-    figure, save = _figure((4.6 * len(series), 3.8))
+    figure, save = new_figure((4.6 * len(series), 3.8))
     axes = figure.subplots(1, len(series), squeeze=False)[0]
     for panel, (label, curves) in zip(axes, series.items(), strict=True):
         for index, (name, points) in enumerate(curves.items()):
             if points:
                 steps, values = zip(*points, strict=True)
                 panel.plot(
-                    steps, values, label=_label(name), color=COLOURS[index % len(COLOURS)],
+                    steps, values, label=short(name), color=COLOURS[index % len(COLOURS)],
                     linestyle=("-", "--", ":")[index // len(COLOURS) % 3], linewidth=1.6,
                 )  # fmt: skip
         panel.set_xlabel("training step")
@@ -171,7 +105,7 @@ def frontiers(seeds: Mapping[str, Mapping[str, Any]], title: str, out: Path) -> 
     Raises:
         MissingExtra: If matplotlib is not installed.
     """
-    figure, save = _figure((1.0 + 4.4 * len(seeds), 4.4))
+    figure, save = new_figure((1.0 + 4.4 * len(seeds), 4.4))
     panels = figure.subplots(1, len(seeds), squeeze=False, sharey=True)[0]
     for axes, (seed, found) in zip(panels, seeds.items(), strict=True):
         ends = found["arms"]
@@ -232,7 +166,7 @@ def curve_grid(
         MissingExtra: If matplotlib is not installed.
     """
     columns = list(dict.fromkeys(name for row in panels.values() for name in row))
-    figure, save = _figure((1.2 + 2.6 * max(1, len(columns)), 0.9 + 1.5 * max(1, len(panels))))
+    figure, save = new_figure((1.2 + 2.6 * max(1, len(columns)), 0.9 + 1.5 * max(1, len(panels))))
     grid = figure.subplots(
         max(1, len(panels)), max(1, len(columns)), sharex=True, sharey=True, squeeze=False
     )
@@ -276,7 +210,7 @@ def success_grid(
     Raises:
         MissingExtra: If matplotlib is not installed.
     """
-    figure, save = _figure((7.4, 5.2))
+    figure, save = new_figure((7.4, 5.2))
     from matplotlib.patches import Patch, Rectangle
 
     axes = figure.add_subplot()
@@ -305,7 +239,7 @@ def success_grid(
     save(out)
 
 
-def _figure(size: tuple[float, float]) -> tuple[Any, Callable[[Path], None]]:
+def new_figure(size: tuple[float, float]) -> tuple[Any, Callable[[Path], None]]:
     """An empty figure, and what writes it; drawings of the same data are the same bytes.
 
     Raises:
@@ -335,14 +269,16 @@ def _marker(index: int) -> str:
     return MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
 
 
-def _label(name: str, longest: int = 40) -> str:
-    """A name in one short line; matplotlib hides labels that begin with an underscore."""
+def short(name: str, longest: int = 40) -> str:
+    """A name in one short line, cut in the middle; matplotlib hides what begins with ``_``."""
     line = " ".join(name.split())
-    line = line if len(line) <= longest else line[: longest - 1] + "…"
+    tail = longest // 2
+    line = line if len(line) <= longest else f"{line[: longest - tail - 1]}…{line[-tail:]}"
     return f" {line}" if line.startswith("_") else line
 
 
-def _arms(value: float, interval: list[float] | None) -> list[list[float]]:
+def arms(value: float, interval: Sequence[float] | None) -> list[list[float]]:
+    """How far an interval reaches to either side of a value, as matplotlib's error bars have it."""
     if interval is None:
         return [[0.0], [0.0]]
     return [[max(0.0, value - interval[0])], [max(0.0, interval[1] - value)]]

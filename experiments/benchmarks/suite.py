@@ -127,9 +127,9 @@ def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
     Returns:
         For each benchmark and mode (``""`` where there are none): ``benchmark``, ``mode``, ``n``,
         ``score`` as the paper prints it, ``relative`` to that of ``full``, ``token_ratio``,
-        ``request_rate``, ``coverage`` of the whole benchmark, and ``unscored``. And, per mode, a
-        line ``average`` of what every benchmark has: relative scores, ratios and rates, each
-        benchmark counting once.
+        ``request_rate``, ``generated_tokens`` and ``agent_seconds`` of an episode, ``coverage``
+        of the whole benchmark, and ``unscored``. And, per mode, a line ``average`` of what every
+        benchmark has: relative scores, ratios, rates and costs, each benchmark counting once.
     """
     lines: list[dict[str, Any]] = []
     for name, result in results.items():
@@ -151,9 +151,16 @@ def _line(name: str, mode: str, result: Result, whole: float | None) -> dict[str
         "relative": score / whole if score is not None and whole else None,
         "token_ratio": result["token_ratio"],
         "request_rate": result["request_rate"],
+        "generated_tokens": result["generated_tokens"],
+        "agent_seconds": result["agent_seconds"] / result["n"] if result["n"] else None,
         "coverage": metrics["coverage"],
         "unscored": result["unscored"],
     }
+
+
+_AVERAGED = (
+    "relative", "token_ratio", "request_rate", "generated_tokens", "agent_seconds", "coverage",
+)  # fmt: skip
 
 
 def _average(mode: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -161,7 +168,7 @@ def _average(mode: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {"benchmark": "average", "mode": mode, "score": None}
     for key in ("n", "unscored"):
         made[key] = sum(line[key] for line in some)
-    for key in ("relative", "token_ratio", "request_rate", "coverage"):
+    for key in _AVERAGED:
         values = [line[key] for line in some]
         known = None not in values
         made[key] = sum(values) / len(values) if known else None

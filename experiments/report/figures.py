@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.plots import accuracy_against_tokens, request_rates, training_curves
+from experiments.bars import Bar, Bars, grouped_bars
+from experiments.plots import accuracy_against_tokens, training_curves
 from experiments.report.records import Policy, Run
 from experiments.report.rows import is_number
 
 Numbers = Mapping[str, Any]
 _GROUPS = 30
 """Groups of questions that a panel has room for."""
+_NAMED = 6
+"""Policies that a caption names."""
 _CURVES = 12
 """Kinds of question that have a curve of their own."""
 _DARK = """<style>
@@ -64,6 +67,7 @@ def draw(policies: Sequence[Policy], runs: Sequence[Run], stem: Path) -> list[Fi
     parts: list[tuple[str, Callable[[Path], str | None]]] = [
         ("accuracy", lambda out: _accuracy(results, out)),
         ("requests", lambda out: _requests(results, out)),
+        ("costs", lambda out: _costs(policies, out)),
         ("training", lambda out: _training(runs, out)),
     ]
     made: list[Figure] = []
@@ -97,7 +101,7 @@ def _requests(results: Mapping[str, Numbers], out: Path) -> str | None:
     shown = asking or {name: results[name] for name in constant[:1]}
     if not shown:
         return None
-    parts: dict[str, dict[str, dict[str, Numbers]]] = {}
+    panels: list[Bars] = []
     left_out = 0
     for panel, key in (("source", "by_source"), ("kind of question", "by_kind")):
         sizes: dict[str, int] = {}
@@ -107,20 +111,62 @@ def _requests(results: Mapping[str, Numbers], out: Path) -> str | None:
         kept = sorted(sorted(sizes, key=lambda g: -sizes[g])[:_GROUPS])
         left_out += len(sizes) - len(kept)
         groups = {g: {n: r[key][g] for n, r in shown.items() if g in r[key]} for g in kept}
-        if groups:
-            parts[panel] = groups
-    if not parts:
+        measure = "share of episodes that asked for the original"
+        panels.append(Bars(measure, panel, _bars(groups, "request_rate"), sizes, share=True))
+    panels = [panel for panel in panels if panel.groups]
+    if not panels:
         return None
-    split = {panel: groups for panel, groups in parts.items() if len(groups) > 1}
-    parts = split or dict([parts.popitem()])
-    request_rates(parts, list(results), "Who asks for the original, and where", out)
+    panels = [panel for panel in panels if len(panel.groups) > 1] or panels[-1:]
+    grouped_bars(panels, list(results), "Who asks for the original, and where", out)
     caption = (
-        f"Share of episodes that asked for the original, by {' and by '.join(parts)}, with "
-        "95 % intervals."
+        "Share of episodes that asked for the original, by "
+        f"{' and by '.join(panel.grouping for panel in panels)}, with 95 % intervals."
     )
     if constant and asking:
-        caption += f" Not drawn, since they always or never ask: {', '.join(constant)}."
+        caption += f" Not drawn, since they always or never ask: {', '.join(constant[:_NAMED])}"
+        caption += f" and {len(constant) - _NAMED} others." if len(constant) > _NAMED else "."
     return caption + (f" The {left_out} smallest groups are not drawn." if left_out else "")
+
+
+def _bars(groups: Mapping[str, Mapping[str, Numbers]], key: str) -> dict[str, dict[str, Bar]]:
+    """A number of results and its interval; those without it are left out."""
+    return {
+        group: {
+            name: (result[key], result["interval_95"][key])
+            for name, result in results.items()
+            if result[key] is not None
+        }
+        for group, results in groups.items()
+    }
+
+
+def _costs(policies: Sequence[Policy], out: Path) -> str | None:
+    """What turns took, as the paper's Fig. 4 has it: of wall-clock time, and of tokens."""
+    times: dict[str, dict[str, Bar]] = {}
+    said: dict[str, dict[str, Bar]] = {}
+    sizes: dict[str, int] = {}
+    for policy in policies:
+        for data, cost in policy.costs.items():
+            sizes[data] = max(sizes.get(data, 0), cost.n)
+            if cost.seconds is not None:
+                times.setdefault(data, {})[policy.name] = (cost.seconds, None)
+            if cost.tokens is not None:
+                said.setdefault(data, {})[policy.name] = (cost.tokens, cost.interval)
+    panels = [
+        Bars(measure, "data", groups, sizes)
+        for measure, groups in (
+            ("seconds of the agent, an episode", times),
+            ("generated tokens, an episode", said),
+        )
+        if groups
+    ]
+    if not panels:
+        return None
+    grouped_bars(panels, [policy.name for policy in policies], "What answers cost", out)
+    return (
+        "What an episode cost: the wall-clock time in which the agent made its turns, and the "
+        "tokens that it generated. Times are comparable within one evaluation on one machine."
+    )
 
 
 def _training(runs: Sequence[Run], out: Path) -> str | None:

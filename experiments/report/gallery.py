@@ -96,9 +96,9 @@ def gallery(shown: Sequence[Shown], pictures: Pictures) -> tuple[list[Any], list
         for row, marks in one.kept:
             place = places.setdefault(row.key, len(places))
             if place == len(wanted):
-                wanted.append((rank(marks), row, one.policy.data))
+                wanted.append((rank(marks), row, one.policy.data_of(row)))
             elif _is_smaller(row, wanted[place][1]):
-                wanted[place] = (wanted[place][0], row, one.policy.data)
+                wanted[place] = (wanted[place][0], row, one.policy.data_of(row))
     drawn = _drawn(wanted, pictures)
     originals = _originals(shown)
     samples = [

@@ -97,6 +97,7 @@ def make_report(
         lead=config.lead or _lead(results),
         policies=results.policies,
         notes=notes.lines(),
+        suites=results.suites,
         figures=drawn,
         shown=shown,
         samples=samples,

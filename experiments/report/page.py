@@ -19,7 +19,7 @@ from typing import Any
 from experiments.files import whole_file
 from experiments.report.figures import Figure
 from experiments.report.gallery import MARKS, Shown, counts
-from experiments.report.records import Policy
+from experiments.report.records import Policy, Suite
 from experiments.report.text import html, island
 
 _COLUMNS = ("n", "accuracy", "95 %", "asks", "visual tokens", "of full", "format", "unscored")
@@ -35,6 +35,7 @@ class Content:
         lead: A sentence or two under it.
         policies: In the order of tables, the first one as the headline.
         notes: What was left out or could not be read.
+        suites: Tables of benchmarks.
         figures: Plots.
         shown: Policies of the gallery.
         samples: See :func:`experiments.report.gallery.gallery`.
@@ -47,6 +48,7 @@ class Content:
     lead: str
     policies: Sequence[Policy]
     notes: Sequence[str]
+    suites: Sequence[Suite]
     figures: Sequence[Figure]
     shown: Sequence[Shown]
     samples: Sequence[Any]
@@ -68,6 +70,7 @@ def write_page(out: Path, content: Content) -> None:
         facts=_facts(told[0]) if told else "",
         table=_table("policy", {p.name: p.numbers or {} for p in told}) if told else "",
         notes=_notes(content.notes),
+        suites=_suites(content.suites),
         plots="".join(_plot(figure) for figure in content.figures),
         groups=_groups(told),
         gallery=_gallery(content.shown),
@@ -180,6 +183,51 @@ def _row(name: str, cells: Sequence[str]) -> str:
     return f"<tr>{head}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
+def _suites(suites: Sequence[Suite]) -> str:
+    """The paper's Table 2 (arXiv 2507.13348) of each agent: a line a benchmark, a column a mode."""
+    if not suites:
+        return ""
+    made = ["<section id=benchmarks><h2>Benchmarks</h2>"]
+    for suite in suites:
+        modes = list(dict.fromkeys(line["mode"] for line in suite.lines))
+        by: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for line in suite.lines:
+            by.setdefault(line["benchmark"], {})[line["mode"]] = line
+        rows = [
+            _row(name, [f"{max(one['n'] for one in lines.values()):,}"]
+                 + [_score(lines.get(mode)) for mode in modes])
+            for name, lines in by.items()
+        ]  # fmt: skip
+        heads = ("benchmark", "n", *(mode or "score" for mode in modes))
+        made.append(f"<h3 dir=auto>{html(suite.name)}</h3>{_tabular(heads, rows)}")
+    made.append(
+        "<p class=quiet>The benchmark's own score (in % of that of full); below it visual tokens "
+        "over those of the originals, and how often it asked. n: questions, the most that a mode "
+        "played. In the average every benchmark counts once.</p></section>"
+    )
+    return "".join(made)
+
+
+def _score(line: Mapping[str, Any] | None) -> str:
+    if line is None:
+        return "–"
+    parts = [
+        format(scale * value, form) + unit
+        for key, scale, form, unit in (("score", 1, ",.1f", ""), ("relative", 100, ".1f", " %"))
+        if (value := line[key]) is not None
+    ]
+    told = f"{parts[0]} ({parts[1]})" if len(parts) > 1 else "".join(parts) or "–"
+    ratio, rate = _cell(line["token_ratio"], ".2f"), _cell(line["request_rate"], ".0%")
+    return f"{told}<small>{ratio}, {rate}</small>"
+
+
+def _tabular(heads: Sequence[str], rows: Sequence[str]) -> str:
+    head = "".join(f"<th scope=col dir=auto>{html(name, 80)}</th>" for name in heads)
+    body = "".join(rows)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=scroll>{table}</div>"
+
+
 def _groups(policies: Sequence[Policy]) -> str:
     """Accuracy and request rate of each policy, by source and by kind of question."""
     made: list[str] = []
@@ -188,10 +236,8 @@ def _groups(policies: Sequence[Policy]) -> str:
         names = sorted({name for groups in parts.values() for name in groups})
         if not names:
             continue
-        head = "".join(f"<th scope=col dir=auto>{html(name, 80)}</th>" for name in (label, *parts))
         rows = [_row(name, [_pair(g.get(name)) for g in parts.values()]) for name in names]
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        made.append(f"<div class=scroll>{table}</div>")
+        made.append(_tabular((label, *parts), rows))
     return "".join(made) or "<p class=quiet>There are no results to group.</p>"
 
 

@@ -50,6 +50,9 @@ class Drawn:
     why: str = ""
 
 
+_ANOTHER = "the data has a picture of another size by now"
+
+
 @dataclass(slots=True)
 class Pictures:
     """The pictures of a page.
@@ -124,14 +127,17 @@ class Pictures:
             except (PictureError, OSError) as error:
                 self.notes.add("a picture cannot be shown", f"{row.id}: {shown(str(error), 300)}")
                 return Drawn(why="the picture cannot be read")
-        if self._made[key].why:
+        made = self._made[key]
+        if made.why == _ANOTHER:
+            self.notes.add(f"no picture of a sample: {made.why}", row.id)
+        elif made.why:
             self.skipped += 1
-        return self._made[key]
+        return made
 
     def _encode(self, picture: Picture, first: tuple[int, int] | None) -> Drawn:
         size = picture.size
         if first is not None and not _shows(first, size):
-            return Drawn(size, why="the data has a picture of another size by now")
+            return Drawn(size, why=_ANOTHER)
         if self._originals >= self.most:
             return Drawn(size, why=f"only {self.most:,} pictures are embedded")
         original, new = self._place(_thumbnail(picture))
@@ -155,8 +161,9 @@ class Pictures:
 
 
 def _is_local(spec: str) -> bool:
-    name, argument, _ = parse_spec(spec)
-    return name in _LOCAL or (name == "hf" and Path(argument).expanduser().exists())
+    name, argument, options = parse_spec(spec)
+    place = {"hf": argument, "benchmark": options.get("path")}.get(name)
+    return name in _LOCAL or bool(place and Path(place).expanduser().exists())
 
 
 def _is_same(sample: Sample, row: Row) -> bool:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.recipe import SNAPSHOT
-from experiments.report.records import Notes, Policy, Results, Row, Run
-from experiments.report.rows import is_number, read_lines, read_rows
+from experiments.report.records import Cost, Notes, Policy, Results, Row, Run, Suite
+from experiments.report.rows import is_number, measured, read_lines, read_rows
+from experiments.report.suites import pooled, read_suites
 from experiments.report.text import shown
 from experiments.summary import summarise
 from trainers.tracking import EPISODES, LOG
@@ -24,6 +25,7 @@ from vt_env import ConfigError
 
 RESULT = "result.json"
 COMPARISON = "comparison.json"
+SUITE = "suite.json"
 _DEEPEST = 4
 _RATES = ("accuracy", "request_rate", "visual_tokens", "token_ratio", "format_rate")
 _COUNTS = ("n", "unscored", "refused")
@@ -38,22 +40,26 @@ def read_results(folders: Sequence[Path]) -> Results:
     notes = Notes()
     policies: list[Policy] = []
     runs: list[Run] = []
+    suites: list[Suite] = []
     for folder in folders:
         found = list(_read(folder, notes))
-        if not any(isinstance(item, Run) or item.rows for item in found):
+        if not any(
+            isinstance(item, Run) or (isinstance(item, Policy) and item.rows) for item in found
+        ):
             raise ConfigError(
                 f"there is nothing to report in {folder}: expected the folder of a finished "
                 f"`vt eval`, `vt train` or `vt demo`, with at least one line in {EPISODES} or {LOG}"
             )
         policies += [item for item in found if isinstance(item, Policy)]
         runs += [item for item in found if isinstance(item, Run)]
+        suites += [item for item in found if isinstance(item, Suite)]
     several = len(folders) > 1
     policies = [
         replace(policy, name=name)
         for policy, name in zip(policies, _unique(policies, several), strict=True)
     ]
     named = [Run(name, run.metrics) for run, name in zip(runs, _unique(runs, several), strict=True)]
-    return Results(policies, named, notes)
+    return Results(policies, named, suites, notes)
 
 
 def _unique(items: Sequence[Policy | Run], several: bool) -> list[str]:
@@ -82,8 +88,11 @@ class _Told:
     result: Mapping[str, Any]
 
 
-def _read(folder: Path, notes: Notes) -> Iterator[Policy | Run]:
-    """Policies in the order of their tables, then training runs and what they showed."""
+def _read(folder: Path, notes: Notes) -> Iterator[Policy | Run | Suite]:
+    """Policies in the order of their tables, then training runs and what they showed.
+
+    The benchmarks of a suite are one policy for each agent and mode.
+    """
     if not folder.is_dir():
         raise ConfigError(f"expected a folder with results, and there is none at {folder}")
     told = _told(folder, notes)
@@ -91,8 +100,10 @@ def _read(folder: Path, notes: Notes) -> Iterator[Policy | Run]:
     order = {name: place for place, name in enumerate(told.numbers)}
     policies = [item for item in items if isinstance(item, Policy)]
     policies.sort(key=lambda p: (p.numbers is None, order.get(p.name, len(order))))
-    yield from policies
+    suites = read_suites(_object(folder / SUITE, notes), notes)
+    yield from pooled(policies, suites) if suites else policies
     yield from (item for item in items if isinstance(item, Run))
+    yield from suites
 
 
 def _told(folder: Path, notes: Notes) -> _Told:
@@ -126,18 +137,34 @@ def _policy(root: Path, folder: Path, told: _Told, notes: Notes) -> Policy:
     name = next((n for n, numbers in told.numbers.items() if numbers == result), "")
     if not name:
         name = folder.name if folder.name in told.numbers else _name(result, folder)
-    numbers = result or told.numbers.get(folder.name, {})
+    numbers = _numbers(name, result or told.numbers.get(folder.name, {}), rows, notes)
+    data = _text(result, "data") or _text(told.result, "data")
     origin = result.get("provenance") or told.result.get("provenance") or {}
     return Policy(
         name=shown(name, 80),
         rows=rows,
-        numbers=_numbers(name, numbers, rows, notes),
+        numbers=numbers,
         agent=_text(result, "agent"),
         mode=_text(result, "mode") or (folder.name if folder.name in told.numbers else ""),
         protocol=_text(result, "protocol"),
-        data=_text(result, "data") or _text(told.result, "data"),
+        data=data,
         folder=root.name,
         origin=origin if isinstance(origin, Mapping) else {},
+        costs={data: cost} if numbers and (cost := _cost(numbers)) else {},
+    )
+
+
+def _cost(numbers: Mapping[str, Any]) -> Cost | None:
+    """What a result says of it; ``None`` if nothing."""
+    n, seconds, tokens = (numbers.get(k) for k in ("n", "agent_seconds", "generated_tokens"))
+    if not n or not (is_number(seconds) or is_number(tokens)):
+        return None
+    spread = numbers["interval_95"].get("generated_tokens")
+    return Cost(
+        n,
+        seconds / n if is_number(seconds) else None,
+        tokens if is_number(tokens) else None,
+        spread if isinstance(spread, list) and len(spread) == 2 else None,
     )
 
 
@@ -207,7 +234,7 @@ def _numbers(
     if numbers:
         notes.add(f"{shown(name, 80)}: its result is incomplete or has numbers that are not finite")
     try:
-        made = summarise([_measured(row) for row in rows])
+        made = summarise([measured(row) for row in rows])
     except ValueError as error:
         notes.add(f"{shown(name, 80)}: {error}, so its numbers are not in the tables")
         return None
@@ -243,26 +270,3 @@ def _has_rates(numbers: object) -> bool:
             for rate, spread in zip(rates, spreads, strict=True)
         )
     )  # fmt: skip
-
-
-def _measured(row: Row) -> dict[str, Any]:
-    """What :func:`experiments.summary.summarise` reads of an episode.
-
-    Raises:
-        ValueError: If the row lacks something of it.
-    """
-    needed = {
-        "requested": row.requested,
-        "well_formed": row.well_formed,
-        "visual_tokens": row.visual_tokens,
-        "full_tokens": row.full_tokens,
-    }
-    if missing := [name for name, value in needed.items() if value is None]:
-        raise ValueError(f"episode {row.id} lacks {', '.join(missing)}")
-    return {
-        **needed,
-        "kind": row.kind,
-        "source": row.source,
-        "correct": row.correct,
-        "futile_request": row.futile,
-    }

@@ -81,6 +81,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What a policy's turns took, as the paper's Fig. 4 compares (arXiv 2507.13348).
+
+    Attributes:
+        n: Episodes.
+        seconds: Of the agent, an episode; ``None`` where nothing tells.
+        tokens: Generated, an episode; ``None`` where the agent does not count them.
+        interval: 95 % of ``tokens``.
+    """
+
+    n: int
+    seconds: float | None
+    tokens: float | None
+    interval: Sequence[float] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One policy on one set of data.
 
@@ -91,7 +108,9 @@ class Policy:
         agent: Who played.
         mode: How its decision to ask was made, where the result says so.
         protocol: The rules, where the result says so.
-        data: Spec of the source that was played.
+        data: Spec of the source that was played, or, of several, their names.
+        places: By a row's source, the spec that was played, where they were several.
+        costs: By data set.
         folder: The folder that was named, which groups policies.
         origin: Where the result comes from.
     """
@@ -105,6 +124,20 @@ class Policy:
     data: str = ""
     folder: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+
+    def data_of(self, row: Row) -> str:
+        """The spec of the source that a row is from."""
+        return self.places.get(row.source, self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """An agent's line for each benchmark and mode, as in ``suite.json``."""
+
+    name: str
+    lines: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +176,5 @@ class Results:
 
     policies: Sequence[Policy]
     runs: Sequence[Run]
+    suites: Sequence[Suite]
     notes: Notes

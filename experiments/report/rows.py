@@ -206,3 +206,26 @@ def _brief(value: Any) -> str:
     if isinstance(value, str):
         return shown(value, _MORE)
     return shown(json.dumps(value, ensure_ascii=False), _MORE)
+
+
+def measured(row: Row) -> dict[str, Any]:
+    """What :func:`experiments.summary.summarise` reads of an episode.
+
+    Raises:
+        ValueError: If the row lacks something of it.
+    """
+    needed = {
+        "requested": row.requested,
+        "well_formed": row.well_formed,
+        "visual_tokens": row.visual_tokens,
+        "full_tokens": row.full_tokens,
+    }
+    if missing := [name for name, value in needed.items() if value is None]:
+        raise ValueError(f"episode {row.id} lacks {', '.join(missing)}")
+    return {
+        **needed,
+        "kind": row.kind,
+        "source": row.source,
+        "correct": row.correct,
+        "futile_request": row.futile,
+    }

@@ -20,6 +20,7 @@ EPISODES = 200
 """Episodes with pictures in the table."""
 
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
+_LINE = ("benchmark", "mode", "n", "score", "relative", "token_ratio", "request_rate", "coverage")
 _RATES = ("n", "accuracy", "request_rate", "visual_tokens", "token_ratio", "format_rate")
 
 
@@ -61,7 +62,13 @@ def tables_of(report: Report) -> dict[str, Table]:
         for key in ("by_source", "by_kind")
         for group, part in numbers[key].items()
     ]
+    suites = [
+        [suite.name, *(line.get(key) for key in _LINE)]
+        for suite in report.results.suites
+        for line in suite.lines
+    ]
     return {
+        **({"benchmarks": (("agent", *_LINE), suites)} if suites else {}),
         "policies": (("policy", *_RATES), [[name, *_rates(n)] for name, n in told.items()]),
         "groups": (("policy", "by", "group", *_RATES), groups),
         "episodes": _episodes(report),

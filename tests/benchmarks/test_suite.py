@@ -10,6 +10,10 @@ from tables import datasets, row, table
 from experiments.benchmarks import BENCHMARKS
 from experiments.benchmarks.suite import SUITES, benchmark_judge, suite_parts, suite_rows
 from experiments.cli import main
+from experiments.report.arms import arms_of
+from experiments.report.making import make_report
+from experiments.report.reading import read_results
+from experiments.report.tracked import tables_of
 from vt_env.errors import ConfigError, DataError
 
 
@@ -68,6 +72,8 @@ def test_an_average_needs_every_benchmark():
             "token_ratio": 1.0,
             "request_rate": 0.0,
             "unscored": 0,
+            "generated_tokens": 8.0,
+            "agent_seconds": 2.0,
             "metrics": {"coverage": 1.0, **({} if score is None else {"score": score})},
         }
 
@@ -113,3 +119,47 @@ def test_options_that_do_not_go_together(copies, tmp_path, more):
     except SystemExit as left:
         code = left.code
     assert code == 2
+
+
+def test_a_suite_in_a_report(copies, tmp_path):
+    modes = ["--mode", "low", "--mode", "full", "--mode", "always-request"]
+    out = tmp_path / "out"
+    assert evaluate(copies, out, *modes) == 0
+    page = tmp_path / "report.html"
+    assert main(["report", str(out), "--out", str(page)]) == 0
+    results = read_results([out])
+    assert [policy.name for policy in results.policies] == [
+        "request low",
+        "request full",
+        "request always-request",
+    ]
+    low, full, _ = results.policies
+    assert [low.numbers["n"], list(low.numbers["by_source"])] == [5, ["chartqa", "realworldqa"]]
+    assert low.data == "chartqa, realworldqa"
+    assert {cost.n for cost in low.costs.values()} == {3, 2}
+    arms = arms_of(full, results.policies)
+    assert (arms.low, arms.high) == ("request low", "request always-request")
+    text = page.read_text()
+    assert "<h2>Benchmarks</h2>" in text
+    assert "What an episode cost" in text
+    assert "no picture" not in text  # each is found in its own benchmark
+    assert (tmp_path / "report-costs.svg").is_file()
+    suite = tables_of(make_report([out], page))["benchmarks"]
+    assert suite[0][:3] == ("agent", "benchmark", "mode")
+    assert [row[:3] for row in suite[1][:2]] == [
+        ["request", "chartqa", "low"],
+        ["request", "chartqa", "full"],
+    ]
+
+
+@pytest.mark.parametrize("broken", ["lines", [1], [{"benchmark": "a"}], [{"n": float("nan")}]])
+def test_a_suite_file_that_is_none_is_told(copies, tmp_path, broken):
+    out = tmp_path / "out"
+    assert evaluate(copies, out) == 0
+    path = out / "suite.json"
+    told = json.loads(path.read_text())
+    told["agents"]["other"] = broken
+    path.write_text(json.dumps(told))
+    results = read_results([out])
+    assert [suite.name for suite in results.suites] == ["request"]
+    assert any("lines of a suite" in line for line in results.notes.lines())

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from results import DATA, EVIL, is_fine, number, play, row, write
+from results import DATA, EVIL, POLICIES, is_fine, number, play, row, write
 
 from experiments.cli import main
 from experiments.report import Report, ReportConfig, make_report
@@ -383,3 +383,29 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert names == ["a: mixed", "low", "always-request", "b: mixed"]
     with pytest.raises(ConfigError, match="must be a file"):
         make_report([tmp_path / "a"], tmp_path)
+
+
+@pytest.mark.slow
+def test_weights_and_biases_gets_the_same_tables_plots_and_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    data = tmp_path / "wandb-data"
+    monkeypatch.setenv("WANDB_DATA_DIR", str(data))
+    play(tmp_path / "run")
+    assert main(["report", str(tmp_path / "run"), "--wandb", "offline"]) == 0
+    written = [*data.rglob("*"), *(tmp_path / "run" / "wandb").rglob("*")]
+    files = [path.read_bytes() for path in written if path.is_file()]
+    tables = [json.loads(f) for f in files if f.startswith(b"{") and b'"columns"' in f]
+    found = {tuple(table["columns"][:3]): table for table in tables}
+    policies = found["policy", "n", "accuracy"]["data"]
+    assert [line[:2] for line in policies] == [[name, 12] for name in POLICIES]
+    assert {line[1] for line in found["policy", "by", "group"]["data"]} == {"source", "kind"}
+    episodes = [table["data"] for table in tables if table["columns"][:2] == ["id", "picture"]]
+    pictures = [p for lines in episodes for _, p, *_ in lines if isinstance(p, dict)]
+    assert {picture["path"] for picture in pictures if picture["_type"] == "image-file"}
+    assert {len(lines) for lines in episodes} == {12}
+    page = (tmp_path / "run" / "report.html").read_bytes()
+    plots = [path.read_bytes() for path in (tmp_path / "run").glob("report-*.png")]
+    assert len(plots) == 2
+    assert all(file in files for file in [page, *plots])

@@ -24,6 +24,7 @@ from agents.models import collate, load_vlm, score
 from agents.tiny import TinyAgent
 from vt_env import View, open_source
 
+NO_SAMPLE: Any = None  # a policy that learns reads no references
 GROUPS, SIZE = 8, 8  # questions a step, rollouts of each
 PRICE = 0.35  # of the whole picture's visual tokens, which is what asking costs more
 ENTROPY = 0.05  # weight of the bonus: else one choice is gone before kinds are told apart
@@ -39,25 +40,21 @@ class Rollout:
     replies: list[Reply] = field(default_factory=list)
     reward: float = 0.0
 
-    def seen(self, rng: np.random.Generator) -> Conversation:
-        """What the agent reads: no references, so no sample."""
-        sample: Any = None
-        return Conversation("", self.messages, self.views, 0, True, rng, sample)
-
 
 def play(env: gym.vector.VectorEnv, agent: Agent, rng: np.random.Generator) -> list[Rollout]:
     """All groups once. Siblings share their views, so that each is encoded once."""
     observations, info = env.reset()
     rollouts = [Rollout(sample_id) for sample_id in info["sample_id"]]
     while info["active"].any():
-        rows, views = np.flatnonzero(info["active"]), {}
-        for row in rows:
+        actions, waiting, views = [""] * len(rollouts), [], {}
+        for row in (rows := np.flatnonzero(info["active"])):
             rollout, pixels = rollouts[row], observations["image"][row]
             rollout.messages[:] = info["messages"][row]
             if info["new_image"][row]:
                 fresh = View(Image.fromarray(pixels), "shown")
                 rollout.views.append(views.setdefault(id(pixels), fresh))
-        actions, waiting = [""] * len(rollouts), [rollouts[row].seen(rng) for row in rows]
+            seen = (rollout.messages, rollout.views, 0, True, rng, NO_SAMPLE)
+            waiting.append(Conversation("", *seen))
         for row, reply in zip(rows, agent.act(waiting), strict=True):
             rollouts[row].replies.append(reply)
             actions[row] = reply.text
@@ -107,9 +104,9 @@ def learn(path: str, steps: int, seed: int = 0) -> Iterator[dict[str, float]]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("checkpoint")
+    parser.add_argument("path", metavar="CHECKPOINT")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    for line in learn(arguments.checkpoint, arguments.steps, arguments.seed):
+    for line in learn(**vars(arguments)):
         print(json.dumps(line), flush=True)  # noqa: T201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,7 @@ from experiments.commands.options import (
     rules_of,
     share,
 )
+from experiments.evaluation.journal import clear_below
 from experiments.evaluation.merging import merge
 from experiments.evaluation.modes import Mode, parse_modes
 from experiments.evaluation.player import Opened, Part, Player, Setup
@@ -29,7 +31,7 @@ from experiments.evaluation.workers import Here, Processes, Workers
 from experiments.files import results_folder, write_json
 from experiments.plots import accuracy_against_tokens
 from experiments.tables import mode_table, result_table, source_table, suite_table, test_table
-from vt_env import ConfigError, make_judge
+from vt_env import ConfigError, DataError, make_judge
 from vt_env.judges import close
 
 DESCRIPTION = f"""\
@@ -50,6 +52,7 @@ modes each has a folder of its own in DIR, and DIR/result.json holds all, with t
 With several agents each has a folder of its own in DIR, and DIR/comparison.json and the plot hold
 all. What is done is on disk at once: --resume goes on with an evaluation that was stopped.
 """
+SUITE, COMPARISON = "suite.json", "comparison.json"
 _PLAYING = (
     *("agent", "data", "modes", "limit", "batch", "max_refused", "resume", "shards", "ray", "gpus"),
     *("shard", "protocol", "tokens", "prompt", "factor", "max_turns", "tools", "first_look"),
@@ -221,6 +224,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.shard,
     )
     results_folder(out, overwrite=arguments.overwrite or arguments.resume)
+    if arguments.overwrite:
+        _clear_agents(out)
     folders = _folders(out, specs) if len(specs) > 1 else [out]
     parts = _parts(arguments)
     rules = rules_of(arguments)
@@ -259,6 +264,21 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         console().print(f"shard {i} of {n} is done; when all are: vt eval --merge … --out DIR")
 
 
+def _clear_agents(out: Path) -> None:
+    """Take away what an earlier command left of the agents that it compared."""
+    for path in (out / SUITE, out / COMPARISON):
+        if not path.exists():
+            continue
+        try:
+            told = json.loads(path.read_text("utf-8"))
+            specs = list(told["agents"])
+        except (ValueError, TypeError, LookupError) as error:
+            raise DataError(f"{path} holds no comparison: {error!r}; remove it") from error
+        for folder in _folders(out, specs) if len(specs) > 1 else [out]:
+            clear_below(folder)
+        path.unlink()
+
+
 def _parts(arguments: argparse.Namespace) -> list[Part]:
     """What is played: a source, or the benchmarks of a suite."""
     if arguments.suite is None:
@@ -275,7 +295,7 @@ def _parts(arguments: argparse.Namespace) -> list[Part]:
 def _present_suite(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
     """A table a policy, as the paper's Table 2, and the same in ``suite.json``."""
     tables = {spec: suite_rows(parts) for spec, parts in results.items()}
-    write_json(out / "suite.json", {"agents": tables})
+    write_json(out / SUITE, {"agents": tables})
     for spec, lines in tables.items():
         console().print(suite_table(f"{spec}: the suite", lines))
     console().print(f"tokens: visual tokens over those of the original shown once\nin {out}")
@@ -325,7 +345,7 @@ def _present(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
         else:
             lines[spec] = result
     if len(results) > 1:
-        write_json(out / "comparison.json", {"agents": results})
+        write_json(out / COMPARISON, {"agents": results})
     screen = console()
     about = next(iter(lines.values())).get("data", "")
     if len(lines) > 1:

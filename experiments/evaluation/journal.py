@@ -156,6 +156,13 @@ def clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
+def clear_below(folder: Path) -> None:
+    """Take away every evaluation in a folder and below."""
+    for config in list(folder.rglob(CONFIG)):
+        for place in (config.parent, config.parent.parent):  # with modes there is one over them
+            clear(place)
+
+
 def check_same(folder: Path, there: Config, here: Config, *, but: Sequence[str] = ()) -> None:
     """Make sure that two evaluations are of the same.
 

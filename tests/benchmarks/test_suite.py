@@ -65,6 +65,17 @@ def test_a_suite_without_modes_goes_on(copies, tmp_path):
     assert (tmp_path / "out" / "suite.json").read_text() == before
 
 
+def test_overwriting_leaves_nothing_of_before(copies, tmp_path):
+    out = tmp_path / "out"
+    assert evaluate(copies, out, "--agent", "direct", "--mode", "low") == 0
+    assert list((out / "direct").rglob("episodes.jsonl"))
+    (out / "notes.txt").write_text("mine")
+    assert evaluate(copies, out, "--overwrite") == 0
+    assert not list((out / "direct").rglob("*.json*"))
+    assert [p.name for p in read_results([out]).policies] == ["request"]
+    assert (out / "notes.txt").read_text() == "mine"
+
+
 def test_an_average_needs_every_benchmark():
     def result(score):
         return {

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -48,6 +50,7 @@ class Study:
         values: These values.
         settings: Of all runs.
         warmup: Settings of the warm-up, see :class:`agents.tiny.WarmupConfig`.
+        python: By arm, the command that is its Python where it needs an environment of its own.
     """
 
     recipe: str
@@ -57,6 +60,7 @@ class Study:
     values: tuple[float, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     warmup: Mapping[str, Any] = field(default_factory=dict)
+    python: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,11 @@ def load_study(name_or_path: str | Path) -> Study:
         raise ConfigError(f"study {path} is no valid TOML: {error}") from error
     if bool(study.across) != bool(study.values):
         raise ConfigError(f"study {path.name}: across and values go together")
+    for arm, command in study.python.items():
+        if arm not in study.arms:
+            raise unknown_name("arm", arm, list(study.arms))
+        if not isinstance(command, str) or not command.split():
+            raise ConfigError(f"study {path.name}: python.{arm} must be a command, got {command!r}")
     return study
 
 
@@ -156,6 +165,8 @@ def carry_out(study: Study, out: Path, jobs: int) -> Iterator[Run]:
     for run in every:
         _same_settings(study, run)
     todo = [run for run in every if not run.done]
+    for arm in {run.arm: None for run in todo}:
+        _python(study, arm)
     with ThreadPoolExecutor(jobs) as pool:
         seeds = [s for s in study.seeds if any(r.seed == s for r in todo)]
         cold = [s for s in seeds if not (warmup(out, s) / "config.json").exists()]
@@ -183,20 +194,35 @@ def _warm(study: Study, out: Path, seed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     words = ["warmup", *_words(study.warmup), "--overwrite", "--seed", str(seed)]
     words += ["--out", str(folder)]
-    if code := _vt(words, folder / "log.txt"):
+    if code := _vt([sys.executable], words, folder / "log.txt"):
         raise ConfigError(f"the warm-up of seed {seed} ended with code {code}, see {folder}")
 
 
 def _train(study: Study, run: Run) -> int:
     run.folder.mkdir(parents=True, exist_ok=True)
     words = ["train", study.recipe, *run.settings, "--overwrite", "--out", str(run.folder)]
-    return _vt(words, run.folder / "log.txt")
+    return _vt(_python(study, run.arm), words, run.folder / "log.txt")
 
 
-def _vt(words: Sequence[str], log: Path) -> int:
+def _python(study: Study, arm: str) -> list[str]:
+    """The command that is an arm's Python.
+
+    Raises:
+        ConfigError: If there is no such program.
+    """
+    command = shlex.split(study.python.get(arm, "")) or [sys.executable]
+    if shutil.which(command[0]) is None:
+        raise ConfigError(
+            f"the Python of arm {arm!r} is not there: {command[0]}; make its environment first "
+            "(see the Makefile), or leave the arm out"
+        )
+    return command
+
+
+def _vt(python: Sequence[str], words: Sequence[str], log: Path) -> int:
     with log.open("w", encoding="utf-8") as stream:
         return subprocess.run(
-            [sys.executable, "-m", "experiments.cli", *words],
+            [*python, "-m", "experiments.cli", *words],
             stdout=stream,
             stderr=subprocess.STDOUT,
             env={**os.environ, "OMP_NUM_THREADS": "1"},

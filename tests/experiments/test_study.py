@@ -1,11 +1,12 @@
 """A study is many runs of ``vt train``, each done once."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from experiments.cli import main
-from experiments.study import FOLDER, load_study, outcomes, runs
+from experiments.study import FOLDER, carry_out, load_study, outcomes, runs
 from vt_env import ConfigError
 
 SMALL = """
@@ -68,6 +69,17 @@ def test_runs_are_done_once_and_compared(
     assert before == [(r.folder / "metrics.jsonl").stat().st_mtime_ns for r in runs(study, out)]
 
 
+def test_an_arm_may_have_a_python_of_its_own(tmp_path: Path) -> None:
+    file, out = tmp_path / "small.toml", tmp_path / "out"
+    python = f'[python]\nnone = "env FROM=elsewhere {sys.executable}"\n'
+    file.write_text(SMALL.replace("values = [0.0, 0.05]", "values = [0.0]") + python, "utf-8")
+    assert main(["study", str(file), "--out", str(out), "--jobs", "1"]) == 0
+    assert len(outcomes(load_study(file), out)) == 2
+    file.write_text(f'{SMALL}[python]\nnone = "./no-such-python"\n', "utf-8")
+    with pytest.raises(ConfigError, match="no-such-python; make its environment first"):
+        list(carry_out(load_study(file), tmp_path / "other", 1))
+
+
 def test_a_run_that_fails_is_told_and_the_others_are_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +101,8 @@ def test_a_run_that_fails_is_told_and_the_others_are_compared(
         ('recipe = "laptop"\nseeds = [1]', "arms is missing"),
         ('recipe = "laptop"\nseeds = [1]\nvalues = [1.0]\n[arms.a]', "go together"),
         ('recipe = "laptop"\nseed = [1]\n[arms.a]', "seeds"),
+        ('recipe = "laptop"\nseeds = [1]\n[arms.a]\n[python]\nb = "x"', "Did you mean|arm"),
+        ('recipe = "laptop"\nseeds = [1]\n[arms.a]\n[python]\na = ""', "must be a command"),
     ],
 )
 def test_wrong_studies_are_refused(tmp_path: Path, text: str, message: str) -> None:

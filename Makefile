@@ -8,6 +8,7 @@
 # make test-lmms   the benchmarks' official metrics beside lmms-eval, in an environment of its own
 # make test-sb3   Stable-Baselines3 on the environment with a few actions, likewise
 # make bench-report   what a report of 10,000 episodes costs; needs Chromium
+# make bench-trainers   what every trainer costs on the same task; needs their environments
 # make bench-trl   beside TRL's trainer, in an environment of its own too
 # All need Python 3.11 or newer and a package index, no GPU and no key.
 
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report
+.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report bench-trainers
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -63,6 +64,9 @@ bench: .venv/.dev
 
 bench-report: .venv/.dev
 	$(BIN)/python benchmarks/report.py
+
+bench-trainers: .venv/.dev .venv-openrlhf/.ready .venv-trl/.ready
+	$(BIN)/python benchmarks/all_trainers.py
 
 bench-trl: .venv-trl/.ready
 	.venv-trl/bin/python benchmarks/beside_trl.py
@@ -137,5 +141,4 @@ bench-trl: .venv-trl/.ready
 	touch $@
 
 clean:
-	rm -rf .venv .venv-docs .venv-openrlhf .venv-smollm .venv-trl .venv-lmms runs
-	rm -rf .venv .venv-openrlhf .venv-sb3 .venv-smollm .venv-trl runs
+	rm -rf .venv .venv-* runs

@@ -166,7 +166,7 @@ def carry_out(study: Study, out: Path, jobs: int) -> Iterator[Run]:
         _same_settings(study, run)
     todo = [run for run in every if not run.done]
     for arm in {run.arm: None for run in todo}:
-        _python(study, arm)
+        python_of(study, arm)
     with ThreadPoolExecutor(jobs) as pool:
         seeds = [s for s in study.seeds if any(r.seed == s for r in todo)]
         cold = [s for s in seeds if not (warmup(out, s) / "config.json").exists()]
@@ -201,10 +201,10 @@ def _warm(study: Study, out: Path, seed: int) -> None:
 def _train(study: Study, run: Run) -> int:
     run.folder.mkdir(parents=True, exist_ok=True)
     words = ["train", study.recipe, *run.settings, "--overwrite", "--out", str(run.folder)]
-    return _vt(_python(study, run.arm), words, run.folder / "log.txt")
+    return _vt(python_of(study, run.arm), words, run.folder / "log.txt")
 
 
-def _python(study: Study, arm: str) -> list[str]:
+def python_of(study: Study, arm: str) -> list[str]:
     """The command that is an arm's Python.
 
     Raises:

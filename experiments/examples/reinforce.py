@@ -1,7 +1,7 @@
 """REINFORCE with a group baseline, from ``gym.make_vec`` and ``env.step`` alone.
 
     vt warmup --out runs/warmup
-    python -m experiments.examples.reinforce runs/warmup --steps 300
+    python -m experiments.examples.reinforce runs/warmup
 
 Gymnasium says what is asked, shows pictures and gives rewards; :mod:`agents` has the model, which
 speaks and scores its own tokens. No trainer and no reward of this project is used.
@@ -25,7 +25,7 @@ from agents.tiny import TinyAgent
 from vt_env import View, open_source
 
 NO_SAMPLE: Any = None  # a policy that learns reads no references
-GROUPS, SIZE = 8, 8  # questions a step, rollouts of each
+GROUPS, SIZE = 16, 8  # questions a step, rollouts of each
 PRICE = 0.35  # of the whole picture's visual tokens, which is what asking costs more
 ENTROPY = 0.05  # weight of the bonus: else one choice is gone before kinds are told apart
 
@@ -105,7 +105,7 @@ def learn(path: str, steps: int, seed: int = 0) -> Iterator[dict[str, float]]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("path", metavar="CHECKPOINT")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     for line in learn(**vars(arguments)):

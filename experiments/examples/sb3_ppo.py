@@ -1,10 +1,12 @@
 """PPO of Stable-Baselines3 on ``VisionThinkDiscrete-v0``: a small CNN that learns when to ask.
 
     make .venv-sb3/.ready
-    .venv-sb3/bin/python -m experiments.examples.sb3_ppo --steps 200000
+    .venv-sb3/bin/python -m experiments.examples.sb3_ppo
 
 Half of the questions are about a colour, which half the size shows, half about a pattern, which
-only the original does. Nothing is set but sizes and rates; policy and algorithm are the library's.
+only the original does. Policy and algorithm are the library's. It first learns to read, shown every
+original at once (``factor=1``), and then, on half the size, when to ask: from nothing it would stop
+asking before it can read what it asked for.
 """
 
 # pyright: reportMissingImports=false
@@ -25,13 +27,16 @@ NAME = "vt_env:VisionThinkDiscrete-v0"
 PRICE = 0.1
 
 
-def settings(split: str, samples: int, order: str = "random") -> dict[str, Any]:
-    """The environment's settings."""
+def settings(
+    split: str, samples: int, order: str = "random", factor: float = 0.5
+) -> dict[str, Any]:
+    """The environment's settings; ``factor`` is the first view's side over the original's."""
     return {
         "data": f"generated:n={samples},split={split},kinds=colour+texture",
         "candidates": [*COLOURS, *TEXTURES],
         "reward": {"penalty": "none", "token_price": PRICE},
         "order": order,
+        "factor": factor,
     }
 
 
@@ -59,9 +64,14 @@ def _mean(flags: list[bool]) -> float:
     return round(float(np.mean(flags)), 3)
 
 
-def make_model(seed: int, envs: int = 16) -> PPO:
+def make_envs(factor: float, seed: int, envs: int = 16) -> VecEnv:
+    """Environments to train in."""
+    played = settings("train", 20000, factor=factor)
+    return make_vec_env(NAME, envs, seed=seed, env_kwargs=played)
+
+
+def make_model(env: VecEnv, seed: int) -> PPO:
     """The library's own policy for dictionaries of pictures and vectors."""
-    env: VecEnv = make_vec_env(NAME, envs, seed=seed, env_kwargs=settings("train", 20000))
     return PPO(
         "MultiInputPolicy",
         env,
@@ -70,25 +80,33 @@ def make_model(seed: int, envs: int = 16) -> PPO:
         batch_size=256,
         n_epochs=4,
         gamma=1.0,
-        ent_coef=0.03,  # else it stops asking before it can read what it asked for
+        ent_coef=0.01,
         seed=seed,
         device="cpu",
     )
 
 
+def tell(model: PPO, samples: int) -> None:
+    """Print what it does on half the size."""
+    print(json.dumps({"steps": model.num_timesteps, **measure(model, samples)}), flush=True)  # noqa: T201
+
+
 def main() -> None:
-    """Measure, learn, measure."""
+    """Learn to read, measure, learn to ask, measure."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=200_000)
+    parser.add_argument("--reading", type=int, default=100_000, help="steps on originals")
+    parser.add_argument("--steps", type=int, default=100_000, help="steps on half the size")
     parser.add_argument("--samples", type=int, default=500, help="test pictures")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    model = make_model(arguments.seed)
-    print(json.dumps({"steps": 0, **measure(model, arguments.samples)}), flush=True)  # noqa: T201
-    model.learn(arguments.steps)
-    after = measure(model, arguments.samples)
-    print(json.dumps({"steps": model.num_timesteps, **after}), flush=True)  # noqa: T201
+    model = make_model(make_envs(1.0, arguments.seed), arguments.seed)
+    model.learn(arguments.reading)
+    tell(model, arguments.samples)
+    model.set_env(make_envs(0.5, arguments.seed))
+    model.ent_coef = 0.03
+    model.learn(arguments.steps, reset_num_timesteps=False)
+    tell(model, arguments.samples)
 
 
 if __name__ == "__main__":

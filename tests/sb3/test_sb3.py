@@ -13,7 +13,7 @@ from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
-from experiments.examples.sb3_ppo import NAME, make_model, measure, settings
+from experiments.examples.sb3_ppo import NAME, make_envs, make_model, measure, settings
 from vt_env import Sample
 
 CHOICES = [
@@ -49,9 +49,12 @@ def test_processes():
 
 
 def test_ppo_learns_from_it():
-    model = make_model(seed=0, envs=4)
+    model = make_model(make_envs(1.0, seed=0, envs=4), seed=0)
     before = [p.detach().clone() for p in model.policy.parameters()]
     model.learn(512)
+    model.set_env(make_envs(0.5, seed=0, envs=4))
+    model.learn(512, reset_num_timesteps=False)
+    assert model.num_timesteps == 1024
     moved = [not (a == b).all() for a, b in zip(before, model.policy.parameters(), strict=True)]
     assert any(moved)
     measured = measure(model, 20)

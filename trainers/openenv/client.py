@@ -13,6 +13,7 @@ from websockets.protocol import State as Connection
 
 from trainers.openenv.messages import (
     REPLY_LIMIT,
+    TEXT_LIMIT,
     VisionThinkAction,
     VisionThinkObservation,
     VisionThinkState,
@@ -105,7 +106,11 @@ class VisionThinkClient(EnvClient[VisionThinkAction, VisionThinkObservation, Vis
         return reply
 
     def _step_payload(self, action: VisionThinkAction | str | ToolCall) -> dict[str, Any]:
-        return {"text": action.text if isinstance(action, VisionThinkAction) else as_turn(action)}
+        text = action.text if isinstance(action, VisionThinkAction) else as_turn(action)
+        if len(text) > TEXT_LIMIT:
+            told = f"a turn has at most {TEXT_LIMIT} characters, got {len(text)}"
+            raise RemoteError("VALIDATION_ERROR", told)
+        return {"text": text}
 
     def _parse_result(self, payload: dict[str, Any]) -> StepResult[VisionThinkObservation]:
         reward, done = payload["reward"], payload["done"]

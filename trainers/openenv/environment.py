@@ -20,12 +20,11 @@ from trainers.openenv.messages import (
     VisionThinkAction,
     VisionThinkObservation,
     VisionThinkState,
-    encoded,
 )
-from vt_env.env import VisionThinkEnv
+from trainers.openenv.pictures import SharedTask
+from vt_env.env import Observation, VisionThinkEnv
 from vt_env.errors import DataError, PictureError
 from vt_env.rewards import RewardConfig
-from vt_env.task import Task
 
 LOG = logging.getLogger("vt.serve")
 
@@ -46,11 +45,18 @@ class Shared:
         workers: Where they run.
     """
 
-    task: Task
+    task: SharedTask
     reward: RewardConfig
     order: str
     step_s: float
     workers: Executor
+
+
+class _Unseen(VisionThinkEnv):
+    """The plain environment without arrays of pixels, which nobody here looks at."""
+
+    def _observation(self) -> Observation:
+        return {}
 
 
 class VisionThinkEnvironment(
@@ -70,7 +76,7 @@ class VisionThinkEnvironment(
     def __init__(self, shared: Shared) -> None:
         super().__init__()
         self.shared = shared
-        self.env = VisionThinkEnv(shared.task, reward=shared.reward, order=shared.order)
+        self.env = _Unseen(shared.task, reward=shared.reward, order=shared.order)
         self.episode_id: str | None = None
         self._running: Future[VisionThinkObservation] | None = None
         self._shown = 0
@@ -180,7 +186,7 @@ class VisionThinkEnvironment(
             question=dialogue.sample.question,
             text=dialogue.text,
             messages=info["messages"],
-            picture=encoded(new[-1]) if new else None,
+            picture=self.shared.task.kept.text(new[-1]) if new else None,
             turn=dialogue.turn,
             can_request=dialogue.can_request and not done,
             visual_tokens=dialogue.visual_tokens,

@@ -25,6 +25,7 @@ from trainers.openenv.messages import (
     VisionThinkObservation,
     VisionThinkState,
 )
+from trainers.openenv.pictures import SharedTask
 from vt_env.env import ORDERS, as_reward_config
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.rewards import RewardConfig
@@ -152,17 +153,17 @@ def _listening(
         _bound(serving) as listener,
         ThreadPoolExecutor(serving.sessions, thread_name_prefix="vt-session") as workers,
     ):
-        shared = Shared(_sendable(task), rewarded, order, serving.step_s, workers)
+        shared = Shared(_shared(task), rewarded, order, serving.step_s, workers)
         name = f"[{serving.host}]" if ":" in serving.host else serving.host
         url = f"http://{name}:{listener.getsockname()[1]}"
         yield uvicorn.Server(_config(shared, serving)), listener, url
 
 
-def _sendable(task: Task) -> Task:
+def _shared(task: Task) -> SharedTask:
     """The task, with larger pictures refused at reset and not when they are asked for."""
     rules = task.protocol.rules
     sendable = replace(rules, max_pixels=min(rules.max_pixels, PIXEL_LIMIT))
-    return replace(task, protocol=replace(task.protocol, rules=sendable))
+    return SharedTask(task.source, replace(task.protocol, rules=sendable), task.judge)
 
 
 def _bound(serving: Serving) -> socket.socket:

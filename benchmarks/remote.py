@@ -92,9 +92,7 @@ class Played:
     seconds: float
 
 
-async def play_all(
-    url: str, task: Task, clients: int, episodes: int, *, share: int = 1
-) -> Played:
+async def play_all(url: str, task: Task, clients: int, episodes: int, *, share: int = 1) -> Played:
     """So many clients at once, so many episodes each.
 
     Args:
@@ -204,7 +202,7 @@ def measure(data: str, clients: int, episodes: int, share: int) -> tuple[dict[st
 
 def main() -> None:
     """Measure, print, write, and leave with status 1 if anything is wrong."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = argparse.ArgumentParser(description="What a served environment costs.")
     options.add_argument("--clients", type=int, default=64, metavar="N")
     options.add_argument("--episodes", type=int, default=100, metavar="N")
     options.add_argument("--out", type=Path, default=Path("runs/benchmarks/remote.json"))

@@ -36,9 +36,7 @@ def add_parser(commands: Any) -> None:
         "--data", default="generated", metavar="SOURCE", help="(default: generated)"
     )
     parser.add_argument("--host", default="127.0.0.1", help="(default: 127.0.0.1)")
-    parser.add_argument(
-        "--port", type=int, default=8000, help="0 takes a free one (default: 8000)"
-    )
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="what clients have to show")
     parser.add_argument(
         "--sessions", type=positive, default=64, metavar="N", help="most at once (default: 64)"

@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from remote import Expected, play_all
 from remote_sessions import Slow, made_samples
 
-from agents import answer_turn, request_turn
+from agents import Reply, answer_turn, request_turn
 from trainers.openenv import pictures
 from trainers.openenv.client import VisionThinkClient
 from trainers.openenv.group import play_group
@@ -84,13 +84,11 @@ class Says:
         self.turns = turns
 
     def act(self, conversations):
-        from agents import Reply
-
         return [Reply(self.turns[c.turn]) for c in conversations]
 
 
 def test_pictures_are_kept_within_bounds():
-    kept = Kept(pixels=100)
+    kept = Kept(pixels=2 * 2**16)
     a, b, c = (Picture(np.zeros((8, 6, 3), np.uint8)) for _ in range(3))
     assert kept.picture("a", a) is a
     assert kept.picture("b", b) is b
@@ -98,7 +96,7 @@ def test_pictures_are_kept_within_bounds():
     assert kept.picture("c", c) is c
     assert kept.picture("a", b) is a
     assert kept.picture("b", c) is c
-    large = Picture(np.zeros((20, 20, 3), np.uint8))
+    large = Picture(np.zeros((400, 400, 3), np.uint8))
     assert kept.picture("large", large) is large
     assert kept.picture("large", c) is large
     assert kept.picture("broken", Picture(b"no picture"))

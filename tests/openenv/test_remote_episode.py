@@ -35,7 +35,7 @@ TURNS = {
     "asked": [ASK, answer_turn("one", "clear")],
     "unscored": [answer_turn("unscored", "clear")],
     "malformed": ["nothing of use"],
-    "an unknown tool": ['<think>a</think><tool_call>{"name": "x", "arguments": {}}</tool_call>', WRONG],
+    "an unknown tool": [ToolCall("magnify", {}, "a").text, WRONG],
     "asked twice": [ASK, ASK],
     "empty": [""],
 }  # fmt: skip
@@ -266,9 +266,9 @@ class ByColour:
 
 @pytest.mark.parametrize("penalty", ["paper", "released", "rate"])
 def test_a_penalty_that_compares_is_refused(penalty):
-    with pytest.raises(ConfigError, match="a session is one rollout"):
-        with served(made_task(), reward={"penalty": penalty}):
-            pass
+    refused = pytest.raises(ConfigError, match="a session is one rollout")
+    with refused, served(made_task(), reward={"penalty": penalty}):
+        pass
 
 
 def test_a_penalty_of_one_rollout_is_not():

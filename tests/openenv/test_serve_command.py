@@ -22,7 +22,8 @@ from trainers.openenv.client import RemoteError
 def test_it_serves_until_it_is_stopped(tmp_path: Path):
     (tmp_path / "token").write_text(TOKEN + "\n")
     command = [sys.executable, "-m", "experiments.cli", "serve", "--data", "generated:n=5"]
-    options = ["--port", "0", "--token-file", str(tmp_path / "token"), "--reward", "format_weight=2"]
+    token = ["--token-file", str(tmp_path / "token")]
+    options = ["--port", "0", *token, "--reward", "format_weight=2"]
     server = subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from openenv.core.client_types import StepResult
 from openenv.core.env_client import EnvClient
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State as Connection
 
 from trainers.openenv.messages import (
@@ -36,7 +37,10 @@ class RemoteError(VisionThinkError, RuntimeError):
         self.code = code
 
 
-class VisionThinkClient(EnvClient[VisionThinkAction, VisionThinkObservation, VisionThinkState]):
+Turn = VisionThinkAction | str | ToolCall
+
+
+class VisionThinkClient(EnvClient[Turn, VisionThinkObservation, VisionThinkState]):
     """One session on a server.
 
     ``async with VisionThinkClient(url) as env``, then ``await env.reset(sample_id=…)`` and ``await
@@ -67,6 +71,10 @@ class VisionThinkClient(EnvClient[VisionThinkAction, VisionThinkObservation, Vis
             **settings,
         )
 
+    async def __aenter__(self) -> VisionThinkClient:
+        await super().__aenter__()
+        return self
+
     async def _connect_async(self) -> VisionThinkClient:
         try:
             await super()._connect_async()
@@ -79,19 +87,15 @@ class VisionThinkClient(EnvClient[VisionThinkAction, VisionThinkObservation, Vis
             await self._disconnect_async()
         return await super()._reset_async(**options)
 
-    async def _step_async(
-        self, action: VisionThinkAction | str | ToolCall, **_: Any
-    ) -> StepResult[VisionThinkObservation]:
+    async def _step_async(self, action: Turn, **_: Any) -> StepResult[VisionThinkObservation]:
         if self._ws is not None and self._ws.state is not Connection.OPEN:
             why = self._ws.close_reason or "the connection ended"
             raise RemoteError("LOST", f"the session is gone ({why}); call reset() to begin anew")
         return await super()._step_async(action)
 
     async def _send_and_receive(self, message: dict[str, Any]) -> dict[str, Any]:
-        try:
+        with suppress(ConnectionClosed):  # who is refused finds the reason in what came before
             await self._send(message)
-        except ConnectionClosed:
-            pass  # who was refused finds the reason in what came before the end
         try:
             reply = await self._receive()
         except ConnectionClosed as error:
@@ -105,7 +109,7 @@ class VisionThinkClient(EnvClient[VisionThinkAction, VisionThinkObservation, Vis
             raise RemoteError(str(told.get("code")), str(told.get("message")))
         return reply
 
-    def _step_payload(self, action: VisionThinkAction | str | ToolCall) -> dict[str, Any]:
+    def _step_payload(self, action: Turn) -> dict[str, Any]:
         text = action.text if isinstance(action, VisionThinkAction) else as_turn(action)
         if len(text) > TEXT_LIMIT:
             told = f"a turn has at most {TEXT_LIMIT} characters, got {len(text)}"
@@ -123,10 +127,8 @@ class VisionThinkClient(EnvClient[VisionThinkAction, VisionThinkObservation, Vis
 
 def _why(error: ConnectionError) -> str:
     """What a server that refuses a connection says of it, where it says something."""
-    cause = error.__cause__
-    if isinstance(cause, InvalidStatus):
-        try:
-            return str(json.loads(cause.response.body or b"")["detail"])
-        except (ValueError, KeyError, TypeError):
-            pass
-    return str(error)
+    answer = getattr(error.__cause__, "response", None)
+    try:
+        return str(json.loads(getattr(answer, "body", None) or b"")["detail"])
+    except (ValueError, KeyError, TypeError):
+        return str(error)

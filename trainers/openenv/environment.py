@@ -113,7 +113,7 @@ class VisionThinkEnvironment(
         return self._observed(info)
 
     def step(
-        self, action: VisionThinkAction, timeout_s: float | None = None, **_: Any
+        self, action: VisionThinkAction, timeout_s: float | None = None, **unused: Any
     ) -> VisionThinkObservation:
         """Take one turn.
 
@@ -140,24 +140,22 @@ class VisionThinkEnvironment(
         return await self._in_time(partial(self.reset, seed, episode_id, **options))
 
     async def step_async(
-        self, action: VisionThinkAction, timeout_s: float | None = None, **_: Any
+        self, action: VisionThinkAction, timeout_s: float | None = None, **unused: Any
     ) -> VisionThinkObservation:
         """As :meth:`step`, in the time that is allowed."""
         return await self._in_time(partial(self.step, action))
 
-    async def _in_time(
-        self, work: Callable[[], VisionThinkObservation]
-    ) -> VisionThinkObservation:
+    async def _in_time(self, work: Callable[[], VisionThinkObservation]) -> VisionThinkObservation:
         if self._running is not None and not self._running.done():
             raise SessionError("what took too long still runs; try again later, or connect anew")
         limit = self.shared.step_s
         self._running = self.shared.workers.submit(work)
         waiting = asyncio.wrap_future(self._running)
-        done, _ = await asyncio.wait({waiting}, timeout=limit)
-        if not done:
+        _done, late = await asyncio.wait({waiting}, timeout=limit)
+        if late:
             self._running.cancel()
             self._running.add_done_callback(self._abandon)
-            waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
+            waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             LOG.warning("a reset or a step took longer than %g s", limit)
             raise SessionError(f"not done after {limit:g} s, so the episode is lost; call reset()")
         try:

@@ -1,4 +1,4 @@
-"""An agent plays one question in several sessions; the group's rewards are worked out from facts."""
+"""An agent plays one question in several sessions; rewards of the group come from the facts."""
 
 from __future__ import annotations
 
@@ -81,8 +81,7 @@ async def play_group(
         reward: Weights and penalty of the group; the server's own by default, which has no penalty
             that compares rollouts.
         seed: Seeds each rollout's generator, with its place in the group.
-        choice: ``sample_id``, ``index`` or ``seed`` for the reset of the first session; the others
-            follow it.
+        choice: ``sample_id`` or ``index``; by default the first session's server chooses.
 
     Returns:
         One episode a session, in their order.

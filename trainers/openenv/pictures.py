@@ -19,6 +19,10 @@ KEPT_PIXELS = 2**25
 """Pixels of the originals that are kept: with what is made of them, some 300 MiB at most."""
 
 
+_LEAST = 2**16
+"""Pixels that a picture counts as at least, so that small ones are not kept without end."""
+
+
 class Kept:
     """The pictures of the samples begun last, and their views as they travel.
 
@@ -38,7 +42,7 @@ class Kept:
         """The picture that is kept of a sample, else this one, which then is."""
         with self._lock:
             known = sample_id in self._pictures
-        pixels = 0 if known else _pixels(picture)  # may read a file
+        pixels = 0 if known else max(_LEAST, _pixels(picture))  # may read a file
         with self._lock:
             picture, _ = self._pictures.setdefault(sample_id, (picture, pixels))
             self._pictures.move_to_end(sample_id)

@@ -115,7 +115,7 @@ def serve(
 @contextmanager
 def served(
     task: Task,
-    serving: Serving = Serving(port=0),  # noqa: B008 - frozen
+    serving: Serving = Serving(port=0),
     *,
     reward: RewardConfig | Mapping[str, Any] | None = None,
     order: str = "random",

@@ -103,8 +103,9 @@ def test_a_body_is_not_read(url):
         assert plain.recv(100).startswith(b"HTTP/1.1 413")
 
 
-def test_mcp_over_a_socket_is_closed(url):
-    address = url.replace("http", "ws", 1) + "/mcp"
+@pytest.mark.parametrize("path", ["/mcp", "/ws?session_id=another", "/ws/", "/harness"])
+def test_other_sockets_are_closed(url, path):
+    address = url.replace("http", "ws", 1) + path
     with pytest.raises(InvalidStatus), connect(address, additional_headers=KEY, proxy=None):
         pass
 

@@ -17,7 +17,7 @@ from remote_sessions import Slow, made_samples
 
 from agents import Reply, answer_turn, request_turn
 from trainers.openenv import pictures
-from trainers.openenv.client import VisionThinkClient
+from trainers.openenv.client import RemoteError, VisionThinkClient
 from trainers.openenv.group import play_group
 from trainers.openenv.pictures import Kept
 from trainers.openenv.server import Serving, served
@@ -85,6 +85,35 @@ class Says:
 
     def act(self, conversations):
         return [Reply(self.turns[c.turn]) for c in conversations]
+
+
+def test_a_group_that_fails_leaves_its_sessions_usable():
+    """One session's error is raised when no other waits for a reply; then all play on."""
+
+    async def play(url):
+        clients = [VisionThinkClient(url) for _ in range(4)]
+        try:
+            await clients[0].connect()
+            with pytest.raises(RemoteError, match="the server failed") as failed:
+                await play_group(clients, Breaks(), index=0)
+            again = await play_group(clients, Says([answer_turn("zero", "x")]), index=0)
+            return failed.value.code, [episode.reward.total for episode in again]
+        finally:
+            await asyncio.gather(*(client.close() for client in clients))
+
+    with served(make_task(made_samples(2), judge=Slow(0.3))) as url:
+        assert asyncio.run(play(url)) == ("EXECUTION_ERROR", [1.5] * 4)
+
+
+class Breaks:
+    """The second rollout's answer breaks the judge; the others' take it long."""
+
+    name = "breaks"
+
+    def act(self, conversations):
+        return [
+            Reply(answer_turn("fail" if i == 1 else "wait", "x")) for i in range(len(conversations))
+        ]
 
 
 def test_pictures_are_kept_within_bounds():

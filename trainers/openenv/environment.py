@@ -120,6 +120,7 @@ class VisionThinkEnvironment(
         Args:
             action: The turn.
             timeout_s: Not used: the server's own limit holds.
+            unused: What OpenEnv may add.
 
         Raises:
             SessionError: Before the first reset, after an episode's end, and after a reset or a

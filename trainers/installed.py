@@ -9,27 +9,32 @@ from importlib.metadata import PackageNotFoundError, version
 from vt_env.errors import ConfigError, MissingExtra
 
 
-def require(trainer: str, extra: str, least: Mapping[str, str]) -> None:
+def require(
+    name: str, extra: str, least: Mapping[str, str], *, what: str = "trainer", newer: bool = True
+) -> None:
     """Make sure of it, without importing anything.
 
     Args:
-        trainer: Who needs it.
+        name: Who needs it.
         extra: Which extra of this project brings it.
         least: The least version of each package, e.g. ``{"torch": "2.6"}``.
+        what: What kind of thing needs it.
+        newer: Whether any newer version will do; else only releases of that one.
 
     Raises:
         MissingExtra: If a package is missing.
-        ConfigError: If one is too old.
+        ConfigError: If one is too old, or too new.
     """
     for package, needed in least.items():
         try:
             found = version(package)
         except PackageNotFoundError as error:
-            raise MissingExtra(package, extra, f"the trainer {trainer!r}") from error
-        if _release(found) < _release(needed):
+            raise MissingExtra(package, extra, f"the {what} {name!r}") from error
+        have, want = _release(found), _release(needed)
+        if have < want or not (newer or have[: len(want)] == want):
             raise ConfigError(
-                f"the trainer {trainer!r} works with {package} {needed} or newer, and {found} is "
-                f'installed: pip install "visionthink-gym[{extra}]"'
+                f"the {what} {name!r} works with {package} {needed}{' or newer' if newer else ''}, "
+                f'and {found} is installed: pip install "visionthink-gym[{extra}]"'
             )
 
 

@@ -36,14 +36,18 @@ class Task:
         """Let go of what the judge holds."""
         close(self.judge)
 
+    def picture(self, sample: Sample) -> Picture:
+        """A sample's picture, of which nothing is read yet."""
+        rules, first_look = self.protocol.rules, self.protocol.first_look
+        return Picture(sample.image, rules, first_look=first_look)
+
     def begin(self, sample: Sample, copies: int = 1) -> list[Dialogue]:
         """Dialogues about one sample; its picture is decoded and shrunk once for all of them.
 
         Raises:
             PictureError: If the picture is refused; the error names the sample.
         """
-        rules, first_look = self.protocol.rules, self.protocol.first_look
-        picture = Picture(sample.image, rules, first_look=first_look)
+        picture = self.picture(sample)
         return [Dialogue(self.protocol, sample, picture) for _ in range(copies)]
 
     def start_judging(self, dialogues: Sequence[Dialogue]) -> None:

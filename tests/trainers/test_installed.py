@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.cli import main
 from trainers import TRAINERS, make_trainer
 from trainers.installed import require
 from vt_env import ConfigError, MissingExtra
@@ -57,6 +58,30 @@ def test_a_package_that_is_too_old(installed, found):
 def test_a_package_that_is_new_enough(installed, found):
     installed(torch="2.13.0+cu130", transformers=found)
     require("local", "train", NEEDS)
+
+
+@pytest.mark.parametrize("found", ["0.9.9", "0.11", "1.0", "0.100.0"])
+def test_a_package_of_which_one_release_will_do(installed, found):
+    installed(openenv=found)
+    with pytest.raises(ConfigError) as raised:
+        require("openenv", "openenv", {"openenv": "0.10"}, what="server", newer=False)
+    assert str(raised.value) == (
+        f"the server 'openenv' works with openenv 0.10, and {found} is installed: "
+        'pip install "visionthink-gym[openenv]"'
+    )
+    installed(openenv="0.10.7")
+    require("openenv", "openenv", {"openenv": "0.10"}, what="server", newer=False)
+
+
+def test_the_server_says_what_to_install(installed, capsys, monkeypatch):
+    installed()
+    for name in [name for name in sys.modules if name.startswith("trainers.openenv")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert main(["serve"]) == 2
+    assert capsys.readouterr().err == (
+        "vt serve: the remote environment 'openenv' needs the package 'openenv', which is not "
+        'installed: pip install "visionthink-gym[openenv]"\n'
+    )
 
 
 WITHOUT = """

@@ -1,0 +1,112 @@
+"""The recorded transcripts through a real server; see docs/adapters.md."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+
+import pytest
+
+pytest.importorskip("openenv.core", reason="a library of its own environment: make test-openenv")
+
+from agents import Reply
+from trainers.conformance import (
+    Case,
+    Rollout,
+    Script,
+    cases,
+    check_groups,
+    check_rewards,
+    check_visual_tokens,
+)
+from trainers.conformance.judge import Recorded
+from trainers.openenv.client import VisionThinkClient
+from trainers.openenv.group import play_group
+from trainers.openenv.server import Serving, served
+from vt_env import make_task
+from vt_env.rewards import RewardConfig
+
+
+class Says:
+    """The agent of one group: a script's next turns."""
+
+    name = "script"
+
+    def __init__(self, script: Script, sample_id: str) -> None:
+        self.script = script
+        self.sample_id = sample_id
+
+    def act(self, conversations) -> list[Reply]:
+        return [Reply(self.script.turn(self.sample_id, id(c.messages))) for c in conversations]
+
+
+class Remote:
+    """All groups of a case at once, every rollout in a session of its own.
+
+    Rewards are the server's where it can know them, else those of the group.
+    """
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+        self.urls: dict[tuple[str, RewardConfig | None], str] = {}
+
+    def play(self, case: Case) -> list[list[Rollout]]:
+        return asyncio.run(self._play(case, self._url(case)))
+
+    def _url(self, case: Case) -> str:
+        reward = None if case.reward.needs_group else case.reward
+        if (key := (case.protocol, reward)) not in self.urls:
+            samples = {g.sample.id: g.sample for c in cases() for g in c.groups}
+            task = make_task(list(samples.values()), judge=Recorded(), **case.environment)
+            serving = Serving(port=0, sessions=200)
+            self.urls[key] = self.stack.enter_context(served(task, serving, reward=reward))
+        return self.urls[key]
+
+    async def _play(self, case: Case, url: str) -> list[list[Rollout]]:
+        script = Script(case)
+        groups = (self._group(case, group, script, url) for group in case.groups)
+        return await asyncio.gather(*groups)
+
+    async def _group(self, case, group, script, url) -> list[Rollout]:
+        clients = [VisionThinkClient(url, connect_timeout_s=60) for _ in group.transcripts]
+        agent = Says(script, group.sample.id)
+        config = case.reward if case.reward.needs_group else None
+        try:
+            episodes = await play_group(clients, agent, config, sample_id=group.sample.id)
+        finally:
+            await asyncio.gather(*(client.close() for client in clients))
+        return [
+            Rollout(
+                reward=episode.reward.total if config else episode.last.reward,
+                penalty=episode.reward.penalty,
+                requested=len(episode.views) > 1,
+                visual_tokens=episode.last.visual_tokens,
+            )
+            for episode in episodes
+        ]
+
+
+@pytest.fixture(scope="module")
+def remote():
+    with ExitStack() as stack:
+        yield Remote(stack)
+
+
+def test_rewards(remote):
+    check_rewards(remote)
+
+
+def test_groups(remote):
+    check_groups(remote, ["paper", "rate", "price", "general"])
+
+
+def test_visual_tokens(remote):
+    check_visual_tokens(remote, ["none", "general", "low"])
+
+
+def test_no_scores_are_not_zeros(remote):
+    (case,) = cases(["none"], ["unscored"])
+    (rollouts,) = remote.play(case)
+    unscored = [expected.reward is None for expected in case.groups[0].expected]
+    assert any(unscored)
+    assert [rollout.reward is None for rollout in rollouts] == unscored

@@ -20,6 +20,10 @@ from vt_env.task import Task
 
 Message = Mapping[str, Any]
 
+_STEPS = 2**18
+"""Steps of a reward of 1. Sums of such rewards are exact in float32, so that a group whose rewards
+are all equal has advantages of 0: TRL divides what rounding leaves of them by 0.0001."""
+
 
 class Scoring:
     """Judges rollouts and rewards whole groups, also where a group spans processes.
@@ -72,7 +76,7 @@ class Scoring:
         if self.episodes is not None:
             self.episodes += every
         begin = PartialState().process_index * len(mine)
-        return [episode.reward.total for episode in every[begin : begin + len(mine)]]
+        return [_even(episode.reward.total) for episode in every[begin : begin + len(mine)]]
 
     def take(self) -> list[Episode]:
         """The episodes, which are forgotten here."""
@@ -115,3 +119,7 @@ class Scoring:
             rewards = group_rewards([episode.outcome for episode in group], self.config)
             made += [replace(e, reward=r) for e, r in zip(group, rewards, strict=True)]
         return made
+
+
+def _even(reward: float | None) -> float | None:
+    return None if reward is None else round(reward * _STEPS) / _STEPS

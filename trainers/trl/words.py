@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from transformers import Qwen2_5_VLProcessor
 from transformers.processing_utils import ProcessorMixin
 
@@ -71,6 +73,14 @@ class Processor(Qwen2_5_VLProcessor):
     def get_attributes(cls) -> list[str]:
         """What it is made of."""
         return ["image_processor", "tokenizer"]
+
+    def __call__(self, *what: Any, **how: Any) -> Any:
+        """Texts and pictures as the model takes them; pictures as tensors, as TRL expects them."""
+        made = super().__call__(*what, **how)
+        for name, value in made.items():
+            if isinstance(value, np.ndarray):
+                made[name] = torch.from_numpy(value)
+        return made
 
     def read(self, ids: Sequence[int], **_: Any) -> dict[str, Any]:
         """A turn as a message; it has a call where the environment has something to say to it.

@@ -6,17 +6,42 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-collect_ignore_glob: list[str] = []
 try:
     import trl  # noqa: F401
 except ImportError:  # its tests need an environment of their own
     collect_ignore_glob = ["test_*.py"]
 
-sys.path += [str(Path(__file__).parents[1] / name) for name in ("conformance", "trainers")]
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("conformance", "agents")]
+
+
+def settings_for(folder: Path) -> Callable[..., Any]:
+    """TRL's settings for a CPU, all of a process's rollouts in one batch."""
+    from trl import GRPOConfig
+
+    def make(rollouts: int, group_size: int, **more: Any) -> GRPOConfig:
+        chosen = {
+            "output_dir": str(folder / "trl"),
+            "per_device_train_batch_size": rollouts,
+            "num_generations": group_size,
+            "max_completion_length": 400,
+            "shuffle_dataset": False,
+            "gradient_checkpointing": False,
+            "bf16": False,
+            "use_cpu": True,
+            "dataloader_pin_memory": False,
+            "save_strategy": "no",
+            "logging_steps": 1,
+            "report_to": "none",
+            "disable_tqdm": True,
+        }
+        return GRPOConfig(**{**chosen, **more})
+
+    return make
 
 
 @pytest.fixture(autouse=True)
@@ -35,27 +60,6 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Callable[..., object]:
-    """TRL's settings for a CPU, all rollouts in one batch."""
-    from trl import GRPOConfig
-
-    def make(rollouts: int, group_size: int, **more: object) -> GRPOConfig:
-        chosen = {
-            "output_dir": str(tmp_path / "trl"),
-            "per_device_train_batch_size": rollouts,
-            "num_generations": group_size,
-            "max_completion_length": 400,
-            "generation_kwargs": {"max_new_tokens": 16},
-            "shuffle_dataset": False,
-            "gradient_checkpointing": False,
-            "bf16": False,
-            "use_cpu": True,
-            "dataloader_pin_memory": False,
-            "save_strategy": "no",
-            "logging_steps": 1,
-            "report_to": "none",
-            "disable_tqdm": True,
-        }
-        return GRPOConfig(**{**chosen, **more})
-
-    return make
+def settings(tmp_path: Path) -> Callable[..., Any]:
+    """Makes TRL's settings."""
+    return settings_for(tmp_path)

@@ -23,6 +23,7 @@ from trainers.order import check, training_order
 from vt_env.errors import ConfigError, DataError
 from vt_env.task import Task
 
+
 def export(config: TrainConfig, out: Path) -> Run:
     """Write rows and settings.
 

@@ -1,8 +1,9 @@
 """What TRL's trainers take, made of a task and a policy."""
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 from datasets import Dataset
 
 from agents.marks import safe
-from agents.models.loading import load_words
+from agents.models.loading import load_words, quiet
 from trainers.tracking import Tracker
 from trainers.trl.environment import VisionThink, opener
 from trainers.trl.scoring import Scoring
@@ -147,7 +148,9 @@ def grpo_trainer(
 
     adapter = adapt(task, model, group_size=settings.num_generations, reward=reward, ids=ids)
     adapter.fit(settings)
-    trainer = GRPOTrainer(policy or str(model), args=settings, **adapter.arguments(), **more)
+    with warnings.catch_warnings(), quiet():
+        warnings.filterwarnings("ignore", ".*environment_factory.* experimental", UserWarning)
+        trainer = GRPOTrainer(policy or str(model), args=settings, **adapter.arguments(), **more)
     if out is not None and trainer.accelerator.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
         trainer.add_callback(Log(Tracker(out), adapter.scoring))

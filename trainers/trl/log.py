@@ -1,6 +1,6 @@
 """TRL's numbers and those of the episodes, under the names that every trainer's log has."""
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import time

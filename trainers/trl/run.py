@@ -1,6 +1,6 @@
 """A recipe's run through TRL: its order of samples, log, evaluations and checkpoints."""
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import json
@@ -16,7 +16,7 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from agents import Episode
-from agents.models.loading import load_vlm, load_words
+from agents.models.loading import load_vlm, load_words, quiet
 from trainers.base import Progress, TrainResult
 from trainers.checkpoint import Checkpoint, CheckpointStore
 from trainers.config import TrainConfig
@@ -134,8 +134,8 @@ class Run(TrainerCallback):
         try:
             if self.step < self.config.steps:
                 self.scoring.episodes = []
-                state = str(self.newest.folder / "model") if self.newest else None
-                self.trainer.train(resume_from_checkpoint=state)
+                with quiet():
+                    self.trainer.train(resume_from_checkpoint=self._resumed())
             model = self.newest.folder / "model" if self.newest else None
         finally:
             self.task.close()
@@ -144,6 +144,16 @@ class Run(TrainerCallback):
             self.tracker.finish(model)
         shutil.rmtree(self.out / "trl", ignore_errors=True)
         return self._result()
+
+    def _resumed(self) -> str | None:
+        """Where TRL finds its state again. Weights are not among what it finds (transformers 5.23):
+        they have other names in a file than in the model."""
+        if self.newest is None:
+            return None
+        saved = self.newest.folder / "model"
+        weights = load_vlm(saved, dtype="float32", device="cpu").model.state_dict()
+        self.trainer.accelerator.unwrap_model(self.trainer.model).load_state_dict(weights)
+        return str(saved)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The clock starts."""

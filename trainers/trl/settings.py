@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _SCALES = {"grpo": "group", "dapo": "group", "gspo": "group", "dr_grpo": "none"}
 """What TRL divides a group's advantages by, for each algorithm that it has."""
 
-_LOSSES = {"token_mean": "dapo", "sequence_mean": "grpo", "constant": "dr_grpo"}
+_LOSSES = {"token_mean": "dapo", "sequence_mean": "grpo", "constant": "luspo"}
+"""Of TRL's losses, those that average as the recipe says; ``luspo`` is the plain sum over tokens."""
 _SCHEDULES = {"none": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 _DEVICES = ("auto", "cpu", "cuda")
 
@@ -98,9 +99,8 @@ def settings(
 ) -> dict[str, Any]:
     """Arguments of ``trl.GRPOConfig``.
 
-    A loss with ``aggregation="constant"`` is divided by ``max_completion_length`` there and by
-    ``horizon`` here. AdamW does not see such a factor; the bound of the gradient's norm is given
-    the same one.
+    With ``aggregation="constant"`` TRL's loss is the recipe's times ``horizon``. AdamW does not see
+    such a factor if its epsilon, and the bound of the gradient's norm, are given the same one.
 
     Args:
         config: The recipe.
@@ -111,7 +111,7 @@ def settings(
     rollout, optimiser = config.rollout, config.optimiser
     minibatch = rollout.prompts * rollout.group_size // optimiser.minibatches
     microbatch = min(minibatch, optimiser.microbatch)
-    scale = algorithm.horizon / longest if algorithm.aggregation == "constant" else 1.0
+    scale = algorithm.horizon if algorithm.aggregation == "constant" else 1.0
     return {
         "max_steps": config.steps * updates(config),
         "seed": config.seed,
@@ -140,6 +140,7 @@ def settings(
         "warmup_steps": optimiser.warmup_steps,
         "adam_beta1": optimiser.betas[0],
         "adam_beta2": optimiser.betas[1],
+        "adam_epsilon": 1e-8 * scale,
         "weight_decay": optimiser.weight_decay,
         "max_grad_norm": optimiser.max_grad_norm * scale,
         # the machine

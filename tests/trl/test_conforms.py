@@ -54,8 +54,8 @@ class Processes:
     def play(self, case: Case) -> list[list[Rollout]]:
         script = Path(__file__).with_name("one_of_several.py")
         groups = ",".join(group.name for group in case.groups)
-        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-        command = [*launch, str(script), str(self.path), case.name, groups, str(self.folder)]
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script]
+        command = [sys.executable, *launch, self.path, case.name, groups, self.folder]
         there = {"PYTHONPATH": os.pathsep.join(map(str, sys.path)), "OMP_NUM_THREADS": "1"}
         subprocess.run(command, check=True, env={**os.environ, **there})
         told = [json.loads((self.folder / f"{rank}.json").read_text()) for rank in range(2)]

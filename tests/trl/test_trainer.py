@@ -146,7 +146,8 @@ def test_a_relative_takes_the_same_arguments(tiny, settings):
     adapter = adapt(make_task("generated:n=16,split=train", prompt="tiny"), tiny, group_size=4)
     base = settings(8, 4).to_dict()
     names = ("output_dir", "num_generations", "per_device_train_batch_size", "report_to")
-    chosen = GMPOConfig(**{name: base[name] for name in names}, max_steps=1, use_cpu=True, bf16=False)
+    kept = {name: base[name] for name in names}
+    chosen = GMPOConfig(**kept, max_steps=1, use_cpu=True, bf16=False)
     adapter.fit(chosen)
     trainer = GMPOTrainer(str(tiny), args=chosen, **adapter.arguments())
     trainer.train()
@@ -155,7 +156,7 @@ def test_a_relative_takes_the_same_arguments(tiny, settings):
 
 def test_settings_that_contradict_the_environment(tiny, settings):
     task = make_task("generated:n=16,split=train", prompt="tiny")
-    with pytest.raises(ConfigError, match="max_tool_calling_iterations must be 1 .* got 3"):
+    with pytest.raises(ConfigError, match=r"max_tool_calling_iterations must be 1 .* got 3"):
         grpo_trainer(tiny, task, settings(8, 4, max_tool_calling_iterations=3))
 
 
@@ -194,7 +195,7 @@ def test_an_original_that_is_refused_stops_the_run(untrained, settings, monkeypa
         raise PictureError("the file is torn")
 
     monkeypatch.setattr("vt_env.tools.ResizeImage.apply", torn)
-    with pytest.raises(TrainingError, match="sample 'train-.*: the file is torn"):
+    with pytest.raises(TrainingError, match=r"sample 'train-.*: the file is torn"):
         generated(trainer, speaker(trainer, CALL, ANSWER))
 
 
@@ -225,5 +226,3 @@ def test_a_batch_in_slices_is_rewarded_as_a_whole(untrained, settings):
     batch = generated(trainer, speaker(trainer, ANSWER))
     assert len(batch["advantages"]) == 8
     assert batch["advantages"].tolist() == [0.0] * 8
-
-

@@ -18,7 +18,9 @@ from trainers.trl.words import Processor
 from vt_env import ConfigError, Sample, make_task
 from vt_env.vector import VisionThinkVectorEnv
 
-CALL = '<think>Small.</think>\n<tool_call>{"name": "resize_image", "arguments": {"action": "resize"}}'
+CALL = (
+    '<think>Small.</think>\n<tool_call>{"name": "resize_image", "arguments": {"action": "resize"}}'
+)
 TURNS = [
     ["<think>Clear.</think>\n<answer>one</answer>"],
     [CALL + "</tool_call>", "<think>Now.</think><answer>one</answer>"],
@@ -57,7 +59,10 @@ class Said(Words):
 def test_whole_rollouts_are_the_same_tokens(family, settings, tmp_path):
     path = save(make(family), tmp_path / family)
     marks = "Is this <|im_end|> or <|image_pad|>?"
-    samples = [Sample("s", marks, ("one",), picture(96, 64)), Sample("t", "?", ("one",), picture(64, 64))]
+    samples = [
+        Sample("s", marks, ("one",), picture(96, 64)),
+        Sample("t", "?", ("one",), picture(64, 64)),
+    ]
     task = make_task(samples)
     vlm = load_words(path)
     processor = Processor(load_words(path))

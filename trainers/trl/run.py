@@ -146,8 +146,10 @@ class Run(TrainerCallback):
         return self._result()
 
     def _resumed(self) -> str | None:
-        """Where TRL finds its state again. Weights are not among what it finds (transformers 5.23):
-        they have other names in a file than in the model."""
+        """Where TRL finds its state again, weights excepted, which are put back here.
+
+        In a file they have other names than in the model; transformers 5.23 says so and goes on.
+        """
         if self.newest is None:
             return None
         saved = self.newest.folder / "model"

@@ -17,7 +17,8 @@ _SCALES = {"grpo": "group", "dapo": "group", "gspo": "group", "dr_grpo": "none"}
 """What TRL divides a group's advantages by, for each algorithm that it has."""
 
 _LOSSES = {"token_mean": "dapo", "sequence_mean": "grpo", "constant": "luspo"}
-"""Of TRL's losses, those that average as the recipe says; ``luspo`` is the plain sum over tokens."""
+"""Those of TRL's losses that average as the recipe says; ``luspo`` is the sum over tokens."""
+
 _SCHEDULES = {"none": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 _DEVICES = ("auto", "cpu", "cuda")
 

@@ -17,6 +17,7 @@ from trainers import TrainingError, make_trainer
 from trainers.local import LocalTrainer
 from trainers.tracking import LOG, JsonLines
 from trainers.trl import adapt, grpo_trainer
+from trainers.trl.installed import require
 from trainers.trl.settings import checked
 from vt_env import ConfigError, PictureError, Sample, make_task
 
@@ -104,6 +105,12 @@ def test_the_log_is_the_local_trainers(recipe, tmp_path):
     assert ours["rollout/tokens"] == pytest.approx(theirs["rollout/tokens"], rel=0.4)
 
 
+def test_another_release(monkeypatch):
+    monkeypatch.setattr("trainers.trl.installed.version", lambda name: "1.17.0")
+    with pytest.raises(ConfigError, match=r"works with TRL 1\.16, and 1\.17\.0 .* pip install"):
+        require()
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -134,6 +141,8 @@ def test_its_trainer_by_itself(tiny, settings, tmp_path):
     assert [row["step"] for row in rows] == [1, 2]
     assert {"reward/mean", "env/accuracy", "env/visual_tokens", "time/step"} <= rows[0].keys()
     assert any(name.startswith("rollout/request_rate/") for name in rows[0])
+    with pytest.raises(ConfigError, match="holds a run already; choose another folder"):
+        grpo_trainer(tiny, task, chosen, out=tmp_path / "out")
     assert chosen.max_tool_calling_iterations == 1
     assert chosen.generation_kwargs["max_new_tokens"] == 14
     assert chosen.generation_kwargs["suppress_tokens"]

@@ -14,7 +14,7 @@ from datasets import Dataset
 
 from agents.marks import safe
 from agents.models.loading import load_words, quiet
-from trainers.tracking import Tracker
+from trainers.tracking import LOG, Tracker
 from trainers.trl.environment import VisionThink, opener
 from trainers.trl.scoring import Scoring
 from trainers.trl.words import Processor
@@ -49,6 +49,21 @@ class Adapter:
             "reward_funcs": self.scoring.reward,
             "processing_class": self.processor,
         }
+
+    def grpo(self, policy: Any, settings: Any, **more: Any) -> Any:
+        """TRL's ``GRPOTrainer``.
+
+        Args:
+            policy: A model, or its folder or name on the Hugging Face Hub.
+            settings: A ``GRPOConfig``; see :meth:`fit`.
+            **more: Further arguments of ``GRPOTrainer``.
+        """
+        from trl import GRPOTrainer
+
+        self.fit(settings)
+        with warnings.catch_warnings(), quiet():
+            warnings.filterwarnings("ignore", ".*environment_factory.* experimental", UserWarning)
+            return GRPOTrainer(policy, args=settings, **self.arguments(), **more)
 
     def fit(self, settings: Any) -> None:
         """Put into TRL's settings what the environment decides.
@@ -140,17 +155,15 @@ def grpo_trainer(
         **more: Further arguments of ``GRPOTrainer``.
 
     Raises:
-        ConfigError: If settings contradict the environment, or the model cannot be read.
+        ConfigError: If settings contradict the environment, the model cannot be read, or ``out``
+            holds a log.
     """
-    from trl import GRPOTrainer
-
     from trainers.trl.log import Log
 
+    if out is not None and (out / LOG).exists():
+        raise ConfigError(f"{out} holds a run already; choose another folder")
     adapter = adapt(task, model, group_size=settings.num_generations, reward=reward, ids=ids)
-    adapter.fit(settings)
-    with warnings.catch_warnings(), quiet():
-        warnings.filterwarnings("ignore", ".*environment_factory.* experimental", UserWarning)
-        trainer = GRPOTrainer(policy or str(model), args=settings, **adapter.arguments(), **more)
+    trainer = adapter.grpo(policy or str(model), settings, **more)
     if out is not None and trainer.accelerator.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
         trainer.add_callback(Log(Tracker(out), adapter.scoring))

@@ -28,8 +28,9 @@ from trainers.local.policy import complete, fingerprint, precision
 from trainers.order import training_order
 from trainers.runs import CHECKPOINTS, same_recipe, score
 from trainers.tracking import LOG, Tracker
-from trainers.trl.adapter import grpo_trainer
+from trainers.trl.adapter import adapt
 from trainers.trl.log import told
+from trainers.trl.scoring import Scoring
 from trainers.trl.settings import checked, settings, updates
 from trainers.wandb_view import wandb_view
 from vt_env.errors import ConfigError
@@ -82,8 +83,7 @@ class Run(TrainerCallback):
         if self.newest:
             self._recall(self.newest)
         self.task = task_of(config.data.train, config.environment)
-        self.trainer, self.refused = self._trainer()
-        self.scoring = self.trainer.reward_funcs[0].__self__
+        self.trainer, self.scoring, self.refused = self._trainer()
         self.exam = None
         if config.data.validation:
             model = self.trainer.accelerator.unwrap_model(self.trainer.model)
@@ -91,8 +91,8 @@ class Run(TrainerCallback):
         self.progress: Progress | None = None
         self.began = time.perf_counter()
 
-    def _trainer(self) -> tuple[Any, int]:
-        """TRL's trainer, and how many pictures were refused."""
+    def _trainer(self) -> tuple[Any, Scoring, int]:
+        """TRL's trainer, its reward function's object, and how many pictures were refused."""
         from trl import GRPOConfig
 
         config, path = self.config, self.config.model.path
@@ -104,17 +104,12 @@ class Run(TrainerCallback):
         made = settings(config, algorithm, longest, gpu=gpu)
         if config.model.freeze_vision:
             policy.model.model.visual.requires_grad_(False)
-        trainer = grpo_trainer(
-            path,
-            self.task,
-            GRPOConfig(output_dir=str(self.out / "trl"), **made),
-            reward=config.reward,
-            ids=order,
-            policy=policy.model,
-            callbacks=[self],
-        )
+        size = config.rollout.group_size
+        adapter = adapt(self.task, path, group_size=size, reward=config.reward, ids=order)
+        chosen = GRPOConfig(output_dir=str(self.out / "trl"), **made)
+        trainer = adapter.grpo(policy.model, chosen, callbacks=[self])
         trainer.remove_callback(PrinterCallback)
-        return trainer, len(found.refused)
+        return trainer, adapter.scoring, len(found.refused)
 
     def go(self, progress: Progress | None) -> TrainResult:
         """Take the steps that are left."""

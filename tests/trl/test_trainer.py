@@ -86,8 +86,8 @@ def test_a_run_and_its_resume(recipe, tmp_path):
     assert agent.vlm.tokenizer.chat_template
     with pytest.raises(ConfigError, match="holds a run already"):
         make_trainer("trl").train(recipe(), whole)
-    with pytest.raises(ConfigError, match=r"rollout\.prompts = 3, the recipe says 4"):
-        make_trainer("trl").train(recipe("rollout.prompts=4"), whole, resume=True)
+    with pytest.raises(ConfigError, match=r"rollout\.prompts = 3, the recipe says 6"):
+        make_trainer("trl").train(recipe("rollout.prompts=6"), whole, resume=True)
 
 
 def test_the_log_is_the_local_trainers(recipe, tmp_path):

@@ -129,6 +129,7 @@ def settings(
         "epsilon": algorithm.clip_low,
         "epsilon_high": algorithm.clip_high,
         "beta": algorithm.kl_coef,
+        "use_bias_correction_kl": False,
         "entropy_coef": config.algorithm.entropy,
         "mask_truncated_completions": algorithm.mask_truncated,
         # updates

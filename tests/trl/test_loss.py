@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from scripted import generated, sequences
@@ -66,7 +68,7 @@ def episodes_of(trainer, batch, rewarded):
         sequences(batch), trainer.environments, rewarded, strict=True
     ):
         edges = [0, *(i for i in range(1, len(ids)) if trained[i] != trained[i - 1]), len(ids)]
-        parts = [ids[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+        parts = [ids[a:b] for a, b in pairwise(edges)]
         replies = [
             Reply("", tuple(prompt), tuple(said), (0.0,) * len(said))
             for prompt, said in zip(parts[::2], parts[1::2], strict=True)

@@ -8,10 +8,12 @@
 # make test-lmms   the benchmarks' official metrics beside lmms-eval, in an environment of its own
 # make test-sb3   Stable-Baselines3 on the environment with a few actions, likewise
 # make test-openenv   the environment on a server, through OpenEnv, likewise
+# make test-trl   TRL's trainer on the environment, likewise
+# make learn-trl   the laptop's task through TRL on a CPU, beside the local trainer
 # make bench-remote   64 clients of such a server: no sample mixed up, and what it costs
 # make bench-report   what a report of 10,000 episodes costs; needs Chromium
 # make bench-trainers   what every trainer costs on the same task; needs their environments
-# make bench-trl   beside TRL's trainer, in an environment of its own too
+# make bench-trl   how fast a training step is beside one of TRL's
 # All need Python 3.11 or newer and a package index, no GPU and no key.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -20,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report bench-trainers test-openenv bench-remote
+.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report bench-trainers test-openenv bench-remote test-trl learn-trl
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -45,6 +47,9 @@ test-openenv: .venv-openenv/.ready
 test-smollm: .venv-smollm/.ready
 	.venv-smollm/bin/python -m pytest -p no:cacheprovider -W default tests/smollm
 
+test-trl: .venv-trl/.ready
+	.venv-trl/bin/python -m pytest -p no:cacheprovider -W default tests/trl
+
 docs: .venv-docs/.ready
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
 
@@ -53,6 +58,9 @@ test-lmms: .venv-lmms/.ready
 
 learn-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/learn runs/openrlhf
+
+learn-trl: .venv-trl/.ready
+	.venv-trl/bin/vt study trl --jobs 1 --out runs/trl
 
 check: .venv/.dev
 	$(BIN)/ruff check .
@@ -109,11 +117,10 @@ bench-trl: .venv-trl/.ready
 	$(OPENRLHF_PIP) --no-deps openrlhf==0.11.2 --editable .
 	touch $@
 
-# For torchvision see benchmarks/declare_torchvision.py.
 .venv-trl/.ready: pyproject.toml constraints.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
-		trl==1.16.0 torchvision==0.28.0 --editable ".[train,math]"
+		pytest --editable ".[cli,math,trl]"
 	touch $@
 
 .venv-sb3/.ready: pyproject.toml constraints.txt

@@ -5,8 +5,8 @@
 
 Both sides train the same tiny checkpoint by GRPO on the same questions and pictures, 32 x 8
 rollouts a step: generation over two turns, rewards, reference, loss, one update. TRL plays them as
-its ``environment_factory`` allows: a tool returns the original. What costs TRL more than it must
-is left out: its pictures are drawn and shrunk beforehand, its reward compares strings, its
+its ``environment_factory`` allows, with the words of :mod:`trainers.trl`. What costs it more than
+it must is left out: its pictures are drawn and shrunk beforehand, its reward compares strings, its
 gradient checkpointing and bfloat16 are off, and its rollouts are learnt from in one batch.
 """
 
@@ -23,51 +23,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import declare_torchvision  # noqa: F401 - before anything that imports transformers
 import trl
 from common import Bound, Training, checkpoint, clock, conclude, laptop, said
 from datasets import Dataset
-from transformers import (
-    AutoProcessor,
-    PrinterCallback,
-    Qwen2_5_VLForConditionalGeneration,
-    TrainerCallback,
-)
+from transformers import PrinterCallback, Qwen2_5_VLForConditionalGeneration, TrainerCallback
 
 from agents import Episode
-from agents.tiny.tokenizer import CHAT_TEMPLATE, call_turn
+from agents.models.loading import load_words
+from agents.tiny.tokenizer import call_turn
 from trainers.config import TrainConfig
+from trainers.trl.words import Processor
 from vt_env import Task
 
 TARGET = 3.0
 RESULT = 32  # more tokens than the environment says between two turns
 ANSWER = re.compile("<answer>(.*)</answer>")
-
-TEMPLATE = CHAT_TEMPLATE.replace(
-    "message['role'] + '", "('user' if message['role'] == 'tool' else message['role']) + '"
-).replace(
-    "{{- '<|im_end|>",
-    "{%- for call in message['tool_calls'] or [] -%}"
-    "{{- '<tool_call>' + call['function'] | tojson + '</tool_call>' -}}"
-    "{%- endfor -%}{{- '<|im_end|>",
-)
-"""The tiny policy's chat template, with the roles that TRL gives to calls and their results."""
-
-TURN = {
-    "defaults": {"role": "assistant"},
-    "start_anchor": "<|im_start|>assistant\n",
-    "fields": {
-        "tool_calls": {
-            "open": "<tool_call>",
-            "close": "</tool_call>",
-            "repeats": True,
-            "content": "json",
-            "transform": {"type": "function", "function": "{content}"},
-        },
-        "content": {"close": "<|im_end|>", "content": "text"},
-    },
-}
-"""How transformers is to find a call in a turn."""
 
 
 class Game:
@@ -80,11 +50,11 @@ class Game:
         self._sample = sample
         return self.turns[sample][0]
 
-    def resize_image(self, action: str) -> list[Any]:
+    def call(self, turn: str) -> list[Any]:
         """Show the original.
 
         Args:
-            action: The word resize.
+            turn: The turn that asks for it.
         """
         return self.turns[self._sample][1]
 
@@ -192,16 +162,13 @@ def trainer_of(training: Training, config: TrainConfig, steps: int, folder: str)
     ]
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(config.model.path, dtype="float32")
     model.model.visual.requires_grad_(not config.model.freeze_vision)
-    processor = AutoProcessor.from_pretrained(config.model.path, padding_side="left")
-    processor.chat_template = TEMPLATE
-    processor.tokenizer.response_template = TURN
-    forbidden = set(processor.tokenizer.all_special_ids) - {processor.tokenizer.eos_token_id}
+    words = load_words(config.model.path)
     trainer = trl.GRPOTrainer(
         model,
         reward,
-        args=grpo(config, steps, sorted(forbidden), folder),
+        args=grpo(config, steps, words.forbidden, folder),
         train_dataset=Dataset.from_list(rows),
-        processing_class=processor,
+        processing_class=Processor(words),
         environment_factory=Game,
     )
     trainer.remove_callback(PrinterCallback)

@@ -88,6 +88,11 @@ class Malformed:
 Action = Answer | ToolCall | Malformed
 
 
+def calls(action: Action) -> bool:
+    """Whether a turn meant to call a tool, so that the environment has something to say."""
+    return isinstance(action, ToolCall) or (isinstance(action, Malformed) and action.tried_call)
+
+
 def parse(text: str) -> Action:
     """Read one turn.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vt_env.actions import Action, Answer, ToolCall, parse
+from vt_env.actions import Action, Answer, ToolCall, calls, parse
 from vt_env.errors import PictureError
 from vt_env.judges.base import Query, Verdict
 from vt_env.pictures import Picture, View
@@ -105,14 +105,13 @@ class Dialogue:
         self.actions.append(action)
         self.flaws.extend(action.flaws)
         self.new_image = False
-        calls = isinstance(action, ToolCall) or getattr(action, "tried_call", False)
         if isinstance(action, Answer):
             self.answer = action.text
             self.done = True
-        elif calls and self.turn < self.protocol.max_turns:
+        elif calls(action) and self.turn < self.protocol.max_turns:
             self._answer_call(action)
         else:
-            if calls:
+            if calls(action):
                 self.flaws.append("a call in the last turn")
             self.done = True
         return action

@@ -13,8 +13,9 @@ from engines import torn_sample
 
 from agents.models.loading import load_words
 from trainers.local.play import SampleOrder, task_of
-from trainers.openrlhf.export import export, training_order
+from trainers.openrlhf.export import export
 from trainers.openrlhf.run import Run
+from trainers.order import training_order
 from vt_env import ConfigError, DataError, make_task
 
 

@@ -107,6 +107,7 @@ sys.exit(main(["train", "laptop", "trainer={trainer}", "--out", {out!r}]))
     [
         ("local", ["torch"], "the trainer 'local' needs the package 'torch', which is not"),
         ("auto", ["torch", "vllm"], "the trainer 'local' needs the package 'torch', which is not"),
+        ("trl", ["trl"], "the trainer 'trl' needs the package 'trl', which is not installed: pip"),
         ("openrlhf", ["openrlhf"], "the trainer 'openrlhf' needs the package 'openrlhf', which"),
         ("opnrlhf", [], "Unknown trainer 'opnrlhf'. Did you mean 'openrlhf'? Known: local"),
     ],

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from typing import Protocol
+
 import torch
 
 from agents import Episode, rollout
+from agents.models import VisionLanguageModel
 from trainers.config import TrainConfig
 from trainers.local.metrics import Numbers, evaluation_metrics
 from trainers.local.play import agent_of, task_of
-from trainers.local.policy import Policy
 from vt_env import PictureError
 from vt_env.vector import VisionThinkVectorEnv
+
+
+class Measured(Protocol):
+    """Who is measured: a :class:`~trainers.local.policy.Policy`, or another trainer's."""
+
+    vlm: VisionLanguageModel
+
+    def precision(self) -> AbstractContextManager[None]:
+        """Run forward passes in the recipe's dtype."""
+        ...
 
 
 class Exam:
@@ -21,7 +34,7 @@ class Exam:
         policy: Who is measured.
     """
 
-    def __init__(self, config: TrainConfig, policy: Policy) -> None:
+    def __init__(self, config: TrainConfig, policy: Measured) -> None:
         self.policy = policy
         self.task = task_of(config.data.validation or "", config.environment)
         self.agent = agent_of(

@@ -81,9 +81,7 @@ class Policy:
     @contextmanager
     def precision(self) -> Iterator[None]:
         """Run forward passes in the recipe's dtype."""
-        dtype = _DTYPES[self.config.dtype]
-        on = dtype != torch.float32
-        with torch.autocast(self.vlm.device.type, dtype=dtype, enabled=on):
+        with precision(self.config, self.vlm.device):
             yield
 
     def score(
@@ -139,10 +137,23 @@ class Policy:
             self.vlm.tokenizer.save_pretrained(folder)
             self.vlm.image_processor.save_pretrained(folder)
             return
-        for path in source.iterdir():
-            known = (folder / path.name).exists() or path.name.endswith(_WEIGHTS)
-            if path.is_file() and not known:
-                shutil.copyfile(path, folder / path.name)
+        complete(folder, source)
+
+
+@contextmanager
+def precision(config: ModelConfig, device: torch.device) -> Iterator[None]:
+    """Run forward passes in a recipe's dtype."""
+    dtype = _DTYPES[config.dtype]
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+        yield
+
+
+def complete(model: Path, source: Path) -> None:
+    """Add what a saved model lacks of the folder that it came from: all but weights."""
+    for path in source.iterdir():
+        known = (model / path.name).exists() or path.name.endswith(_WEIGHTS)
+        if path.is_file() and not known:
+            shutil.copyfile(path, model / path.name)
 
 
 def fingerprint(path: str) -> str:

@@ -18,6 +18,7 @@ from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
 from agents import Episode
 from trainers.algorithms import make_algorithm
 from trainers.checkpoint import CheckpointStore
+from trainers.local import policy
 from trainers.local.metrics import Numbers, evaluation_metrics, judge_metrics, rollout_metrics
 from trainers.openrlhf.learning import Metrics, learn_from
 from trainers.openrlhf.run import Run
@@ -212,10 +213,7 @@ def complete(model: Path, source: str) -> None:
 
         AutoProcessor.from_pretrained(source).save_pretrained(model)
         return
-    for path in Path(source).iterdir():
-        known = (model / path.name).exists()
-        if path.suffix in (".json", ".jinja", ".txt", ".model") and not known:
-            shutil.copyfile(path, model / path.name)
+    policy.complete(model, Path(source))
 
 
 RayDriver = ray.remote(Driver)

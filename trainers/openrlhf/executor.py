@@ -7,7 +7,7 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +18,7 @@ from openrlhf.utils.agent import AgentExecutorBase
 from agents import Episode
 from agents.models.engine import bias
 from agents.models.loading import load_words
+from trainers.episodes import episode_of
 from trainers.errors import TrainingError
 from trainers.local.play import task_of
 from trainers.openrlhf.group import Group, Groups
@@ -182,19 +183,8 @@ def _scored(
     for place, d, verdict, outcome, terms in zip(
         places, dialogues, verdicts, outcomes, rewards, strict=True
     ):
-        episode = Episode(
-            sample=replace(d.sample, image=b""),  # what travels on is small
-            messages=(),
-            views=[_thumbnail(view) for view in d.views] if shown else (),
-            replies=played[place].replies,
-            actions=(),
-            flaws=d.flaws,
-            answer=d.answer,
-            futile=d.futile,
-            verdict=verdict,
-            outcome=outcome,
-            reward=terms,
-        )
+        views = [_thumbnail(view) for view in d.views] if shown else ()
+        episode = episode_of(d, played[place].replies, verdict, terms, views)
         made[place] = Scored(
             episode,
             played[place].pictures,

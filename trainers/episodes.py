@@ -1,0 +1,39 @@
+"""Episodes of trainers that play dialogues themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agents import Episode, Reply
+from vt_env.dialogue import Dialogue
+from vt_env.judges import Verdict
+from vt_env.pictures import View
+from vt_env.rewards import UNSCORED, Reward
+
+
+def episode_of(
+    dialogue: Dialogue,
+    replies: Sequence[Reply],
+    verdict: Verdict,
+    reward: Reward = UNSCORED,
+    views: Sequence[View] = (),
+) -> Episode:
+    """A finished dialogue as an episode that may travel between processes.
+
+    What is large stays behind: the sample's picture, the conversation (the replies have its
+    tokens), and all views but those that are given.
+    """
+    return Episode(
+        sample=replace(dialogue.sample, image=b""),
+        messages=(),
+        views=views,
+        replies=replies,
+        actions=(),
+        flaws=dialogue.flaws,
+        answer=dialogue.answer,
+        futile=dialogue.futile,
+        verdict=verdict,
+        outcome=dialogue.outcome(verdict),
+        reward=reward,
+    )

@@ -1,0 +1,170 @@
+"""What TRL's trainers take, made of a task and a policy."""
+
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from agents.marks import safe
+from agents.models.loading import load_words, quiet
+from trainers.tracking import LOG, Tracker
+from trainers.trl.environment import VisionThink, opener
+from trainers.trl.scoring import Scoring
+from trainers.trl.words import Processor
+from vt_env.errors import ConfigError
+from vt_env.rewards import RewardConfig
+from vt_env.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """See :func:`adapt`.
+
+    Attributes:
+        dataset: A row a sample: ``prompt``, which the environment completes, and ``sample_id``.
+        environment: Makes an environment.
+        scoring: Has the reward function.
+        processor: The policy's words.
+        task: What is played.
+    """
+
+    dataset: Dataset
+    environment: Callable[[], VisionThink]
+    scoring: Scoring
+    processor: Processor
+    task: Task
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of a trainer of TRL that takes an ``environment_factory``."""
+        return {
+            "train_dataset": self.dataset,
+            "environment_factory": self.environment,
+            "reward_funcs": self.scoring.reward,
+            "processing_class": self.processor,
+        }
+
+    def grpo(self, policy: Any, settings: Any, **more: Any) -> Any:
+        """TRL's ``GRPOTrainer``.
+
+        Args:
+            policy: A model, or its folder or name on the Hugging Face Hub.
+            settings: A ``GRPOConfig``; see :meth:`fit`.
+            **more: Further arguments of ``GRPOTrainer``.
+        """
+        from trl import GRPOTrainer
+
+        self.fit(settings)
+        with warnings.catch_warnings(), quiet():
+            warnings.filterwarnings("ignore", ".*environment_factory.* experimental", UserWarning)
+            return GRPOTrainer(policy, args=settings, **self.arguments(), **more)
+
+    def fit(self, settings: Any) -> None:
+        """Put into TRL's settings what the environment decides.
+
+        A turn may be followed by calls as often as the protocol says, and tokens that stand for
+        pictures may not be said: TRL drops all pictures of a batch in which one is.
+
+        Args:
+            settings: A ``GRPOConfig``; it is changed.
+
+        Raises:
+            ConfigError: If they contradict the environment.
+        """
+        decided = {
+            "num_generations": self.scoring.group_size,
+            "max_tool_calling_iterations": self.task.protocol.max_turns - 1,
+        }
+        for name, value in decided.items():
+            if getattr(settings, name) not in (None, value):
+                raise ConfigError(
+                    f"{name} must be {value} for this environment, got {getattr(settings, name)}"
+                )
+            setattr(settings, name, value)
+        forbidden = self.processor.words.forbidden
+        never: Mapping[str, Any] = {"suppress_tokens": forbidden}
+        if settings.use_vllm:
+            never = {"logit_bias": dict.fromkeys(forbidden, -100.0)}
+        settings.generation_kwargs = {**never, **(settings.generation_kwargs or {})}
+
+
+def adapt(
+    task: Task,
+    model: str | Path,
+    *,
+    group_size: int,
+    reward: RewardConfig | None = None,
+    ids: Sequence[str] | None = None,
+) -> Adapter:
+    """What TRL's trainers take.
+
+    Args:
+        task: Data, rules and judge.
+        model: The policy: a folder, or a name on the Hugging Face Hub.
+        group_size: Rollouts of each sample: TRL's ``num_generations``.
+        reward: Weights and penalty; the paper's by default.
+        ids: The samples of the rows, in order; all by default.
+
+    Raises:
+        ConfigError: If the model cannot be read, or is of a line that is not handled.
+    """
+    words = load_words(model)
+    prompt = [
+        {"role": "system", "content": safe(task.protocol.system)},
+        {"role": "user", "content": ""},
+    ]
+    ids = list(task.source.ids() if ids is None else ids)
+    return Adapter(
+        dataset=Dataset.from_dict({"prompt": [prompt] * len(ids), "sample_id": ids}),
+        environment=partial(VisionThink, opener(task)),
+        scoring=Scoring(task, reward or RewardConfig(), group_size, words),
+        processor=Processor(words),
+        task=task,
+    )
+
+
+def grpo_trainer(
+    model: str | Path,
+    task: Task,
+    settings: Any,
+    *,
+    reward: RewardConfig | None = None,
+    ids: Sequence[str] | None = None,
+    out: Path | None = None,
+    policy: Any = None,
+    **more: Any,
+) -> Any:
+    """TRL's ``GRPOTrainer`` on the environment; ``.train()`` trains.
+
+    Args:
+        model: The policy: a folder, or a name on the Hugging Face Hub.
+        task: Data, rules and judge; see :func:`vt_env.make_task`.
+        settings: A ``trl.GRPOConfig``. What the environment decides is put into it.
+        reward: Weights and penalty; the paper's by default.
+        ids: The samples to play; all by default. TRL shuffles them unless
+            ``settings.shuffle_dataset`` is false.
+        out: A folder for ``metrics.jsonl``, a line each time TRL logs, under the names of the other
+            trainers; none is written by default.
+        policy: The model, where it is loaded already.
+        **more: Further arguments of ``GRPOTrainer``.
+
+    Raises:
+        ConfigError: If settings contradict the environment, the model cannot be read, or ``out``
+            holds a log.
+    """
+    from trainers.trl.log import Log
+
+    if out is not None and (out / LOG).exists():
+        raise ConfigError(f"{out} holds a run already; choose another folder")
+    adapter = adapt(task, model, group_size=settings.num_generations, reward=reward, ids=ids)
+    trainer = adapter.grpo(policy or str(model), settings, **more)
+    if out is not None and trainer.accelerator.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        trainer.add_callback(Log(Tracker(out), adapter.scoring))
+    return trainer

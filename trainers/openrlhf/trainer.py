@@ -64,10 +64,10 @@ class OpenRLHFTrainer:
             DataError: If the data cannot be used.
         """
         checked(config)
-        from trainers.openrlhf.export import export
+        from trainers.hosted.export import export
 
         _same_run(config, out, resume)
-        run = export(config, out)
+        run = export(Run(out.resolve(), Path.cwd(), config))
         script = run.folder / "start.sh"
         text = _START.format(
             out=run.out,

@@ -70,6 +70,7 @@ TRAINERS: Registry[Trainer] = Registry(
     {
         "local": "trainers.local.trainer:LocalTrainer",
         "openrlhf": "trainers.openrlhf.trainer:OpenRLHFTrainer",
+        "verl": "trainers.verl.trainer:VerlTrainer",
     },
 )
 

@@ -13,8 +13,8 @@ pytest.importorskip("transformers")
 from engines import torn_sample
 
 from agents.models.loading import load_words
+from trainers.data import SampleOrder, task_of
 from trainers.hosted.export import export, training_order
-from trainers.local.play import SampleOrder, task_of
 from trainers.openrlhf.run import Run
 from vt_env import ConfigError, DataError, make_task
 

@@ -14,10 +14,9 @@ pytest.importorskip("transformers")
 from small_runs import ON_A_CPU, SMALL
 
 from experiments.cli import main
-from trainers import make_trainer
+from trainers import installed, make_trainer
 from trainers.checkpoint import CheckpointStore
 from trainers.errors import TrainingError
-from trainers.openrlhf import installed
 from trainers.openrlhf.run import Run
 from trainers.openrlhf.trainer import _follow, _last_error
 from vt_env import ConfigError
@@ -26,7 +25,7 @@ from vt_env import ConfigError
 @pytest.fixture(autouse=True)
 def pretended(monkeypatch):
     """OpenRLHF counts as installed; nothing here starts it."""
-    monkeypatch.setattr(installed, "_version", lambda name: "0.11.2")
+    monkeypatch.setattr(installed, "version_of", lambda name: "0.11.2")
 
 
 def test_a_prepared_run_has_a_script_for_a_cluster(untrained, tmp_path, capsys):

@@ -19,9 +19,8 @@ from typing import Any, NamedTuple, TypeVar
 from agents.models import VisionLanguageModel
 from agents.models.loading import load_words
 from trainers.config import TrainConfig
+from trainers.data import SampleOrder, fingerprint, task_of
 from trainers.hosted.run import Run
-from trainers.local.play import SampleOrder, task_of
-from trainers.local.policy import fingerprint
 from vt_env.dialogue import Dialogue
 from vt_env.errors import ConfigError, DataError, PictureError
 from vt_env.task import Task
@@ -105,6 +104,7 @@ def export(run: R) -> R:
         run,
         max_length=_max_length(run, max(length.whole for length in lengths), words),
         max_prompt=max(length.prompt for length in lengths),
+        max_rest=max(length.rest for length in lengths),
         refused=len(checked.refused),
         fingerprints=prints,
     )

@@ -13,12 +13,12 @@ import torch
 
 from agents import Episode, Reply
 from agents.models.loading import load_words
+from trainers.data import task_of
 from trainers.errors import TrainingError
 from trainers.hosted.group import Group, Groups
 from trainers.hosted.run import Run
 from trainers.hosted.turns import Played, Speak, Turns
 from trainers.hosted.words import beginnings
-from trainers.local.play import task_of
 from vt_env.judges.models import total, usage_of
 from vt_env.pictures import View
 from vt_env.rewards import RewardConfig, group_rewards
@@ -39,6 +39,7 @@ class Scored:
         reward: Its reward. An unscored one shows the mean of its scored siblings, which leaves
             their mean where it is; the trainer trains on none of its tokens.
         accuracy: Likewise.
+        spread: Largest less smallest reward of the scored ones of its group; ``None`` without any.
     """
 
     episode: Episode
@@ -46,6 +47,7 @@ class Scored:
     pictures: Mapping[str, torch.Tensor]
     reward: float
     accuracy: float
+    spread: float | None
 
     def facts(self) -> dict[str, float]:
         """What the log tells of it, by the log's names."""
@@ -193,7 +195,9 @@ def _scored(
     verdicts = task.judge_all(dialogues)
     outcomes = [d.outcome(v) for d, v in zip(dialogues, verdicts, strict=True)]
     rewards = group_rewards(outcomes, config)
-    reward = _mean([r.total for r in rewards])
+    known = [r.total for r in rewards if r.total is not None]
+    spread = max(known) - min(known) if known else None
+    reward = _mean(known)
     accuracy = _mean([o.correct for o in outcomes])
     made: dict[int, Scored] = {}
     for place, d, verdict, outcome, terms in zip(
@@ -218,6 +222,7 @@ def _scored(
             played[place].pictures,
             reward=reward if terms.total is None else terms.total,
             accuracy=accuracy if outcome.correct is None else float(outcome.correct),
+            spread=spread,
         )
     return made
 

@@ -35,7 +35,8 @@ class Run:
         cwd: Where relative paths of the recipe begin.
         config: The recipe.
         max_length: Tokens that a whole rollout may have.
-        max_prompt: Of these, tokens before the policy's first turn.
+        max_prompt: Tokens that there may be before the policy's first turn.
+        max_rest: Tokens that there may be from there on.
         refused: Pictures that were refused; the next samples took their place.
         fingerprints: As :class:`trainers.base.TrainResult` has them.
     """
@@ -47,6 +48,7 @@ class Run:
     config: TrainConfig
     max_length: int = 0
     max_prompt: int = 0
+    max_rest: int = 0
     refused: int = 0
     fingerprints: Mapping[str, str] = field(default_factory=dict[str, str])
 

@@ -6,8 +6,9 @@ import torch
 
 from agents import Episode, rollout
 from trainers.config import TrainConfig
+from trainers.data import task_of
 from trainers.local.metrics import Numbers, evaluation_metrics
-from trainers.local.play import agent_of, task_of
+from trainers.local.play import agent_of
 from trainers.local.policy import Policy
 from vt_env import PictureError
 from vt_env.vector import VisionThinkVectorEnv

@@ -85,6 +85,10 @@ class Run:
         files = sorted((self.folder / "judging").glob("*.json"))
         return [Usage(**json.loads(file.read_text("utf-8"))) for file in files]
 
+    def saved_steps(self) -> int:
+        """Steps done when the library saved its state last; 0 if it never did."""
+        raise NotImplementedError
+
     def write(self) -> None:
         """Write ``run.json``."""
         self.folder.mkdir(parents=True, exist_ok=True)

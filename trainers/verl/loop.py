@@ -186,5 +186,10 @@ def _facts(scored: Scored) -> dict[str, Any]:
         "penalty": reward.penalty,
         "scored": reward.total is not None,
         "truncated": any(reply.truncated for reply in scored.episode.replies),
-        "reward_extra_info": {"accuracy": correct, "total": reward.total, **scored.facts()},
+        "reward_extra_info": {
+            "accuracy": correct,
+            "total": reward.total,
+            "env/full_tokens": float(outcome.full_tokens),
+            **scored.facts(),
+        },
     }

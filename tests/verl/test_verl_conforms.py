@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("verl.experimental.agent_loop", reason="verl is not installed")
 
-from small import run_of
-from worker import learn, play
+from verl_runs import run_of
+from verl_worker import learn, play
 
 sys.path.append(str(Path(__file__).parents[1] / "conformance"))
 from conformance_adapters import by_group, overrides_of

@@ -122,3 +122,4 @@ def _once(init_process_group):
 
 
 torch.distributed.init_process_group = _once(torch.distributed.init_process_group)
+torch.Tensor.pin_memory = lambda tensor, *args: tensor  # a resting reference's, for a faster copy

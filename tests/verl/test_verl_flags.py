@@ -26,7 +26,7 @@ actor_rollout_ref.model.path=Qwen/Qwen2.5-VL-7B-Instruct \
 +actor_rollout_ref.model.override_config.attn_implementation=flash_attention_2 \
 actor_rollout_ref.model.use_remove_padding=True \
 actor_rollout_ref.model.enable_gradient_checkpointing=True \
-actor_rollout_ref.actor.freeze_vision_tower=False actor_rollout_ref.actor.ppo_mini_batch_size=32 \
+actor_rollout_ref.actor.ppo_mini_batch_size=32 \
 actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1 actor_rollout_ref.actor.ppo_epochs=1 \
 actor_rollout_ref.actor.shuffle=True actor_rollout_ref.actor.data_loader_seed=0 \
 actor_rollout_ref.actor.fsdp_config.param_offload=True \
@@ -112,6 +112,7 @@ def test_settings_reach_the_command_line(run, overrides, expected):
         (["algorithm.name=dr_grpo", "algorithm.options={horizon=1.5}"], "horizon"),
         (["model.lora_rank=8"], "LoRA"),
         (["model.dtype=float32"], "bfloat16"),
+        (["model.freeze_vision=true"], "model.freeze_vision=false"),
         (["model.device=cpu"], "model.device=auto"),
         (["rollout.probes=1"], "rollout.probes=0"),
         (["rollout.rounds=2"], "filter_groups"),

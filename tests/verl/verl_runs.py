@@ -14,6 +14,7 @@ from trainers.verl.run import Run
 SMALL = (
     "trainer=verl",
     "model.dtype=bfloat16",
+    "model.freeze_vision=false",
     "data.train=generated:n=64,split=train",
     "data.validation=generated:n=8,split=validation",
     "steps=3",

@@ -80,6 +80,11 @@ def _refusals(config: TrainConfig, algorithm: Algorithm) -> list[tuple[bool, str
             model.dtype != "bfloat16",
             "engines and learners compute in bfloat16; set model.dtype=bfloat16",
         ),
+        (
+            model.freeze_vision,
+            "freezing the vision tower: verl 0.9 has a setting for it, which nothing reads; set "
+            "model.freeze_vision=false",
+        ),
         (model.device != "auto", "Ray places its processes; set model.device=auto"),
         (
             rollout.probes > 0,
@@ -200,7 +205,6 @@ def _actor(run: Run, algorithm: Algorithm) -> dict[str, object]:
         "+actor_rollout_ref.model.override_config.attn_implementation": machines.attention,
         "actor_rollout_ref.model.use_remove_padding": machines.attention.startswith("flash"),
         "actor_rollout_ref.model.enable_gradient_checkpointing": machines.checkpointing,
-        f"{actor}.freeze_vision_tower": config.model.freeze_vision,
         f"{actor}.ppo_mini_batch_size": config.rollout.prompts // config.optimiser.minibatches,
         f"{actor}.ppo_micro_batch_size_per_gpu": config.optimiser.microbatch,
         f"{actor}.ppo_epochs": config.optimiser.epochs,

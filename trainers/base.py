@@ -71,6 +71,7 @@ TRAINERS: Registry[Trainer] = Registry(
         "local": "trainers.local.trainer:LocalTrainer",
         "openrlhf": "trainers.openrlhf.trainer:OpenRLHFTrainer",
         "trl": "trainers.trl.trainer:TRLTrainer",
+        "verl": "trainers.verl.trainer:VerlTrainer",
     },
 )
 

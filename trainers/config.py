@@ -271,6 +271,49 @@ class OpenRLHFConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class VerlConfig:
+    """Machines and how the trainer ``verl`` uses them; other trainers do not read it.
+
+    Attributes:
+        nodes: Machines, whose GPUs play and learn in turns.
+        gpus_per_node: GPUs in each.
+        engine_gpus: GPUs that one engine spans (tensor parallel).
+        engine_memory: Share of a GPU's memory that an engine takes, above 0, at most 1.
+        eager: Whether engines go without CUDA graphs.
+        workers: Processes in which dialogues are played.
+        max_length: Tokens of a whole rollout, prompts and visual tokens included; 0: what the
+            longest of the data needs.
+        offload: Whether weights and optimiser rest in the host's memory while the engines play.
+        checkpointing: Whether activations are computed twice to save memory.
+        attention: Transformers' name for it; without flash attention sequences are padded.
+        overrides: Settings of verl's own, ``key=value`` each, which have the last word.
+    """
+
+    nodes: int = 1
+    gpus_per_node: int = 8
+    engine_gpus: int = 1
+    engine_memory: float = 0.6
+    eager: bool = False
+    workers: int = 8
+    max_length: int = 0
+    offload: bool = True
+    checkpointing: bool = True
+    attention: str = "flash_attention_2"
+    overrides: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "nodes", "gpus_per_node", "engine_gpus", "workers")
+        _at_least(self, 0, "max_length")
+        if not 0 < self.engine_memory <= 1:
+            raise ConfigError(
+                f"engine_memory must be above 0 and at most 1, got {self.engine_memory}"
+            )
+        for override in self.overrides:
+            if "=" not in override:
+                raise ConfigError(f"overrides must be key=value each, got {override!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """A whole run.
 
@@ -291,6 +334,7 @@ class TrainConfig:
         checkpoint: When it is saved.
         tracking: Where it is shown.
         openrlhf: Machines, for that trainer.
+        verl: Machines, for that trainer.
     """
 
     name: str
@@ -308,6 +352,7 @@ class TrainConfig:
     checkpoint: CheckpointConfig = CheckpointConfig()
     tracking: TrackingConfig = TrackingConfig()
     openrlhf: OpenRLHFConfig = OpenRLHFConfig()
+    verl: VerlConfig = VerlConfig()
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "steps")

@@ -11,10 +11,11 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agents.models import VisionLanguageModel
 from trainers.config import TrainConfig
-from trainers.local.play import SampleOrder
+from trainers.data import SampleOrder
 from vt_env.dialogue import Dialogue
 from vt_env.errors import DataError, PictureError
 from vt_env.task import Task
@@ -25,16 +26,33 @@ _SLACK = 128
 """Tokens to spare, for what the environment says of a call that did not work."""
 
 
+class Length(NamedTuple):
+    """Tokens of the longest rollout that a sample can have.
+
+    Attributes:
+        prompt: Before the policy's first turn.
+        rest: From there on.
+    """
+
+    prompt: int
+    rest: int
+
+    @property
+    def whole(self) -> int:
+        """All of it."""
+        return self.prompt + self.rest
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What is known of samples once their pictures were decoded.
 
     Attributes:
-        longest: Tokens of the longest rollout that each sample can have, by id.
+        longest: Of the longest rollout that each sample can have, by id.
         refused: Samples whose picture is refused.
     """
 
-    longest: Mapping[str, int]
+    longest: Mapping[str, Length]
     refused: Sequence[str]
 
 
@@ -50,7 +68,7 @@ def training_order(
         )
     order = SampleOrder(task.source.ids(), config.seed)
     position = 0
-    longest: dict[str, int] = {}
+    longest: dict[str, Length] = {}
     refused: list[str] = []
     played: list[str] = []
     for _ in range(config.steps):
@@ -72,7 +90,7 @@ def check(
 ) -> Checked:
     """Decode the pictures of samples, and count what their longest rollouts have."""
 
-    def look(sample_id: str) -> tuple[str, int | PictureError]:
+    def look(sample_id: str) -> tuple[str, Length | PictureError]:
         try:
             dialogue = task.begin(task.source.by_id(sample_id))[0]
             dialogue.picture.original  # noqa: B018 - decoded, or refused
@@ -80,7 +98,7 @@ def check(
         except PictureError as error:
             return sample_id, error
 
-    longest: dict[str, int] = {}
+    longest: dict[str, Length] = {}
     refused: list[str] = []
     with ThreadPoolExecutor(4) as pool:
         for sample_id, found in pool.map(look, ids):
@@ -92,15 +110,15 @@ def check(
     return Checked(longest, refused)
 
 
-def longest_rollout(dialogue: Dialogue, words: VisionLanguageModel, max_new_tokens: int) -> int:
+def longest_rollout(dialogue: Dialogue, words: VisionLanguageModel, max_new_tokens: int) -> Length:
     """Tokens of the longest rollout that a dialogue can become."""
     protocol, turns = dialogue.protocol, dialogue.protocol.max_turns
     first, full = (words.count(view) for view in (dialogue.views[0], dialogue.picture.original))
     messages = dialogue.messages
-    length = len(words.chat.opening(messages, [first])) + turns * max_new_tokens
+    prompt, rest = len(words.chat.opening(messages, [first])), turns * max_new_tokens
     if protocol.tools:
         said = {"role": "assistant", "content": ""}
         result = {"role": "user", "content": protocol.prompt.result_blocks()}
         after = words.chat.continuation([*messages, said, result], [full])
-        length += (turns - 1) * (len(after) + _SLACK)
-    return length
+        rest += (turns - 1) * (len(after) + _SLACK)
+    return Length(prompt, rest)

@@ -46,10 +46,25 @@ def heard(
             "were meant; do the engine and the image processor size pictures alike?"
         )
     made = output.outputs[0]
-    said = list(made.token_ids)
+    said = allowed(made.token_ids, forbidden, made.finish_reason)
+    scores = made.logprobs or ()
+    return said, [at[token].logprob for at, token in zip(scores, said, strict=False)]
+
+
+def allowed(said: Iterable[int], forbidden: Iterable[int], ended: object) -> list[int]:
+    """The tokens that an engine said.
+
+    Args:
+        said: What it said.
+        forbidden: Tokens that it may not say.
+        ended: Why it ended, in its words.
+
+    Raises:
+        AgentError: If it said nothing, or what it may not.
+    """
+    said = list(said)
     if wrong := sorted(set(said).intersection(forbidden)):
         raise AgentError(f"the engine said tokens that are forbidden: {wrong}")
     if not said:
-        raise AgentError(f"the engine said nothing and ended with {made.finish_reason!r}")
-    scores = made.logprobs or ()
-    return said, [at[token].logprob for at, token in zip(scores, said, strict=False)]
+        raise AgentError(f"the engine said nothing and ended with {ended!r}")
+    return said

@@ -66,7 +66,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--prepare",
         action="store_true",
-        help="trainer=openrlhf: write all that a run needs and the script that starts it",
+        help="trainer=openrlhf or verl: write all that a run needs and the script that starts it",
     )
     parser.set_defaults(run=run)
 
@@ -118,7 +118,7 @@ def _prepare(trainer: Trainer, config: TrainConfig, out: Path, resume: bool) -> 
     prepare = getattr(trainer, "prepare", None)
     if prepare is None:
         raise ConfigError(
-            f"--prepare is for trainer=openrlhf; {config.trainer!r} runs in this process"
+            f"--prepare is for trainer=openrlhf or verl; {config.trainer!r} runs in this process"
         )
     script = prepare(config, out, resume=resume)
     console().print(f"Start it, on the head of the Ray cluster, with:\n{script}", soft_wrap=True)

@@ -281,7 +281,7 @@ def test_tokens_that_do_not_agree_stop_the_run(executor, change, message):
 def test_no_room_for_a_turn_stops_the_run(executor):
     made = executor()
     engine = ScriptedEngine(made.words, [[ASK, "clear"]] * 4)
-    with pytest.raises(TrainingError, match=r"raise openrlhf.max_length"):
+    with pytest.raises(TrainingError, match="raise the trainer's max_length"):
         asyncio.run(play(made, engine, label_of(made), 4, max_length=40))
 
 

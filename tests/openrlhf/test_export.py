@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,8 @@ pytest.importorskip("transformers")
 from engines import torn_sample
 
 from agents.models.loading import load_words
-from trainers.local.play import SampleOrder, task_of
-from trainers.openrlhf.export import export
+from trainers.data import SampleOrder, task_of
+from trainers.hosted.export import export
 from trainers.openrlhf.run import Run
 from trainers.order import training_order
 from vt_env import ConfigError, DataError, make_task
@@ -25,7 +26,7 @@ def rows_of(path):
 
 def test_rows_are_those_that_the_local_trainer_plays(recipe, tmp_path):
     config = recipe("steps=20")
-    run = export(config, tmp_path)
+    run = export(Run(tmp_path, Path.cwd(), config))
     ids = task_of(config.data.train, config.environment).source.ids()
     order, position, expected = SampleOrder(ids, config.seed), 0, []
     for _ in range(20):
@@ -43,7 +44,7 @@ def test_openrlhf_reads_the_rows(recipe, tmp_path):
     prompts = pytest.importorskip(
         "openrlhf.datasets.prompts_dataset", reason="OpenRLHF is not installed"
     )
-    run = export(recipe(), tmp_path)
+    run = export(Run(tmp_path, Path.cwd(), recipe()))
     row = rows_of(run.rows("train"))[0]
     prompt, label = prompts.preprocess_data(row, input_key="question", label_key="label")
     assert prompt.endswith("?")
@@ -72,12 +73,12 @@ def test_a_torn_picture_is_replaced_and_counted(recipe, untrained):
 
 
 def test_the_longest_rollout_is_worked_out(recipe, tmp_path):
-    run = export(recipe(), tmp_path)
+    run = export(Run(tmp_path, Path.cwd(), recipe()))
     assert 40 < run.max_length < 400
     with pytest.raises(ConfigError, match=r"openrlhf.max_length is 60: raise it"):
-        export(recipe("openrlhf.max_length=60"), tmp_path)
+        export(Run(tmp_path, Path.cwd(), recipe("openrlhf.max_length=60")))
     with pytest.raises(ConfigError, match="and the model takes 1024"):
-        export(recipe("rollout.max_new_tokens=600"), tmp_path)
+        export(Run(tmp_path, Path.cwd(), recipe("rollout.max_new_tokens=600")))
 
 
 def test_pictures_and_empty_tokens_are_forbidden(untrained):

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainers import TRAINERS, choose_trainer, make_trainer
-from trainers.openrlhf import installed
+from trainers import TRAINERS, choose_trainer, installed, make_trainer
 from trainers.openrlhf.run import Run
 from vt_env import ConfigError, MissingExtra
 
@@ -127,10 +126,10 @@ def test_a_critic_by_one_word(recipe):
 
 def test_the_trainer_is_registered_and_missing_packages_are_named(recipe, tmp_path, monkeypatch):
     assert "openrlhf" in TRAINERS.names()
-    monkeypatch.setattr(installed, "_version", lambda name: None)
+    monkeypatch.setattr(installed, "version_of", lambda name: None)
     with pytest.raises(MissingExtra, match=r'pip install "visionthink-gym\[openrlhf\]"'):
         make_trainer("openrlhf").train(recipe(), tmp_path)
-    monkeypatch.setattr(installed, "_version", lambda name: "0.10.1")
+    monkeypatch.setattr(installed, "version_of", lambda name: "0.10.1")
     with pytest.raises(ConfigError, match=r'pip install "openrlhf==0.11'):
         make_trainer("openrlhf").train(recipe(), tmp_path)
 
@@ -139,12 +138,12 @@ def test_the_default_is_openrlhf_where_it_and_a_gpu_are_there(monkeypatch):
     import torch
 
     assert choose_trainer("local")[0] == "local"
-    monkeypatch.setattr(installed, "_version", lambda name: None)
+    monkeypatch.setattr(installed, "version_of", lambda name: None)
     assert choose_trainer("auto") == (
         "local",
         "OpenRLHF is not installed (openrlhf is missing)",
     )
-    monkeypatch.setattr(installed, "_version", lambda name: "0.11.2")
+    monkeypatch.setattr(installed, "version_of", lambda name: "0.11.2")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_trainer("auto") == ("local", "OpenRLHF is installed, but there is no GPU")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

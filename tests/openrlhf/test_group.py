@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from trainers.openrlhf.group import Groups
+from trainers.hosted.group import Groups
 
 
 async def member(groups: Groups, token: object, value: int, seed: int) -> tuple[int, int]:

@@ -14,19 +14,19 @@ pytest.importorskip("transformers")
 from small_runs import ON_A_CPU, SMALL
 
 from experiments.cli import main
-from trainers import make_trainer
+from trainers import installed, make_trainer
 from trainers.checkpoint import CheckpointStore
 from trainers.errors import TrainingError
-from trainers.openrlhf import installed
+from trainers.hosted.launch import last_error
 from trainers.openrlhf.run import Run
-from trainers.openrlhf.trainer import _follow, _last_error
+from trainers.openrlhf.trainer import _follow
 from vt_env import ConfigError
 
 
 @pytest.fixture(autouse=True)
 def pretended(monkeypatch):
     """OpenRLHF counts as installed; nothing here starts it."""
-    monkeypatch.setattr(installed, "_version", lambda name: "0.11.2")
+    monkeypatch.setattr(installed, "version_of", lambda name: "0.11.2")
 
 
 def test_a_prepared_run_has_a_script_for_a_cluster(untrained, tmp_path, capsys):
@@ -46,7 +46,7 @@ def test_a_prepared_run_has_a_script_for_a_cluster(untrained, tmp_path, capsys):
 def test_the_local_trainer_has_nothing_to_prepare(untrained, tmp_path, capsys):
     arguments = ["train", "laptop", f"model.path={untrained}", "--out", str(tmp_path), "--prepare"]
     assert main(arguments) not in (0, None)
-    assert "--prepare is for trainer=openrlhf" in capsys.readouterr().err.replace("\n", " ")
+    assert "--prepare is for trainer=openrlhf or verl" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_another_run_in_the_folder_is_not_trained_over(recipe, tmp_path):
@@ -87,4 +87,4 @@ def test_a_failure_says_what_was_printed_last(recipe, tmp_path):
         TrainingError, match=r"code 3: vt_env.errors.PictureError: sample 'x': torn; nothing was"
     ):
         _follow(run, script, None)
-    assert _last_error(run.folder / "log.txt").endswith("torn")
+    assert last_error(run.folder / "log.txt").endswith("torn")

@@ -125,7 +125,7 @@ def test_the_command_says_so_and_makes_nothing(tmp_path: Path, trainer, hidden, 
 
 
 def test_openrlhf_of_another_release(monkeypatch):
-    monkeypatch.setattr("trainers.openrlhf.installed._version", lambda name: "0.12.0")
+    monkeypatch.setattr("trainers.installed.version_of", lambda name: "0.12.0")
     with pytest.raises(
         ConfigError, match=r"works with OpenRLHF 0\.11, and 0\.12\.0 .* pip install"
     ):

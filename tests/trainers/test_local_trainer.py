@@ -24,11 +24,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from trainers.algorithms import ALGORITHMS, make_algorithm  # noqa: E402
+from trainers.data import SampleOrder  # noqa: E402
 from trainers.local import play  # noqa: E402
 from trainers.local.exam import Exam  # noqa: E402
 from trainers.local.learner import Learner, Lesson  # noqa: E402
 from trainers.local.metrics import rollout_metrics  # noqa: E402
-from trainers.local.play import Player, SampleOrder, is_probe  # noqa: E402
+from trainers.local.play import Player, is_probe  # noqa: E402
 from trainers.local.policy import Policy  # noqa: E402
 from trainers.runs import score as score_of  # noqa: E402
 

@@ -10,8 +10,9 @@ import torch
 from agents import Episode, rollout
 from agents.models import VisionLanguageModel
 from trainers.config import TrainConfig
+from trainers.data import task_of
 from trainers.local.metrics import Numbers, evaluation_metrics
-from trainers.local.play import agent_of, task_of
+from trainers.local.play import agent_of
 from vt_env import PictureError
 from vt_env.vector import VisionThinkVectorEnv
 

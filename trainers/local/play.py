@@ -4,62 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from agents import AGENTS, Agent, Conversation, Episode, Reply, rollout
 from agents.models import VisionLanguageModel
 from agents.steering import Arm
 from agents.transformers import TransformersAgent
 from trainers.algorithms.advantages import TIE
-from trainers.config import EnvironmentConfig, ModelConfig, TrainConfig
-from vt_env import ConfigError, DataError, PictureError, Task, make_task
-from vt_env.sources import Source
+from trainers.config import ModelConfig, TrainConfig
+from trainers.data import SampleOrder, task_of
+from vt_env import ConfigError, DataError, PictureError
 from vt_env.vector import VisionThinkVectorEnv
 
 logger = logging.getLogger(__name__)
-
-
-class SampleOrder:
-    """All samples of a source, shuffled anew in every epoch.
-
-    A position is all the state there is: the number of samples given out so far.
-
-    Args:
-        ids: The source's samples.
-        seed: Of the shuffling.
-    """
-
-    def __init__(self, ids: Sequence[str], seed: int) -> None:
-        self.ids = ids
-        self.seed = seed
-        self._epoch = lru_cache(maxsize=2)(self._shuffled)
-
-    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.ids))
-
-    def take(self, position: int, count: int, taken: Sequence[str] = ()) -> tuple[list[str], int]:
-        """The next samples, none twice and none that is taken already.
-
-        Args:
-            position: Samples given out so far.
-            count: How many.
-            taken: What the step has already.
-
-        Returns:
-            Their ids, and the position after them.
-        """
-        chosen: list[str] = []
-        while len(chosen) < count:
-            epoch, place = divmod(position, len(self.ids))
-            sample_id = self.ids[int(self._epoch(epoch)[place])]
-            position += 1
-            if sample_id not in chosen and sample_id not in taken:
-                chosen.append(sample_id)
-        return chosen, position
 
 
 class Probing:
@@ -108,20 +65,6 @@ def has_signal(group: Sequence[Episode]) -> bool:
     """Whether the scored rollouts of a group differ in reward, so that something can be learnt."""
     rewards = [e.reward.total for e in group if e.reward.total is not None]
     return len(rewards) > 1 and max(rewards) - min(rewards) > TIE
-
-
-def task_of(data: str | Source, rules: EnvironmentConfig) -> Task:
-    """The task that a recipe describes."""
-    return make_task(
-        data,
-        protocol=rules.protocol,
-        judge=rules.judge,
-        tokens=rules.tokens,
-        prompt=rules.prompt,
-        factor=rules.factor,
-        max_turns=rules.max_turns,
-        first_look=rules.first_look,
-    )
 
 
 def agent_of(

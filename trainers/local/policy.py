@@ -6,7 +6,6 @@ Weights are float32; forward passes run under autocast where the recipe says ``b
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +19,11 @@ from agents.models import Scores, TokenBatch, VisionLanguageModel, load_vlm, sco
 from agents.models.loading import quiet
 from agents.models.vlm import Features
 from trainers.config import ModelConfig
+from trainers.data import WEIGHTS
 from trainers.local.lora import Adapters
 from vt_env.errors import ConfigError
 from vt_env.pictures import View
 
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".index.json", ".gguf", ".h5", ".msgpack")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -151,24 +150,9 @@ def precision(config: ModelConfig, device: torch.device) -> Iterator[None]:
 def complete(model: Path, source: Path) -> None:
     """Add what a saved model lacks of the folder that it came from: all but weights."""
     for path in source.iterdir():
-        known = (model / path.name).exists() or path.name.endswith(_WEIGHTS)
+        known = (model / path.name).exists() or path.name.endswith(WEIGHTS)
         if path.is_file() and not known:
             shutil.copyfile(path, model / path.name)
-
-
-def fingerprint(path: str) -> str:
-    """What a run begins with: SHA-256 over the weights in a folder, or the Hub's name.
-
-    A resumed run needs the first model again, as the reference or under its adapters.
-    """
-    folder = Path(path)
-    if not folder.is_dir():
-        return path
-    digest = hashlib.sha256()
-    for weights in sorted(p for p in folder.iterdir() if p.name.endswith(_WEIGHTS)):
-        with weights.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _load(config: ModelConfig, path: str | Path) -> VisionLanguageModel:

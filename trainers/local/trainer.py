@@ -17,12 +17,13 @@ from trainers.algorithms import Algorithm, make_algorithm
 from trainers.base import Progress, TrainResult
 from trainers.checkpoint import Checkpoint, CheckpointStore
 from trainers.config import TrainConfig
+from trainers.data import fingerprint
 from trainers.errors import CheckpointError, NotFinite
 from trainers.local.exam import Exam
 from trainers.local.learner import Learner
 from trainers.local.metrics import Numbers, judge_metrics, rollout_metrics
 from trainers.local.play import Player
-from trainers.local.policy import Policy, fingerprint
+from trainers.local.policy import Policy
 from trainers.runs import CHECKPOINTS, same_recipe, score
 from trainers.tracking import LOG, Tracker, alone_in
 from trainers.wandb_view import wandb_view

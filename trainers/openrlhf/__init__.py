@@ -7,9 +7,10 @@
               metrics.jsonl, checkpoint/step-… ◀── driver: advantages, log, checkpoints
 
 Everything that decides what is learnt is the project's own and the same as in the local trainer:
-dialogues, prompts, tools, judges and rewards (:mod:`vt_env`), advantages and which tokens are
-trained on (:mod:`trainers.algorithms`), the log and the checkpoints. OpenRLHF generates, computes
-log-probabilities, takes the gradient steps and moves the weights.
+dialogues, prompts, tools, judges and rewards (:mod:`vt_env`), the rollouts of a group and the rows
+(:mod:`trainers.hosted`), advantages and which tokens are trained on (:mod:`trainers.algorithms`),
+the log and the checkpoints. OpenRLHF generates, computes log-probabilities, takes the gradient
+steps and moves the weights.
 
 Only :mod:`~trainers.openrlhf.executor`, :mod:`~trainers.openrlhf.driver`,
 :mod:`~trainers.openrlhf.critic` and :mod:`~trainers.openrlhf.main` import OpenRLHF, and nobody

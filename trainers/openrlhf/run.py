@@ -1,34 +1,19 @@
-"""What the processes of one run share: a folder, and in it all settings as one file.
+"""A run of OpenRLHF, in whose folder there is more than :mod:`trainers.hosted.run` lists.
 
-    OUT/openrlhf/
-        run.json          this record
-        train.jsonl       the rows, in the order in which they are played
-        validation.jsonl  the rows of an evaluation, where there is a validation split
-        agent.py          what OpenRLHF loads in every engine
-        start.sh          the command, for a cluster
-        log.txt           what all processes print
-        judging/          what each engine's judges took so far
-        state/            optimiser and weights for a resume
-        last/             what OpenRLHF saves at the very end
-
-On several machines the folder is on a disk that all of them see.
+OUT/openrlhf/
+agent.py          what OpenRLHF loads in every engine
+state/            optimiser and weights for a resume
+last/             what OpenRLHF saves at the very end
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from dataclasses import dataclass
+from typing import ClassVar
 
-from trainers.config import TrainConfig
-from trainers.errors import TrainingError
-from vt_env.judges.models import Usage
+from trainers.hosted.run import Run as HostedRun
 
 FOLDER = "openrlhf"
-
-T = TypeVar("T")
 
 _AGENT = '''\
 """Loaded by OpenRLHF in every engine; see trainers.openrlhf.executor."""
@@ -41,53 +26,11 @@ AgentExecutor = executor_for(Path(__file__).parent)
 '''
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run, as all its processes see it.
+@dataclass(frozen=True)
+class Run(HostedRun):
+    """One run, as all its processes see it; see :class:`trainers.hosted.run.Run`."""
 
-    Attributes:
-        out: The folder that the user named; absolute.
-        cwd: Where relative paths of the recipe begin.
-        config: The recipe.
-        max_length: Tokens that a whole rollout may have.
-        refused: Pictures that were refused; the next samples took their place.
-        fingerprints: As :class:`trainers.base.TrainResult` has them.
-    """
-
-    out: Path
-    cwd: Path
-    config: TrainConfig
-    max_length: int = 0
-    refused: int = 0
-    fingerprints: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def folder(self) -> Path:
-        """Where the files of the module's description are."""
-        return self.out / FOLDER
-
-    def rows(self, split: str) -> Path:
-        """The rows of a split, ``train`` or ``validation``."""
-        return self.folder / f"{split}.jsonl"
-
-    @property
-    def model(self) -> str:
-        """The model that it begins with, as any process can load it."""
-        path = self.cwd / self.config.model.path
-        return str(path.resolve()) if path.is_dir() else self.config.model.path
-
-    def tell_judging(self, engine: str, usage: Usage) -> None:
-        """Leave what an engine's judges took so far, where :meth:`judging` finds it."""
-        path = self.folder / "judging" / f"{engine}.json"
-        path.parent.mkdir(exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(asdict(usage)), "utf-8")
-        part.replace(path)
-
-    def judging(self) -> list[Usage]:
-        """What the judges of each engine took so far, those before a resume included."""
-        files = sorted((self.folder / "judging").glob("*.json"))
-        return [Usage(**json.loads(file.read_text("utf-8"))) for file in files]
+    NAME: ClassVar[str] = FOLDER
 
     def saved_steps(self) -> int:
         """Steps done when OpenRLHF saved its state last; 0 if it never did."""
@@ -98,37 +41,5 @@ class Run:
 
     def write(self) -> None:
         """Write ``run.json`` and ``agent.py``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        told = json.dumps(asdict(self), indent=2, default=str)
-        (self.folder / "run.json").write_text(told + "\n", "utf-8")
+        super().write()
         (self.folder / "agent.py").write_text(_AGENT, "utf-8")
-
-    @classmethod
-    def read(cls, folder: Path) -> Run:
-        """What :meth:`write` wrote.
-
-        Raises:
-            TrainingError: If it cannot be read.
-        """
-        try:
-            return _record(cls, json.loads((folder / "run.json").read_text("utf-8")))
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise TrainingError(
-                f"{folder}/run.json cannot be read, or is another version's: {error!r}"
-            ) from error
-
-
-def _record(kind: type[T], table: Mapping[str, Any]) -> T:
-    """A record of records from what :func:`dataclasses.asdict` made of it."""
-    hints = get_type_hints(kind)
-    values: dict[str, Any] = {}
-    for f in fields(kind):  # pyright: ignore[reportArgumentType]
-        hint, value = hints[f.name], table[f.name]
-        if isinstance(hint, type) and is_dataclass(hint):
-            value = _record(hint, value)
-        elif hint is Path:
-            value = Path(value)
-        elif isinstance(value, list):
-            value = tuple(value)
-        values[f.name] = value
-    return kind(**values)

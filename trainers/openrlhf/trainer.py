@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from trainers.base import Progress, TrainResult
 from trainers.checkpoint import CheckpointStore
 from trainers.config import TrainConfig
-from trainers.errors import CheckpointError, TrainingError
+from trainers.errors import CheckpointError
+from trainers.hosted.launch import follow, same_run, write_script
 from trainers.openrlhf.flags import checked, command_line
 from trainers.openrlhf.installed import require
-from trainers.openrlhf.run import FOLDER, Run
-from trainers.runs import CHECKPOINTS, same_recipe
+from trainers.openrlhf.run import Run
+from trainers.runs import CHECKPOINTS
 from trainers.tracking import LOG, JsonLines, alone_in
-from vt_env.errors import ConfigError
 
-_LOOK_EVERY = 0.5
-_ERROR = re.compile(r"^(?:\S*\.)?\w*(?:Error|Exception|Interrupt)\b.*")
 _START = """\
 #!/usr/bin/env bash
 # Starts the run that `vt train` prepared in {out}, which all machines must see.
@@ -64,11 +57,10 @@ class OpenRLHFTrainer:
             DataError: If the data cannot be used.
         """
         checked(config)
-        from trainers.openrlhf.export import export
+        from trainers.hosted.export import export
 
-        _same_run(config, out, resume)
-        run = export(config, out)
-        script = run.folder / "start.sh"
+        same_run(Run, config, out, resume)
+        run = export(Run(out.resolve(), Path.cwd(), config))
         text = _START.format(
             out=run.out,
             cwd=shlex.quote(str(run.cwd)),
@@ -76,9 +68,7 @@ class OpenRLHFTrainer:
             folder=shlex.quote(str(run.folder)),
             flags=shlex.join(command_line(run)),
         )
-        script.write_text(text, "utf-8")
-        script.chmod(0o755)
-        return script
+        return write_script(run, text)
 
     def train(
         self,
@@ -98,45 +88,16 @@ class OpenRLHFTrainer:
             return _result(run)
 
 
-def _same_run(config: TrainConfig, out: Path, resume: bool) -> None:
-    """Refuse to train on top of another run."""
-    begun = CheckpointStore(out / CHECKPOINTS).newest()
-    if begun and not resume:
-        raise ConfigError(f"{out} holds a run already; resume it, or choose another folder")
-    if begun:
-        before = Run.read(out / FOLDER).config
-        same_recipe(json.loads(json.dumps(asdict(before))), config)
-    else:
-        shutil.rmtree(out / FOLDER, ignore_errors=True)  # of a run that never came so far
-
-
 def _follow(run: Run, script: Path, progress: Progress | None) -> None:
-    """Start the run, tell of its steps, and wait.
-
-    Raises:
-        TrainingError: If it fails, with its last error and where the rest is.
-    """
+    """Start the run, tell of its steps, and wait; see :func:`trainers.hosted.launch.follow`."""
     metrics = JsonLines(run.out / LOG)
     told = run.saved_steps()
-    log = run.folder / "log.txt"
-    with log.open("ab") as stream:
-        process = subprocess.Popen([script], stdout=stream, stderr=subprocess.STDOUT)
-        try:
-            while process.poll() is None:
-                time.sleep(_LOOK_EVERY)
-                told = _tell(metrics, told, progress)
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-    _tell(metrics, told, progress)
-    if process.returncode:
-        saved = run.saved_steps()
-        left = f"resume goes on from step {saved}" if saved else "nothing was saved yet"
-        raise TrainingError(
-            f"OpenRLHF stopped with exit code {process.returncode}: {_last_error(log)}; {left}. "
-            f"All that it printed is in {log}"
-        )
+
+    def look() -> None:
+        nonlocal told
+        told = _tell(metrics, told, progress)
+
+    follow(run, script, "OpenRLHF", look)
 
 
 def _tell(metrics: JsonLines, told: int, progress: Progress | None) -> int:
@@ -147,14 +108,6 @@ def _tell(metrics: JsonLines, told: int, progress: Progress | None) -> int:
             if progress:
                 progress(told, row)
     return told
-
-
-def _last_error(log: Path) -> str:
-    """The last line that looks like an error, without Ray's prefix."""
-    lines = log.read_text("utf-8", "replace").splitlines()
-    plain = (re.sub(r"^(\x1b\[\d+m)?\(.*?\)(\x1b\[\d+m)?\s*", "", line).strip() for line in lines)
-    found = [line for line in plain if _ERROR.match(line)]
-    return found[-1][:500] if found else "no error was printed"
 
 
 def _result(run: Run) -> TrainResult:

@@ -20,11 +20,11 @@ from agents.models.loading import load_vlm, load_words, quiet
 from trainers.base import Progress, TrainResult
 from trainers.checkpoint import Checkpoint, CheckpointStore
 from trainers.config import TrainConfig
+from trainers.data import fingerprint, task_of
 from trainers.errors import CheckpointError
 from trainers.local.exam import Exam
 from trainers.local.metrics import Numbers
-from trainers.local.play import task_of
-from trainers.local.policy import complete, fingerprint, precision
+from trainers.local.policy import complete, precision
 from trainers.order import training_order
 from trainers.runs import CHECKPOINTS, same_recipe, score
 from trainers.tracking import LOG, Tracker
@@ -100,7 +100,7 @@ class Run(TrainerCallback):
         policy = load_vlm(path, dtype="float32", device="cpu")
         order, found = training_order(self.task, policy, config)
         gpu = config.model.device != "cpu" and torch.cuda.is_available()
-        longest = max(found.longest.values())
+        longest = max(length.whole for length in found.longest.values())
         made = settings(config, algorithm, longest, gpu=gpu)
         if config.model.freeze_vision:
             policy.model.model.visual.requires_grad_(False)

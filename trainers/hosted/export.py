@@ -1,6 +1,6 @@
-"""Any source as OpenRLHF's rows, in the order in which they are played.
+"""Any source as rows, in the order in which they are played.
 
-A row names its sample; pictures and references stay in the source, which every engine opens for
+A row names its sample; pictures and references stay in the source, which every process opens for
 itself, so that what is trained on is what the environment shows. All pictures that will be played
 are decoded here once: one that is refused is reported before anything starts, and the next sample
 takes its place, as in the local trainer.
@@ -12,34 +12,37 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from agents.models import VisionLanguageModel
 from agents.models.loading import load_words
-from trainers.config import TrainConfig
-from trainers.local.play import task_of
-from trainers.local.policy import fingerprint
-from trainers.openrlhf.run import Run
+from trainers.data import fingerprint, task_of
+from trainers.hosted.run import Run
 from trainers.order import check, training_order
 from vt_env.errors import ConfigError, DataError
 from vt_env.task import Task
 
+R = TypeVar("R", bound=Run)
 
-def export(config: TrainConfig, out: Path) -> Run:
+
+def export(run: R) -> R:
     """Write rows and settings.
 
     Args:
-        config: The recipe.
-        out: The run's folder.
+        run: Where, and the recipe.
+
+    Returns:
+        The run with all that was found out, which is written too.
 
     Raises:
-        ConfigError: If the longest rollout does not fit into ``openrlhf.max_length``.
+        ConfigError: If the longest rollout does not fit into the trainer's ``max_length``.
         DataError: If a step has fewer samples than prompts, or too many pictures are refused.
     """
-    run = Run(out.resolve(), Path.cwd(), config)
+    config = run.config
     words = load_words(run.model)
     task = task_of(config.data.train, config.environment)
     order, checked = training_order(task, words, config)
-    longest = max(checked.longest.values())
+    lengths = list(checked.longest.values())
     run.folder.mkdir(parents=True, exist_ok=True)
     _write(run.rows("train"), (_row(task, sample_id, "train") for sample_id in order))
     prints = {"model": fingerprint(run.model), "train": task.source.fingerprint()}
@@ -51,19 +54,33 @@ def export(config: TrainConfig, out: Path) -> Run:
         kept = [sample_id for sample_id in ids if sample_id in seen.longest]
         if not kept:
             raise DataError(f"no picture of {measured.source.name!r} can be shown")
-        longest = max(longest, max(seen.longest.values()))
+        lengths += seen.longest.values()
         shown = config.tracking.episodes
         _write(
             run.rows("validation"),
             (_row(measured, name, "validation", at < shown) for at, name in enumerate(kept)),
         )
         prints["validation"] = measured.source.fingerprint()
-    length = config.openrlhf.max_length or longest
+    made = replace(
+        run,
+        max_length=_max_length(run, max(length.whole for length in lengths), words),
+        max_prompt=max(length.prompt for length in lengths),
+        max_rest=max(length.rest for length in lengths),
+        refused=len(checked.refused),
+        fingerprints=prints,
+    )
+    made.write()
+    return made
+
+
+def _max_length(run: Run, longest: int, words: VisionLanguageModel) -> int:
+    """Tokens that a rollout may have, which must be enough for the longest."""
+    length = run.wanted_length or longest
     if length < longest:
         raise ConfigError(
             f"a rollout can have {longest} tokens (prompts, pictures and "
-            f"{config.rollout.max_new_tokens} generated ones a turn), and openrlhf.max_length is "
-            f"{length}: raise it, or leave it at 0 to have it worked out"
+            f"{run.config.rollout.max_new_tokens} generated ones a turn), and "
+            f"{run.NAME}.max_length is {length}: raise it, or leave it at 0 to have it worked out"
         )
     limit = getattr(words.model.config.get_text_config(), "max_position_embeddings", length)
     if length > limit:
@@ -71,9 +88,7 @@ def export(config: TrainConfig, out: Path) -> Run:
             f"a rollout can have {length} tokens, and the model takes {limit}: lower the number of "
             "pixels (environment.tokens) or rollout.max_new_tokens"
         )
-    made = replace(run, max_length=length, refused=len(checked.refused), fingerprints=prints)
-    made.write()
-    return made
+    return length
 
 
 def _row(task: Task, sample_id: str, split: str, shown: bool = False) -> dict[str, Any]:

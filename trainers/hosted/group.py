@@ -1,14 +1,14 @@
 """Rollouts of one question that finish together.
 
-OpenRLHF asks for the rollouts of a prompt by as many calls of ``execute`` in one process, on one
-event loop, so they can wait for each other: the penalty of one depends on all. They know each other
-by the sampling parameters, one object for each request, so equal prompts never mix.
+A library asks for the rollouts of a prompt by as many calls in one process, on one event loop, so
+they can wait for each other: the penalty of one depends on all. They know each other by a key that
+no other prompt in flight has, so equal prompts never mix.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -19,18 +19,24 @@ class Group(Generic[T, R]):
     """The rollouts of one request.
 
     Attributes:
-        token: What they share; held, so that its identity is not given away while they live.
+        key: What they share.
+        keep: Held while they live; where the key is an object's identity, it is not given away.
         size: Rollouts that have entered.
 
     Args:
-        token: The shared object.
+        key: What they share.
         finish: Called once, with what each rollout that did not fail left, by its place.
+        keep: What to hold.
     """
 
     def __init__(
-        self, token: object, finish: Callable[[Mapping[int, T]], Awaitable[Mapping[int, R]]]
+        self,
+        key: Hashable,
+        finish: Callable[[Mapping[int, T]], Awaitable[Mapping[int, R]]],
+        keep: object = None,
     ) -> None:
-        self.token = token
+        self.key = key
+        self.keep = keep
         self.size = 0
         self._inside = 0
         self._left: dict[int, T] = {}
@@ -73,24 +79,27 @@ class Group(Generic[T, R]):
 
 
 class Groups(Generic[T, R]):
-    """The groups in flight, by the object that their rollouts share."""
+    """The groups in flight, by what their rollouts share."""
 
     def __init__(self) -> None:
-        self._by_id: dict[int, Group[T, R]] = {}
+        self._by_key: dict[Hashable, Group[T, R]] = {}
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._by_key)
 
     def join(
-        self, token: object, finish: Callable[[Mapping[int, T]], Awaitable[Mapping[int, R]]]
+        self,
+        key: Hashable,
+        finish: Callable[[Mapping[int, T]], Awaitable[Mapping[int, R]]],
+        keep: object = None,
     ) -> tuple[Group[T, R], int]:
-        """Enter the group that shares an object, or begin it; the group and the place in it."""
-        group = self._by_id.get(id(token))
+        """Enter the group of a key, or begin it; the group and the place in it."""
+        group = self._by_key.get(key)
         if group is None:
-            group = self._by_id[id(token)] = Group(token, finish)
+            group = self._by_key[key] = Group(key, finish, keep)
         return group, group.enter()
 
     def leave(self, group: Group[T, R], place: int, left: T | None) -> None:
         """Leave it; the last one takes it away."""
         if group.leave(place, left):
-            del self._by_id[id(group.token)]
+            del self._by_key[group.key]

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from agents import Reply
 from agents.models import VisionLanguageModel
-from agents.models.engine import heard
 from agents.models.images import patches
 from agents.models.transcript import Transcript, reply_of
 from agents.rollout import AgentError
 from trainers.errors import TrainingError
 from vt_env.dialogue import Dialogue
+from vt_env.pictures import View
+
+Speak = Callable[[Transcript, Sequence[View], int], Awaitable[tuple[list[int], list[float]]]]
+"""Asks an engine for a turn: what there is to read, all views, the most tokens it may say. Gives
+the tokens it said and their log-probabilities, none where they are not known; an AgentError says
+why they cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,8 @@ class Played:
     Attributes:
         dialogue: The dialogue.
         replies: The policy's turns.
-        pictures: What the trainer's vision encoder takes, of all views.
+        pictures: What the trainer's vision encoder takes, of all views; empty where the trainer
+            cuts them itself.
     """
 
     dialogue: Dialogue
@@ -40,28 +45,28 @@ class Turns:
     Args:
         words: The policy's.
         dialogue: What is played.
-        engine: Who speaks.
-        sampling: vLLM's parameters, this rollout's own; the most tokens of a turn are set here.
+        speak: The engine.
         max_new_tokens: Tokens that a turn may have.
         max_length: Tokens that the whole rollout may have.
+        cut: Whether to make patches of the views.
     """
 
     def __init__(
         self,
         words: VisionLanguageModel,
         dialogue: Dialogue,
-        engine: Any,
-        sampling: Any,
+        speak: Speak,
         *,
         max_new_tokens: int,
         max_length: int,
+        cut: bool = True,
     ) -> None:
         self.words = words
         self.dialogue = dialogue
-        self.engine = engine
-        self.sampling = sampling
+        self.speak = speak
         self.max_new_tokens = max_new_tokens
         self.max_length = max_length
+        self.cut = cut
         self.transcript = Transcript(dialogue.messages)
 
     async def play(self, start: Sequence[int] = ()) -> Played:
@@ -87,17 +92,10 @@ class Turns:
         if room < 1:
             raise TrainingError(
                 f"sample {self.dialogue.sample.id!r} has {len(ids)} tokens before turn "
-                f"{self.dialogue.turn + 1}, of {self.max_length}: raise openrlhf.max_length"
+                f"{self.dialogue.turn + 1}, of {self.max_length}: raise the trainer's max_length"
             )
-        self.sampling.max_tokens = room
-        views = [view.image for view in self.dialogue.views]
-        output = await self.engine.generate(
-            self.transcript.marked(self.words.image_id),
-            self.sampling,
-            multi_modal_data={"image": views},
-        )
         try:
-            said, log_probs = heard(output, self.transcript, self.sampling.logit_bias)
+            said, log_probs = await self.speak(self.transcript, self.dialogue.views, room)
         except AgentError as error:
             raise TrainingError(f"sample {self.dialogue.sample.id!r}: {error}") from error
         known = [0.0] * len(forced) + log_probs if log_probs else []
@@ -107,11 +105,13 @@ class Turns:
 
     def _pictures(self) -> dict[str, torch.Tensor]:
         """Patches and grids of all views, which must be those of the image tokens."""
-        pixels, grids = patches(self.words.image_processor, self.dialogue.views)
-        features = int(grids.prod(-1).sum()) // self.words.counter.merge**2
+        features = sum(self.words.count(view) for view in self.dialogue.views)
         tokens = self.transcript.ids.count(self.words.image_id)
         if features != tokens:
             raise TrainingError(
                 f"sample {self.dialogue.sample.id!r}: {tokens} image tokens for {features} features"
             )
+        if not self.cut:
+            return {}
+        pixels, grids = patches(self.words.image_processor, self.dialogue.views)
         return {"pixel_values": pixels, "image_grid_thw": grids}

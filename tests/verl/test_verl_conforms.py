@@ -1,0 +1,103 @@
+"""The recorded transcripts through verl's worker, its batch and its advantages; docs/adapters.md.
+
+Only the engine is not verl's: a script speaks in its place.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("verl.experimental.agent_loop", reason="verl is not installed")
+
+from verl_runs import run_of
+from verl_worker import learn, play
+
+sys.path.append(str(Path(__file__).parents[1] / "conformance"))
+from conformance_adapters import by_group, overrides_of
+
+from agents.models.loading import load_words
+from trainers.conformance import (
+    Case,
+    Rollout,
+    Script,
+    check_groups,
+    check_masks,
+    check_rewards,
+    check_visual_tokens,
+    stretches,
+)
+from trainers.verl.loop import host
+from trainers.verl.run import Run
+
+
+class Verl:
+    """All groups of a case in one batch.
+
+    Args:
+        model: An untrained policy.
+        folder: Of the runs.
+    """
+
+    def __init__(self, model: Path, folder: Path) -> None:
+        self.model = model
+        self.folder = folder
+        self.words = load_words(model)
+        self.runs: dict[str, Run] = {}
+
+    def play(self, case: Case) -> list:
+        size = len(case.groups[0].transcripts)
+        if case.name not in self.runs:
+            settings = [f"rollout.group_size={size}", *overrides_of(case)]
+            self.runs[case.name] = run_of(self.model, self.folder / case.name, *settings)
+            self.runs[case.name].write()
+        run = self.runs[case.name]
+        host(run.folder).tasks["train"] = case.task()
+        ids = [group.sample.id for group in case.groups]
+        made, _ = play(run, self.words, Script(case).turn, ids, size)
+        learnt = learn(run, made)
+        return by_group(case, [self._told(learnt, row) for row in range(len(learnt))])
+
+    def _told(self, made, row: int) -> Rollout:
+        batch, facts = made.batch, made.non_tensor_batch
+        mask = batch["response_mask"][row].bool()
+        there = batch["attention_mask"][row].bool()
+        tokens = batch["input_ids"][row]
+        trained = tokens.new_zeros(len(tokens)).bool()
+        trained[-len(mask) :] = mask
+        grids = facts["multi_modal_inputs"][row]["image_grid_thw"]
+        features = int(grids.prod(-1).sum()) // self.words.counter.merge**2
+        assert features == int((tokens == self.words.image_id).sum())
+        advantages = batch["advantages"][row][mask]
+        assert not batch["advantages"][row][~mask].any()
+        assert mask.any() == facts["scored"][row]
+        return Rollout(
+            reward=batch["rm_scores"][row].sum().item() if mask.any() else None,
+            penalty=facts["penalty"][row],
+            advantage=advantages[0].item() if len(advantages) else None,
+            requested=facts["requested"][row],
+            visual_tokens=features,
+            stretches=stretches(
+                tokens[there].tolist(), trained[there].tolist(), self.words.tokenizer.decode
+            ),
+        )
+
+
+@pytest.fixture(scope="module")
+def adapter(untrained, tmp_path_factory):
+    return Verl(untrained, tmp_path_factory.mktemp("runs"))
+
+
+def test_rewards(adapter):
+    check_rewards(adapter)
+
+
+def test_groups_in_one_batch(adapter):
+    check_groups(adapter, ["paper", "rate", "price"])
+
+
+def test_masks_and_pictures(adapter):
+    check_masks(adapter, ["paper", "general", "low"], turn_end="<|im_end|>")
+    check_visual_tokens(adapter, ["none", "general", "low"])

@@ -1,0 +1,109 @@
+"""Preparing a run of verl, and reading what it tells."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from verl_runs import SMALL, run_of
+
+from experiments.cli import main
+from trainers import make_trainer
+from trainers.errors import TrainingError
+from trainers.verl.run import Run
+from trainers.verl.trainer import _follow, _row
+from vt_env import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def pretended(monkeypatch):
+    """verl counts as installed; nothing here starts it."""
+    monkeypatch.setattr("trainers.installed.version_of", lambda name: "0.9.1")
+
+
+def test_a_prepared_run_has_a_script_with_verls_own_command(untrained, tmp_path, capsys):
+    out = tmp_path / "my run"
+    settings = [f"model.path={untrained}", *SMALL, "verl.nodes=4"]
+    assert main(["train", "laptop", *settings, "--out", str(out), "--prepare"]) in (0, None)
+    script = out / "verl" / "start.sh"
+    assert "start.sh" in capsys.readouterr().out.replace("\n", "")
+    subprocess.run(["bash", "-n", script], check=True)
+    text = script.read_text()
+    assert "-m verl.trainer.main_ppo" in text
+    assert "trainer.nnodes=4" in text
+    run = Run.read(out / "verl")
+    assert run.config.verl.nodes == 4
+    assert run.max_prompt + run.max_rest >= run.max_length > 40
+    assert len(run.rows("train").read_text().splitlines()) == 3 * 4
+    assert len(run.rows("validation").read_text().splitlines()) == 8
+
+
+def test_another_run_in_the_folder_is_not_trained_over(untrained, tmp_path):
+    trainer = make_trainer("verl")
+    config = run_of(untrained, tmp_path).config
+    trainer.prepare(config, tmp_path)
+    run = Run.read(tmp_path / "verl")
+    run.checkpoints.mkdir()
+    (run.checkpoints / "latest_checkpointed_iteration.txt").write_text("2")
+    assert run.saved_steps() == 2
+    with pytest.raises(ConfigError, match="holds a run already"):
+        trainer.prepare(config, tmp_path)
+    trainer.prepare(run_of(untrained, tmp_path, "steps=9").config, tmp_path, resume=True)
+    with pytest.raises(ConfigError, match=r"rollout.group_size = 4, the recipe says 2"):
+        trainer.prepare(
+            run_of(untrained, tmp_path, "rollout.group_size=2").config, tmp_path, resume=True
+        )
+
+
+def told(run: Run, begin: int, *steps: int) -> None:
+    lines = [json.dumps({"step": s, "data": {"critic/score/mean": begin + s / 10}}) for s in steps]
+    (run.folder / f"told-{begin:06d}.jsonl").write_text("\n".join(lines) + '\n{"step": ')
+
+
+def test_steps_that_a_resume_played_again_count_once(untrained, tmp_path):
+    run = run_of(untrained, tmp_path)
+    run.folder.mkdir()
+    told(run, 0, 1, 2, 3)
+    told(run, 2, 3, 4)
+    assert [(s, d["critic/score/mean"]) for s, d in run.steps_told(after=1)] == [
+        (2, 0.2),
+        (3, 2.3),
+        (4, 2.4),
+    ]
+
+
+def test_steps_reach_the_log_under_its_names(untrained, tmp_path):
+    run = run_of(untrained, tmp_path)
+    run.folder.mkdir()
+    script = run.folder / "start.sh"
+    data = {"step": 1, "data": {"critic/score/mean": None, "actor/lr": 0.1, "other": 3}}
+    script.write_text(f"#!/bin/sh\necho '{json.dumps(data)}' > {run.told}\n")
+    script.chmod(0o755)
+    heard = []
+    _follow(run, script, lambda step, row: heard.append((step, dict(row))))
+    assert heard == [(1, {"reward/mean": None, "train/learning_rate": 0.1})]
+    line = json.loads((tmp_path / "metrics.jsonl").read_text())
+    assert line == {"step": 1, "reward/mean": None, "train/learning_rate": 0.1}
+    script.write_text("#!/bin/sh\necho 'ray.exceptions.RayTaskError: x'; exit 3\n")
+    with pytest.raises(TrainingError, match=r"verl stopped with exit code 3: ray.exceptions"):
+        _follow(run, script, None)
+
+
+def test_the_share_of_tokens_is_that_of_all_pictures():
+    where = "val-aux/validation/env"
+    row = _row({f"{where}/visual_tokens/mean@1": 12.0, f"{where}/full_tokens/mean@1": 16.0})
+    assert row["eval/token_ratio"] == 0.75
+
+
+def test_rows_that_cannot_be_read_are_named(tmp_path):
+    dataset = pytest.importorskip("trainers.verl.dataset", reason="verl is not installed")
+    from vt_env import DataError
+
+    with pytest.raises(DataError, match=r"none.jsonl cannot be read"):
+        dataset.VisionThinkDataset(str(Path(tmp_path) / "none.jsonl"))

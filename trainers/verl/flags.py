@@ -1,0 +1,295 @@
+"""From a recipe to verl's settings. Pure: nothing is imported, read or started.
+
+Whatever a recipe says and verl cannot do is refused here, before anything runs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from trainers.config import TrainConfig
+from vt_env.errors import ConfigError
+from vt_env.protocol import make_protocol
+
+if TYPE_CHECKING:
+    from trainers.algorithms import Algorithm
+    from trainers.verl.run import Run
+
+ALGORITHMS = (
+    "grpo",
+    "dapo",
+    "gspo",
+    "dr_grpo",
+    "rloo",
+    "reinforce++",
+    "reinforce++-baseline",
+)
+"""Those without a critic."""
+
+_WHOLE_BATCH = ("reinforce++", "reinforce++-baseline")
+_LOSSES = {
+    "token_mean": "token-mean",
+    "sequence_mean": "seq-mean-token-mean",
+    "constant": "seq-mean-token-sum-norm",
+}
+_KLS = {"k1": "kl", "k2": "mse", "k3": "low_var_kl"}
+_SCHEDULES = {"none": "constant", "cosine": "cosine"}
+_PLAIN = re.compile(r"[\w./:+-]+")
+
+
+def estimator_of(algorithm: str) -> str:
+    """verl's name for an algorithm's advantages."""
+    return f"visionthink-{algorithm}"
+
+
+def checked(config: TrainConfig) -> Algorithm:
+    """Refuse what verl cannot do.
+
+    Returns:
+        The recipe's algorithm.
+
+    Raises:
+        ConfigError: Saying what to set instead.
+    """
+    from trainers.algorithms import make_algorithm
+
+    algorithm = make_algorithm(config.algorithm.name, **config.algorithm.options)
+    for wrong, message in _refusals(config, algorithm):
+        if wrong:
+            raise ConfigError(f"the trainer 'verl' cannot do this: {message}")
+    return algorithm
+
+
+def _refusals(config: TrainConfig, algorithm: Algorithm) -> list[tuple[bool, str]]:
+    model, rollout, optimiser = config.model, config.rollout, config.optimiser
+    learners = config.verl.nodes * config.verl.gpus_per_node
+    questions, left = divmod(rollout.prompts, optimiser.minibatches)
+    share = learners * optimiser.microbatch
+    name = config.algorithm.name
+    return [
+        (
+            name not in ALGORITHMS,
+            f"the algorithm {name!r}; set algorithm.name to one of {', '.join(ALGORITHMS)}",
+        ),
+        (
+            model.lora_rank > 0,
+            "LoRA, which was not tried with it; set model.lora_rank=0, or use trainer=local",
+        ),
+        (
+            model.dtype != "bfloat16",
+            "engines and learners compute in bfloat16; set model.dtype=bfloat16",
+        ),
+        (
+            model.freeze_vision,
+            "freezing the vision tower: verl 0.9 has a setting for it, which nothing reads; set "
+            "model.freeze_vision=false",
+        ),
+        (model.device != "auto", "Ray places its processes; set model.device=auto"),
+        (
+            rollout.probes > 0,
+            "probes: its estimators cannot leave single tokens out; set rollout.probes=0",
+        ),
+        (
+            rollout.rounds > 1,
+            "further questions in place of groups without signal; set rollout.rounds=1 (verl's own "
+            "way is verl.overrides=['algorithm.filter_groups.enable=true', "
+            "'algorithm.filter_groups.metric=total'])",
+        ),
+        (
+            algorithm.mask_truncated,
+            "masking truncated rollouts whose rewards still count; set "
+            "algorithm.options.mask_truncated=false",
+        ),
+        (
+            algorithm.drop_without_signal and name in _WHOLE_BATCH,
+            "dropping groups that count in statistics of the whole batch; set "
+            "algorithm.options.drop_without_signal=false",
+        ),
+        (
+            algorithm.kl_coef > 0 and algorithm.kl_in == "reward",
+            "a KL in the reward beside our advantages; set algorithm.options.kl_in=loss and "
+            "algorithm.options.kl_estimator=k3",
+        ),
+        (
+            algorithm.ratio == "sequence" and algorithm.aggregation != "sequence_mean",
+            "a ratio of whole sequences under another mean; set "
+            "algorithm.options.aggregation=sequence_mean",
+        ),
+        (
+            algorithm.aggregation == "constant" and algorithm.horizon != int(algorithm.horizon),
+            "a horizon that is no whole number; round algorithm.options.horizon",
+        ),
+        (
+            optimiser.decay not in _SCHEDULES,
+            "this fall of the learning rate; set optimiser.decay to none or cosine",
+        ),
+        (
+            left > 0,
+            f"{rollout.prompts} questions a step do not divide into {optimiser.minibatches} "
+            "minibatches; change optimiser.minibatches",
+        ),
+        (
+            questions * rollout.group_size % share > 0,
+            f"a minibatch has {questions * rollout.group_size} episodes, which {learners} GPUs at "
+            f"optimiser.microbatch={optimiser.microbatch} do not divide; lower "
+            "optimiser.microbatch",
+        ),
+        (
+            learners % config.verl.engine_gpus > 0,
+            f"{learners} GPUs do not divide into engines of {config.verl.engine_gpus}; change "
+            "verl.engine_gpus",
+        ),
+    ]
+
+
+def settings(run: Run) -> dict[str, object]:
+    """verl's settings by name; a ``+`` before a name adds one that verl has no default for.
+
+    Raises:
+        ConfigError: See :func:`checked`.
+    """
+    algorithm = checked(run.config)
+    return {
+        **_data(run),
+        **_actor(run, algorithm),
+        **_engines(run),
+        **_loss(run.config, algorithm),
+        **_optimiser(run.config),
+        **_trainer(run),
+    }
+
+
+def command_line(run: Run) -> list[str]:
+    """The arguments of ``verl.trainer.main_ppo``.
+
+    Raises:
+        ConfigError: See :func:`checked`.
+    """
+    made = [f"{name}={_written(value)}" for name, value in settings(run).items()]
+    return [*made, *run.config.verl.overrides]
+
+
+def _written(value: object) -> str:
+    """A value in Hydra's grammar."""
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(_written, value))}]"
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return str(value)
+
+
+def _data(run: Run) -> dict[str, object]:
+    rows = str(run.rows("train"))
+    validation = str(run.rows("validation")) if run.config.data.validation else rows
+    return {
+        "data.custom_cls.path": "pkg://trainers.verl.dataset",
+        "data.custom_cls.name": "VisionThinkDataset",
+        "data.train_files": rows,
+        "data.val_files": validation,
+        "data.train_batch_size": run.config.rollout.prompts,
+        "data.max_prompt_length": run.max_prompt,
+        "data.max_response_length": run.max_rest,
+        "data.shuffle": False,
+        "data.dataloader_num_workers": 0,
+        "data.seed": run.config.seed,
+    }
+
+
+def _actor(run: Run, algorithm: Algorithm) -> dict[str, object]:
+    config, machines = run.config, run.config.verl
+    actor, reference = "actor_rollout_ref.actor", "actor_rollout_ref.ref"
+    fsdp = f"{actor}.fsdp_config"
+    return {
+        "actor_rollout_ref.model.path": run.model,
+        "+actor_rollout_ref.model.override_config.attn_implementation": machines.attention,
+        "actor_rollout_ref.model.use_remove_padding": machines.attention.startswith("flash"),
+        "actor_rollout_ref.model.enable_gradient_checkpointing": machines.checkpointing,
+        f"{actor}.ppo_mini_batch_size": config.rollout.prompts // config.optimiser.minibatches,
+        f"{actor}.ppo_micro_batch_size_per_gpu": config.optimiser.microbatch,
+        f"{actor}.ppo_epochs": config.optimiser.epochs,
+        f"{actor}.shuffle": config.optimiser.minibatches > 1,
+        f"{actor}.data_loader_seed": config.seed,
+        f"{fsdp}.param_offload": machines.offload,
+        f"{fsdp}.optimizer_offload": machines.offload,
+        f"{fsdp}.seed": config.seed,
+        f"{reference}.fsdp_config.param_offload": machines.offload,
+        f"{reference}.log_prob_micro_batch_size_per_gpu": config.optimiser.microbatch,
+        f"{actor}.checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
+        f"{actor}.use_kl_loss": algorithm.kl_coef > 0,
+        f"{actor}.kl_loss_coef": algorithm.kl_coef,
+        f"{actor}.kl_loss_type": _KLS[algorithm.kl_estimator],
+    }
+
+
+def _engines(run: Run) -> dict[str, object]:
+    config, machines = run.config, run.config.verl
+    rules = config.environment
+    pictures = make_protocol(rules.protocol, max_turns=rules.max_turns).max_turns
+    rollout = "actor_rollout_ref.rollout"
+    return {
+        f"{rollout}.name": "vllm",
+        f"{rollout}.n": config.rollout.group_size,
+        f"{rollout}.temperature": config.rollout.temperature,
+        f"{rollout}.seed": config.seed,
+        f"{rollout}.max_model_len": run.max_prompt + run.max_rest,
+        f"+{rollout}.limit_images": pictures,
+        f"{rollout}.tensor_model_parallel_size": machines.engine_gpus,
+        f"{rollout}.gpu_memory_utilization": machines.engine_memory,
+        f"{rollout}.enforce_eager": machines.eager,
+        f"{rollout}.log_prob_micro_batch_size_per_gpu": config.optimiser.microbatch,
+        f"{rollout}.agent.num_workers": machines.workers,
+        f"{rollout}.agent.default_agent_loop": "visionthink",
+        "reward.num_workers": 1,  # rewards come with the rollouts
+    }
+
+
+def _loss(config: TrainConfig, algorithm: Algorithm) -> dict[str, object]:
+    actor = "actor_rollout_ref.actor"
+    values: dict[str, object] = {
+        "algorithm.adv_estimator": estimator_of(config.algorithm.name),
+        f"{actor}.loss_agg_mode": _LOSSES[algorithm.aggregation],
+        f"{actor}.clip_ratio": algorithm.clip_low,
+        f"{actor}.clip_ratio_low": algorithm.clip_low,
+        f"{actor}.clip_ratio_high": algorithm.clip_high,
+        f"{actor}.policy_loss.loss_mode": "gspo" if algorithm.ratio == "sequence" else "vanilla",
+        f"{actor}.entropy_coeff": config.algorithm.entropy,
+    }
+    if algorithm.aggregation == "constant":
+        values[f"{actor}.loss_scale_factor"] = int(algorithm.horizon)
+    return values
+
+
+def _optimiser(config: TrainConfig) -> dict[str, object]:
+    """verl's learning rate moves once a step, not once an update."""
+    optimiser, optim = config.optimiser, "actor_rollout_ref.actor.optim"
+    updates = optimiser.epochs * optimiser.minibatches
+    return {
+        f"{optim}.lr": optimiser.learning_rate,
+        f"{optim}.betas": optimiser.betas,
+        f"{optim}.weight_decay": optimiser.weight_decay,
+        f"{optim}.clip_grad": optimiser.max_grad_norm,
+        f"{optim}.lr_warmup_steps": -(-optimiser.warmup_steps // updates),
+        f"{optim}.lr_scheduler_type": _SCHEDULES[optimiser.decay],
+    }
+
+
+def _trainer(run: Run) -> dict[str, object]:
+    config = run.config
+    wandb = ["wandb"] if config.tracking.wandb in ("offline", "online") else []
+    measured = config.evaluation.every or config.steps
+    return {
+        "trainer.nnodes": config.verl.nodes,
+        "trainer.n_gpus_per_node": config.verl.gpus_per_node,
+        "trainer.total_epochs": 1,
+        "trainer.total_training_steps": config.steps,
+        "trainer.test_freq": measured if config.data.validation else -1,
+        "trainer.val_before_train": False,
+        "trainer.save_freq": config.checkpoint.every or config.steps,
+        "trainer.max_actor_ckpt_to_keep": config.checkpoint.keep,
+        "trainer.default_local_dir": str(run.checkpoints),
+        "trainer.resume_mode": "auto",
+        "trainer.project_name": config.tracking.project,
+        "trainer.experiment_name": config.name,
+        "trainer.logger": ["console", "file", *wandb],
+    }

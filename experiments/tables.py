@@ -43,11 +43,15 @@ def source_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
     for source in parts[0]:
         cells = [
             "-" if source not in p or p[source]["accuracy"] is None
-            else f"{p[source]['accuracy']:.2f} ({p[source]['request_rate']:.0%})"
+            else f"{p[source]['accuracy']:.2f}{_asks(p[source]['request_rate'])}"
             for p in parts
         ]  # fmt: skip
         table.add_row(source or "(none)", str(parts[0][source]["n"]), *cells)
     return table
+
+
+def _asks(rate: float | None) -> str:
+    return "" if rate is None else f" ({rate:.0%})"
 
 
 def mode_table(title: str, modes: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -109,6 +109,34 @@ def suite_table(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def agreement_table(beside: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A line a sample log of lmms-eval: its scores, and ours beside them.
+
+    Args:
+        beside: ``lmms`` of results, see :func:`experiments.lmms.scoring.score_logs`.
+    """
+    from rich.table import Table
+
+    table = Table(title="beside lmms-eval: means of scores, over what both scored")
+    table.add_column("task", no_wrap=True)
+    for header in ("metric", "recorded", "both", "lmms-eval", "here", "agree", "differ"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for name, found in beside.items():
+        judged = "n" in found
+        cells = [_mean(found["mean"])]
+        if judged:
+            cells += [
+                str(found["n"]), _mean(found["theirs"]), _mean(found["ours"]),
+                str(found["agree"]), str(len(found["differ"])),
+            ]  # fmt: skip
+        table.add_row(name, found["metric"] or "-", *cells, *["-"] * (6 - len(cells)))
+    return table
+
+
+def _mean(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
 def _spread(result: Mapping[str, Any], key: str, scale: float, form: str) -> str:
     """A number with its bootstrap interval."""
     value, interval = result.get(key), result.get("bootstrap_95", {}).get(key)

@@ -20,17 +20,16 @@ from experiments.commands.options import (
     rules_of,
     share,
 )
+from experiments.commands.rescore import rescore, show_agreement
 from experiments.evaluation.merging import merge
 from experiments.evaluation.modes import Mode, parse_modes
 from experiments.evaluation.player import Opened, Part, Player, Setup
-from experiments.evaluation.recorded import score_recorded
 from experiments.evaluation.run import Evaluation, Options, check_modes
 from experiments.evaluation.workers import Here, Processes, Workers
 from experiments.files import results_folder, write_json
 from experiments.plots import accuracy_against_tokens
 from experiments.tables import mode_table, result_table, source_table, suite_table, test_table
-from vt_env import ConfigError, make_judge
-from vt_env.judges import close
+from vt_env import ConfigError
 
 DESCRIPTION = f"""\
 Play one agent, or several one after the other, on a data set, one episode a sample. With --mode
@@ -42,6 +41,8 @@ data:   generated[:n=2000,seed=0,split=test], jsonl:FILE, folder:FOLDER, hf:PATH
 
   vt eval --merge SHARD... --out DIR            puts together what --shard I/N played
   vt eval --from EPISODES [--judge NAME] --out DIR   sums recorded episodes up, judged anew or not
+  vt eval --from lmms:PATH[,metric=NAME] [--judge NAME | --variant fixed] --out DIR
+          the same of lmms-eval's sample logs, and where our verdicts differ from its own
 """
 EPILOG = """\
 In DIR: episodes.jsonl (a line an episode), result.json (accuracy, request_rate, visual_tokens,
@@ -101,7 +102,10 @@ def add_parser(commands: Any) -> None:
         "--resume", action="store_true", help="go on with the evaluation that is in DIR"
     )
     parser.add_argument(
-        "--from", type=Path, dest="recorded", metavar="EPISODES", help="no agent: recorded episodes"
+        "--from",
+        dest="recorded",
+        metavar="EPISODES",
+        help="no agent: recorded episodes, or lmms:PATH, sample logs of lmms-eval",
     )
     parser.add_argument(
         "--merge", type=Path, nargs="+", metavar="SHARD", help="no agent: folders of shards"
@@ -125,7 +129,9 @@ def _add_suite(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--suite-data", type=Path, metavar="DIR", help="local copies (default: from the Hub)"
     )
-    group.add_argument("--variant", choices=VARIANTS, default="fixed", help="(default: fixed)")
+    group.add_argument(
+        "--variant", choices=VARIANTS, help="of the metrics (default: fixed; see --from lmms:)"
+    )
     group.add_argument(
         "--judge-model", metavar="JUDGE", help="who judges where the metric is a language model's"
     )
@@ -155,7 +161,9 @@ def run(arguments: argparse.Namespace) -> None:
         out = results_folder(arguments.out, arguments.overwrite)
         _present({"merged": merge(arguments.merge, out, overwrite=arguments.overwrite)}, out)
     elif arguments.recorded is not None:
-        _score(arguments)
+        results = rescore(arguments)
+        _present(results, arguments.out)
+        show_agreement(results)
     else:
         _evaluate(arguments)
 
@@ -173,6 +181,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--merge and --from play nothing: leave out {names}")
     if arguments.suite is not None and (arguments.data is not None or arguments.judge is not None):
         raise ConfigError("--suite brings data and judges: leave --data and --judge out")
+    if arguments.suite is None and arguments.recorded is None and (
+        arguments.variant or arguments.judge_model
+    ):
+        raise ConfigError("--variant and --judge-model go with --suite, or with --from lmms:PATH")
     if arguments.suite is None and (arguments.benchmark or arguments.suite_data):
         raise ConfigError("--benchmark and --suite-data go with --suite")
     missing = [f"--{n}" for n in ("agent", "data") if getattr(arguments, n) is None]
@@ -186,28 +198,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError("--shard plays one part here, --shards all of them: choose one")
     if arguments.gpus < 0 or (arguments.gpus and arguments.shards == 1 and not arguments.ray):
         raise ConfigError("--gpus divides GPUs among --shards; it is a number from 0 up")
-
-
-def _score(arguments: argparse.Namespace) -> None:
-    """``--from``."""
-    out = results_folder(arguments.out, arguments.overwrite)
-    judge = None if arguments.judge is None else make_judge(arguments.judge)
-    screen = console(stderr=True)
-    from rich.progress import Progress, SpinnerColumn, TextColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed:.0f} episodes"))
-    with Progress(*columns, console=screen, transient=True) as bar, ExitStack() as held:
-        if judge is not None:
-            held.callback(close, judge)
-        task = bar.add_task("", total=None)
-        result = score_recorded(
-            arguments.recorded,
-            out,
-            judge,
-            seed=arguments.seed,
-            told=lambda done: bar.update(task, completed=done),
-        )
-    _present({str(arguments.recorded): result}, out)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -267,7 +257,7 @@ def _parts(arguments: argparse.Namespace) -> list[Part]:
         arguments.suite,
         arguments.benchmark,
         arguments.suite_data,
-        arguments.variant,
+        arguments.variant or "fixed",
         arguments.judge_model,
     )
 
@@ -330,12 +320,12 @@ def _present(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
     about = next(iter(lines.values())).get("data", "")
     if len(lines) > 1:
         title = f"Accuracy against visual tokens: {about}"
-        accuracy_against_tokens(lines, title, out / "plot")
+        _draw(lines, title, out)
         _show_several(results, lines)
     else:
         ((spec, result),) = lines.items()
         title = f"Accuracy against visual tokens: {spec} on {about}"
-        accuracy_against_tokens({"all": result, **result["by_kind"]}, title, out / "plot")
+        _draw({"all": result, **result["by_kind"]}, title, out)
         kinds = {"all": result, **{k or "(no kind)": v for k, v in result["by_kind"].items()}}
         screen.print(result_table("kind", f"{spec}: accuracy against visual tokens", kinds))
     screen.print(f"tokens: visual tokens an episode; share: of the original shown once\nin {out}")
@@ -343,6 +333,16 @@ def _present(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
         if judging := result.get("judging"):
             counts = ", ".join(f"{number} {key}" for key, number in judging.items() if number)
             screen.print(f"judging {name}: {counts}", soft_wrap=True)
+
+
+def _draw(lines: Mapping[str, Mapping[str, Any]], title: str, out: Path) -> None:
+    """The plot, unless nothing is known of what was shown."""
+    if any(line["n"] and line["token_ratio"] is None for line in lines.values()):
+        console().print("visual tokens are not known of all, so there is no plot")
+        for name in ("plot.png", "plot.svg"):
+            (out / name).unlink(missing_ok=True)
+    else:
+        accuracy_against_tokens(lines, title, out / "plot")
 
 
 def _show_several(

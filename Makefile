@@ -132,7 +132,7 @@ bench-trl: .venv-trl/.ready
 	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
 		torch transformers accelerate datasets evaluate scikit-learn pandas pyyaml loguru \
 		Levenshtein openai requests aiohttp tqdm tenacity sacrebleu openpyxl python-dotenv pytz \
-		pytest --editable .
+		pytablewriter pytest --editable ".[cli]"
 	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --no-deps lmms-eval==0.7.3
 	touch $@
 

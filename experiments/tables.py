@@ -92,7 +92,8 @@ def suite_table(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
     table = Table(title=title)
-    for header in ("benchmark", "mode", "n", "score", "% of full", "tokens", "asks", "unscored"):
+    headers = ("benchmark", "mode", "n", "score", "% of full", "tokens", "asks", "unscored")
+    for header in (*headers, "left out"):
         table.add_column(header, justify="right" if len(table.columns) > 1 else "left")
     for line in lines:
         numbers = [
@@ -105,7 +106,8 @@ def suite_table(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
             )
         ]
         n = str(line["n"]) if line["coverage"] in (None, 1) else f"{line['n']} of a part"
-        table.add_row(line["benchmark"], line["mode"], n, *numbers, str(line["unscored"]))
+        counts = [str(line[key]) for key in ("unscored", "refused")]
+        table.add_row(line["benchmark"], line["mode"], n, *numbers, *counts)
     return table
 
 

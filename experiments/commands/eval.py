@@ -11,7 +11,7 @@ from typing import Any
 
 from agents import AGENTS
 from experiments.benchmarks import BENCHMARKS, VARIANTS
-from experiments.benchmarks.suite import SUITES, suite_parts, suite_rows
+from experiments.benchmarks.suite import SUITES, left_out, metrics_of, suite_parts, suite_rows
 from experiments.commands.options import (
     add_task_options,
     console,
@@ -159,7 +159,10 @@ def run(arguments: argparse.Namespace) -> None:
     _check(arguments)
     if arguments.merge is not None:
         out = results_folder(arguments.out, arguments.overwrite)
-        _present({"merged": merge(arguments.merge, out, overwrite=arguments.overwrite)}, out)
+        _present_merged(merge(
+            arguments.merge, out, overwrite=arguments.overwrite,
+            metrics=lambda config: metrics_of(config["data"], config["judge"]),
+        ), out)  # fmt: skip
     elif arguments.recorded is not None:
         results = rescore(arguments)
         _present(results, arguments.out)
@@ -181,8 +184,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--merge and --from play nothing: leave out {names}")
     if arguments.suite is not None and (arguments.data is not None or arguments.judge is not None):
         raise ConfigError("--suite brings data and judges: leave --data and --judge out")
-    if arguments.suite is None and arguments.recorded is None and (
-        arguments.variant or arguments.judge_model
+    if (
+        arguments.suite is None
+        and arguments.recorded is None
+        and (arguments.variant or arguments.judge_model)
     ):
         raise ConfigError("--variant and --judge-model go with --suite, or with --from lmms:PATH")
     if arguments.suite is None and (arguments.benchmark or arguments.suite_data):
@@ -252,7 +257,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _parts(arguments: argparse.Namespace) -> list[Part]:
     """What is played: a source, or the benchmarks of a suite."""
     if arguments.suite is None:
-        return [Part(arguments.data, arguments.data, arguments.judge or "auto")]
+        data, judge = arguments.data, arguments.judge or "auto"
+        return [Part(data, data, judge, metrics=metrics_of(data, judge))]
     return suite_parts(
         arguments.suite,
         arguments.benchmark,
@@ -262,12 +268,27 @@ def _parts(arguments: argparse.Namespace) -> list[Part]:
     )
 
 
+def _present_merged(parts: Mapping[str, Mapping[str, Any]], out: Path) -> None:
+    """As it would have been shown if it had been played at once."""
+    leaves = [one for part in parts.values() for one in part.get("modes", {"": part}).values()]
+    if "" in parts:
+        _present({"merged": parts[""]}, out)
+    elif all("metrics" in one for one in leaves):
+        _present_suite({leaves[0]["agent"]: parts}, out)
+    else:
+        _present(parts, out)
+
+
 def _present_suite(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
     """A table a policy, as the paper's Table 2, and the same in ``suite.json``."""
     tables = {spec: suite_rows(parts) for spec, parts in results.items()}
-    write_json(out / "suite.json", {"agents": tables})
+    left = left_out({name: one for parts in results.values() for name, one in parts.items()})
+    write_json(out / "suite.json", {"agents": tables, "left_out": left})
     for spec, lines in tables.items():
         console().print(suite_table(f"{spec}: the suite", lines))
+    for name, reasons in left.items():
+        told = "; ".join(f"{number} {reason}" for reason, number in reasons.items())
+        console().print(f"left out of {name}: {told}", soft_wrap=True, markup=False)
     console().print(f"tokens: visual tokens over those of the original shown once\nin {out}")
 
 

@@ -162,6 +162,14 @@ def check_same(folder: Path, there: Config, here: Config, *, but: Sequence[str] 
     Raises:
         ConfigError: If they are not, with everything that differs.
     """
+    if there.get("agent") == here.get("agent") and (
+        there.get("checkpoint") != here.get("checkpoint")
+    ):
+        raise ConfigError(
+            f"{folder} was played with other weights: the files at "
+            f"{', '.join(here.get('checkpoint') or there['checkpoint'])} are not those of before. "
+            "Set them back, choose another --out, or add --overwrite to begin anew"
+        )
     differs = [
         f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
         for key in dict.fromkeys([*there, *here])

@@ -78,8 +78,6 @@ class Log:
         value, answer = line.get(name), _answer(line["filtered_resps"])
         told = told_of(self.task, {k: v for k, v in line.items() if k not in _OWN})
         accepted = references(line["target"])
-        counts = line.get("token_counts") or [None]
-        said = counts[0].get("output_tokens") if isinstance(counts[0], dict) else None
         return {
             "id": f"{self.task}/{line['doc_id']}",
             "question": line["input"],
@@ -97,7 +95,7 @@ class Log:
             "futile_request": None,
             "visual_tokens": None,
             "full_tokens": None,
-            "generated_tokens": said if type(said) is int and said >= 0 else None,
+            "generated_tokens": _generated(line.get("token_counts")),
             "views": [],
             "reward": None,
         }
@@ -156,7 +154,7 @@ def open_log(path: Path, metric: str | None = None) -> Log:
         _check(line, where)
         if (first := seen.setdefault(str(line["doc_id"]), number)) != number:
             raise DataError(
-                f"{where}: the doc_id {line['doc_id']!r} stands in line {first} already ({_SEVERAL})"
+                f"{where}: the doc_id {line['doc_id']!r} stands in line {first} already: {_SEVERAL}"
             )
         names = [name for name in line if name not in _OWN]
         fields.append((number, names))
@@ -285,6 +283,14 @@ def _verdict(name: str, value: Any, answer: str | None) -> dict[str, Any]:
         return {"correct": None, "score": None, "judge": judge, "reason": reason}
     reason = "as recorded" if answer is not None else "as recorded; the answer is empty"
     return {"correct": score >= 0.5, "score": score, "judge": judge, "reason": reason}
+
+
+def _generated(counts: Any) -> int | None:
+    """The generated tokens of the one request, where the model counted them."""
+    if not isinstance(counts, list) or len(counts) != 1 or not isinstance(counts[0], Mapping):
+        return None
+    said = counts[0].get("output_tokens")
+    return said if type(said) is int and said >= 0 else None
 
 
 def _unwrapped(answer: Any) -> Any:

@@ -120,10 +120,12 @@ class VisionThink(lmms):
             )
         asked = requests_of(requests, self.task_dict)
         with tqdm(total=len(asked), desc="visionthink") as bar:
-            answers = self.answering.answer(asked, lambda done: bar.update(done - bar.n))
-        return [
-            GenerationResult(one.text, TokenCounts(one.read, one.generated)) for one in answers
-        ]
+
+            def told(done: int) -> None:
+                bar.update(done - bar.n)
+
+            answers = self.answering.answer(asked, told)
+        return [GenerationResult(one.text, TokenCounts(one.read, one.generated)) for one in answers]
 
     def loglikelihood(self, requests: list[Any]) -> Any:
         """Not possible.

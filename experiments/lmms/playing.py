@@ -153,7 +153,9 @@ class Answering:
         refused = source.read(block)
         left = [(at, ids[at]) for at in block if ids[at] not in refused]
         entries = player.play(PART, self._mode, left) if left else []
-        facts = {at: {"refused": refused[ids[at]]} for at in block if ids[at] in refused}
+        facts: dict[int, dict[str, Any]] = {
+            at: {"refused": refused[ids[at]]} for at in block if ids[at] in refused
+        }
         seconds = next((e["spent"]["agent_seconds"] for e in entries if "spent" in e), 0.0)
         played = sum("row" in entry for entry in entries)
         for entry in entries:

@@ -107,7 +107,9 @@ def score_logs(
     return made
 
 
-def _judge(log: Log, judge: str | None, variant: str | None, model: str | None) -> str | Judge | None:
+def _judge(
+    log: Log, judge: str | None, variant: str | None, model: str | None
+) -> str | Judge | None:
     """Who judges a log's answers.
 
     Raises:
@@ -268,5 +270,3 @@ def _silent(row: Row) -> Row:
         return row
     verdict = {"correct": False, "score": 0.0, "judge": "protocol", "reason": "no answer"}
     return {**row, **verdict}
-
-

@@ -74,10 +74,11 @@ def test_an_evaluation_does_not_go_on_with_other_weights(tmp_path: Path, capsys)
 def test_a_preparation_does_not_go_on_with_other_weights(tmp_path: Path, capsys) -> None:
     model, out = tiny(tmp_path / "model", 0), tmp_path / "out"
     argv = ["prepare", "--agent", f"tiny:{model}", "--data", "generated:n=4", "--prompt", "tiny",
-            "--rollouts", "1", "--unequal", "--out", out]  # fmt: skip
+            "--rollouts", "1", "--gap", "1", "--unequal", "--out", out]  # fmt: skip
     assert vt(*argv) in (0, 2)  # an untrained model may leave nothing to write
+    assert (out / "rollouts.jsonl").exists()
     shutil.rmtree(model)
     tiny(model, 1)
     capsys.readouterr()
-    assert vt("prepare", "--resume", "--out", out) == 2
+    assert vt("prepare", "--resume", "--gap", "1", "--out", out) == 2
     assert "checkpoint was" in capsys.readouterr().err

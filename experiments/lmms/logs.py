@@ -14,15 +14,16 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.evaluation.rows import Row, plain
 from experiments.files import json_row
-from experiments.lmms.tasks import asked_as, benchmark_of, told_of
-from vt_env import ConfigError, DataError
+from experiments.lmms.scores import metric_fields, recorded_score, recorded_verdict
+from experiments.lmms.tasks import asked_as, told_of
+from vt_env import DataError
 
 _NAME = re.compile(r"(\d{8}_\d{6})_samples_(.+)\.jsonl")
 _NEEDED = ("doc_id", "target", "filtered_resps", "input")
@@ -88,7 +89,7 @@ class Log:
             "metadata": {**told, "lmms": {"metric": name, "value": plain(value)}},
             "turns": [],
             "answer": answer,
-            **_verdict(name, value, answer),
+            **recorded_verdict(name, value, answer),
             "well_formed": None,
             "flaws": [],
             "requested": None,
@@ -168,7 +169,9 @@ def open_log(path: Path, metric: str | None = None) -> Log:
         path,
         task,
         date,
-        _metric(path, task, metric, fields, list(scored), [n for n in others if n not in scored]),
+        metric_fields(
+            path, task, metric, fields, list(scored), [n for n in others if n not in scored]
+        ),
         results.get("config", {}),
         {name: v for name, v in reported.items() if type(v) in (int, float) and math.isfinite(v)},
     )
@@ -216,73 +219,6 @@ def _check(line: Mapping[str, Any], where: str) -> None:
             "tasks of generate_until with one answer a document can be judged (no multiple_choice "
             "by likelihood, no several rounds)"
         )
-
-
-def _metric(
-    path: Path,
-    task: str,
-    given: str | None,
-    fields: Sequence[tuple[int, Sequence[str]]],
-    scored: Sequence[str],
-    others: Sequence[str],
-) -> tuple[str, ...]:
-    """Which fields hold the score of a line."""
-    if given is not None:
-        if given not in (*scored, *others):
-            known = ", ".join([*scored, *others]) or "none"
-            raise ConfigError(f"{path} has no metric {given!r}; it has: {known}")
-        return (given,)
-    benchmark = benchmark_of(task)
-    if benchmark is not None and benchmark.headline in scored:
-        return (benchmark.headline,)
-    if not scored:
-        return ()
-    if len(scored) > 1 and not (benchmark and _apart(fields, scored)):
-        if _apart(fields, scored):
-            raise DataError(
-                f"{path}: its lines have scores by different metrics ({', '.join(scored)}): lines "
-                "of several tasks in one file? Take it apart, or name one: "
-                "--from lmms:PATH,metric=NAME leaves the others unscored"
-            )
-        raise ConfigError(
-            f"{path} has several scores a line: {', '.join(scored)}. Choose one: "
-            "--from lmms:PATH,metric=NAME"
-        )
-    for number, names in fields:
-        if not set(scored) & set(names):
-            raise DataError(
-                f"{path}, line {number}: it has no {' or '.join(scored)} as other lines have: "
-                f"lines of several tasks in one file? It has {', '.join(names) or 'no metric'}"
-            )
-    return tuple(scored)
-
-
-def _apart(fields: Sequence[tuple[int, Sequence[str]]], names: Sequence[str]) -> bool:
-    """Whether no line has more than one of these."""
-    return all(len(set(names) & set(one)) <= 1 for _, one in fields)
-
-
-def recorded_score(value: Any) -> float | None:
-    """The number that a metric recorded for a line; ``None`` where it recorded something else.
-
-    NaN is a number: a score that is none, and no other kind of field.
-    """
-    if isinstance(value, Mapping):
-        value = value.get("score")
-    return float(value) if isinstance(value, bool | int | float) else None
-
-
-def _verdict(name: str, value: Any, answer: str | None) -> dict[str, Any]:
-    """The verdict that lmms-eval recorded: right from half of the full score on."""
-    score, judge = recorded_score(value), f"lmms-eval:{name}" if name else "lmms-eval"
-    if score is None:
-        reason = f"no score of {name} is recorded" if name else "no score is recorded"
-        return {"correct": None, "score": None, "judge": judge, "reason": reason}
-    if not 0 <= score <= 1:
-        reason = f"recorded as {score}, which is no score from 0 to 1"
-        return {"correct": None, "score": None, "judge": judge, "reason": reason}
-    reason = "as recorded" if answer is not None else "as recorded; the answer is empty"
-    return {"correct": score >= 0.5, "score": score, "judge": judge, "reason": reason}
 
 
 def _generated(counts: Any) -> int | None:

@@ -14,7 +14,8 @@ from experiments.evaluation.recorded import score_rows
 from experiments.evaluation.result import Result
 from experiments.evaluation.rows import Row
 from experiments.lmms.facts import ABOUT, Facts
-from experiments.lmms.logs import Log, find_logs, open_log, recorded_score
+from experiments.lmms.logs import Log, find_logs, open_log
+from experiments.lmms.scores import recorded_score
 from experiments.lmms.tasks import SUMMED, TASKS, benchmark_of
 from experiments.summary import score_of
 from vt_env import ConfigError, DataError, Judge, make_judge

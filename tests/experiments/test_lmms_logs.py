@@ -15,7 +15,8 @@ from evaluations import lines, result, vt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.lmms.logs import recorded_score, references
+from experiments.lmms.logs import references
+from experiments.lmms.scores import recorded_score
 
 DATE = "20260301_120000"
 

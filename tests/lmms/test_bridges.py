@@ -182,7 +182,7 @@ def test_repeats_are_rollouts_of_their_own(tasks, tmp_path):
 
 def test_documents_that_no_episode_can_show(tasks, tmp_path):
     arguments = f"agent=knowing,facts={tmp_path}/a.jsonl"
-    with pytest.raises(ValueError, match="2 requests cannot be played: .*2 pictures.*no picture"):
+    with pytest.raises(ValueError, match=r"2 requests cannot be played: .*2 pictures.*no picture"):
         lmms_eval(tasks, tmp_path, "vt_shows", arguments)
     assert len(lines(tmp_path / "a.jsonl")) == 1  # nothing was played
     with pytest.raises(ValueError, match="videos and sounds are not played"):

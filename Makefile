@@ -5,7 +5,7 @@
 # make learn-openrlhf   the laptop's task through OpenRLHF on a CPU, beside the local trainer
 # make test-smollm   a real small language model as a judge, in an environment of its own
 # make docs   these pages and a reference from the docstrings as a site: runs/site/index.html
-# make test-lmms   the benchmarks' official metrics beside lmms-eval, in an environment of its own
+# make test-lmms   official metrics beside lmms-eval, our model in it, in an environment of its own
 # make test-sb3   Stable-Baselines3 on the environment with a few actions, likewise
 # make bench-report   what a report of 10,000 episodes costs; needs Chromium
 # make bench-trl   beside TRL's trainer, in an environment of its own too

@@ -23,7 +23,8 @@ try:
     from loguru import logger
     from tqdm import tqdm
 except ImportError as error:
-    raise MissingExtra(error.name or "lmms-eval", "lmms", "the model visionthink") from error
+    absent = (error.name or "lmms_eval").partition(".")[0].replace("_", "-")
+    raise MissingExtra(absent, "lmms", "the model visionthink of lmms-eval") from error
 
 _RULES = ("tokens", "prompt", "factor", "max_turns", "first_look", "tools")
 
@@ -85,6 +86,13 @@ class VisionThink(lmms):
                 f"--device {device} is not passed on: the agent's spec says it, as in "
                 f"agent=[transformers:PATH,device={device}]"
             )
+        for name, value, kinds in (
+            ("seed", seed, (int,)),
+            ("max_turns", max_turns, (int, type(None))),
+            ("factor", factor, (int, float, type(None))),
+        ):
+            if type(value) not in kinds:
+                raise ConfigError(f"{name} must be a number, got {value!r}")
         if not str(batch_size).isdecimal():
             raise ConfigError(f"--batch_size must be a whole number, got {batch_size!r}")
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -95,9 +103,9 @@ class VisionThink(lmms):
         given = (tokens, prompt, factor, max_turns, first_look, tools and _inner(tools).split(","))
         rules = {key: value for key, value in zip(_RULES, given, strict=True) if value is not None}
         settings = Settings(
-            agent=_inner(agent),
-            facts=Path(facts),
-            mode=mode,
+            agent=_inner(str(agent)),
+            facts=Path(str(facts)),
+            mode=str(mode),
             seed=seed,
             batch=int(batch_size),
             unplayable=unplayable,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -60,6 +61,11 @@ def test_an_evaluation_does_not_go_on_with_other_weights(tmp_path: Path, capsys)
     assert "was played with other weights" in told
     assert str(model) in told
     assert result(out)["modes"]["low"]["accuracy"] == before["modes"]["low"]["accuracy"]
+    config = json.loads((out / "low" / "evaluation.json").read_text())
+    del config["checkpoint"]  # as an earlier version wrote it
+    (out / "low" / "evaluation.json").write_text(json.dumps(config))
+    assert vt(*argv, "--mode", "low", "--out", out, "--resume") == 2
+    assert "does not say with which weights" in capsys.readouterr().err
     assert vt(*argv, "--mode", "low", "--out", out, "--overwrite") == 0
     shards = [tmp_path / "a", tmp_path / "b"]
     assert vt(*argv, "--batch", "2", "--shard", "0/2", "--out", shards[0]) == 0

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 
 from experiments.lmms.logs import references
 from experiments.lmms.scores import recorded_score
+from vt_env import MissingExtra
 
 DATE = "20260301_120000"
 
@@ -305,3 +309,9 @@ def test_targets_that_only_look_like_lists(target, read) -> None:
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists))
 def test_any_recorded_value_is_a_score_or_none(value: object) -> None:
     assert recorded_score(value) is None or isinstance(value, bool | float)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lmms_eval") is not None, reason="it is there")
+def test_the_model_says_what_to_install() -> None:
+    with pytest.raises(MissingExtra, match=re.escape('pip install "visionthink-gym[lmms]"')):
+        importlib.import_module("experiments.lmms.model")

@@ -228,6 +228,8 @@ def test_an_agent_that_fails_is_told_and_what_was_played_stays(tasks, tmp_path):
         ("agent=knowing,facts=f.jsonl,unplayable=skip", "must be error or empty"),
         ("agent=nobody,facts=f.jsonl", "Unknown agent 'nobody'"),
         ("agent=knowing,facts=f.jsonl,tokens=huge", "huge"),
+        ("agent=knowing,facts=f.jsonl,seed=0.5", "seed must be a number, got 0.5"),
+        ("agent=knowing,facts=f.jsonl,factor=half", "factor must be a number, got 'half'"),
         ("agent=[tiny:/nowhere],facts=f.jsonl", "no model can be read"),
     ],
 )

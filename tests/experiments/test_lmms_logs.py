@@ -129,18 +129,16 @@ def test_a_metric_that_is_added_up_later_needs_a_judge(tmp_path: Path, capsys) -
     for number, (answer, target) in enumerate([("B", "B"), ("dog", "B"), ("A", "B"), ("7", "7")]):
         told = {"id": f"validation_Math_{number}", "subdomain": "Math", "answer": target}
         made = line(number, answer, target, mmmu_acc=told, submission={told["id"]: answer})
-        options = (
-            "\nA. cat\nB. dog\n\nAnswer with the option's letter from the given choices directly."
-        )
-        rows.append(made if target == "7" else {**made, "input": f"What is it?{options}"})
+        options = "\nA. cat\nB. dog\n\nAnswer with the option's letter from the given choices "
+        rows.append(made if target == "7" else {**made, "input": f"What is it?{options}directly."})
     file = log(tmp_path / "log", rows, "mmmu_val")
     assert vt("eval", "--from", f"lmms:{file}", "--out", tmp_path / "no") == 2
     assert "records no score of a single line" in capsys.readouterr().err
-    for variant in ("official", "fixed"):
+    for variant, share in (("official", 0.5), ("fixed", 0.75)):  # an option's text alone: fixed
         out = tmp_path / variant
         assert vt("eval", "--from", f"lmms:{file}", "--variant", variant, "--out", out) == 0
         found = result(out)
-        assert found["metrics"]["mmmu_acc"] == found["metrics"]["subject/Math"] == 0.75
+        assert found["metrics"]["mmmu_acc"] == found["metrics"]["subject/Math"] == share
         assert (found["lmms"]["unread"], found["lmms"]["n"]) == (4, 0)
         row = lines(out / "episodes.jsonl")[1]
         assert (row["answer_type"], row["choices"], row["kind"]) == ("mcq", ["cat", "dog"], "Math")

@@ -6,7 +6,7 @@
 # make learn-openrlhf   the laptop's task through OpenRLHF on a CPU, beside the local trainer
 # make test-smollm   a real small language model as a judge, in an environment of its own
 # make docs   these pages and a reference from the docstrings as a site: runs/site/index.html
-# make test-lmms   the benchmarks' official metrics beside lmms-eval, in an environment of its own
+# make test-lmms   official metrics beside lmms-eval, our model in it, in an environment of its own
 # make test-sb3   Stable-Baselines3 on the environment with a few actions, likewise
 # make test-openenv   the environment on a server, through OpenEnv, likewise
 # make test-trl   TRL's trainer on the environment, likewise
@@ -176,7 +176,7 @@ bench-trl: .venv-trl/.ready
 	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt \
 		torch transformers accelerate datasets evaluate scikit-learn pandas pyyaml loguru \
 		Levenshtein openai requests aiohttp tqdm tenacity sacrebleu openpyxl python-dotenv pytz \
-		pytest --editable .
+		pytablewriter pytest --editable ".[cli]"
 	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --no-deps lmms-eval==0.7.3
 	touch $@
 

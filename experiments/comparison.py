@@ -58,15 +58,20 @@ def _kept(row: Row) -> Row:
     return {key: value for key, value in row.items() if key not in left}
 
 
+def _became(before: bool | None, now: bool | None) -> bool:
+    """From no to yes; where one is not known nothing is said."""
+    return before is False and now is True
+
+
 CHANGES: Mapping[str, Callable[[Row, Row], bool]] = {
     "right → wrong": lambda a, b: a["correct"] is True and b["correct"] is False,
     "wrong → right": lambda a, b: a["correct"] is False and b["correct"] is True,
     "now unscored": lambda a, b: a["correct"] is not None and b["correct"] is None,
     "now scored": lambda a, b: a["correct"] is None and b["correct"] is not None,
-    "now asks": lambda a, b: b["requested"] and not a["requested"],
-    "no longer asks": lambda a, b: a["requested"] and not b["requested"],
-    "now malformed": lambda a, b: a["well_formed"] and not b["well_formed"],
-    "now well formed": lambda a, b: b["well_formed"] and not a["well_formed"],
+    "now asks": lambda a, b: _became(a["requested"], b["requested"]),
+    "no longer asks": lambda a, b: _became(b["requested"], a["requested"]),
+    "now malformed": lambda a, b: _became(b["well_formed"], a["well_formed"]),
+    "now well formed": lambda a, b: _became(a["well_formed"], b["well_formed"]),
     "another answer": lambda a, b: a["answer"] != b["answer"],
 }
 """What can have happened to a sample, from the first result to the second."""

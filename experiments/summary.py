@@ -50,26 +50,23 @@ def measure(rows: Sequence[Row], refused: int, seed: int = 0) -> dict[str, Any]:
     ``accuracy`` and ``score`` (the judge's graded score, where it has one) are over scored episodes
     only. ``token_ratio`` is what was shown over what showing every original once would have cost,
     in total. ``generated_tokens`` is a mean, ``generated_total`` the sum; both are ``None`` if
-    some episode's are not known. Rates have Wilson intervals; means have percentile bootstrap
-    intervals over episodes. What has no data is ``None``.
+    some episode's are not known, and so is all that is made of visual tokens, requests or the
+    format (episodes that were played elsewhere do not say). Rates have Wilson intervals; means have
+    percentile bootstrap intervals over episodes. What has no data is ``None``.
     """
     scored = [r["correct"] for r in rows if r["correct"] is not None]
-    requested = [r["requested"] for r in rows]
-    formed = [r["well_formed"] for r in rows]
-    shown = np.array([r["visual_tokens"] for r in rows], float)
-    full = np.array([r["full_tokens"] for r in rows], float)
+    requested, formed = _known(rows, "requested"), _known(rows, "well_formed")
+    shown, full = _known(rows, "visual_tokens"), _known(rows, "full_tokens")
     scores = np.array([s for r in rows if (s := score_of(r)) is not None], float)
-    said = [r.get("generated_tokens") for r in rows]
-    known = np.array([s for s in said if s is not None], float)
-    if len(known) < len(said):
-        known = known[:0]
+    known = _known(rows, "generated_tokens")
+    both = min(len(shown), len(full))
     return {
         "n": len(rows),
         "accuracy": _mean(scored),
         "score": _mean(scores),
         "request_rate": _mean(requested),
         "visual_tokens": _mean(shown),
-        "token_ratio": float(shown.sum() / full.sum()) if full.any() else None,
+        "token_ratio": float(shown.sum() / full.sum()) if both and full.any() else None,
         "generated_tokens": _mean(known),
         "generated_total": int(known.sum()) if len(known) else None,
         "format_rate": _mean(formed),
@@ -78,16 +75,22 @@ def measure(rows: Sequence[Row], refused: int, seed: int = 0) -> dict[str, Any]:
         "futile_requests": sum(bool(r["futile_request"]) for r in rows),
         "interval_95": {
             "accuracy": wilson(sum(scored), len(scored)),
-            "request_rate": wilson(sum(requested), len(rows)),
-            "format_rate": wilson(sum(formed), len(rows)),
-            "visual_tokens": bootstrap(lambda i: shown[i].mean(-1), len(rows), seed),
+            "request_rate": wilson(int(requested.sum()), len(requested)),
+            "format_rate": wilson(int(formed.sum()), len(formed)),
+            "visual_tokens": bootstrap(lambda i: shown[i].mean(-1), len(shown), seed),
             "token_ratio": bootstrap(
-                lambda i: share(shown[i].sum(-1), full[i].sum(-1)), len(rows), seed
+                lambda i: share(shown[i].sum(-1), full[i].sum(-1)), both, seed
             ),
             "score": bootstrap(lambda i: scores[i].mean(-1), len(scores), seed),
             "generated_tokens": bootstrap(lambda i: known[i].mean(-1), len(known), seed),
         },
     }
+
+
+def _known(rows: Sequence[Row], key: str) -> NDArray[np.float64]:
+    """A value of every row: float [n]; empty where one is not known."""
+    values = [row.get(key) for row in rows]
+    return np.empty(0) if None in values else np.array(values, float)
 
 
 def _mean(values: Any) -> float | None:

@@ -43,11 +43,15 @@ def source_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
     for source in parts[0]:
         cells = [
             "-" if source not in p or p[source]["accuracy"] is None
-            else f"{p[source]['accuracy']:.2f} ({p[source]['request_rate']:.0%})"
+            else f"{p[source]['accuracy']:.2f}{_asks(p[source]['request_rate'])}"
             for p in parts
         ]  # fmt: skip
         table.add_row(source or "(none)", str(parts[0][source]["n"]), *cells)
     return table
+
+
+def _asks(rate: float | None) -> str:
+    return "" if rate is None else f" ({rate:.0%})"
 
 
 def mode_table(title: str, modes: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -88,7 +92,8 @@ def suite_table(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
     table = Table(title=title)
-    for header in ("benchmark", "mode", "n", "score", "% of full", "tokens", "asks", "unscored"):
+    headers = ("benchmark", "mode", "n", "score", "% of full", "tokens", "asks", "unscored")
+    for header in (*headers, "left out"):
         table.add_column(header, justify="right" if len(table.columns) > 1 else "left")
     for line in lines:
         numbers = [
@@ -101,8 +106,37 @@ def suite_table(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
             )
         ]
         n = str(line["n"]) if line["coverage"] in (None, 1) else f"{line['n']} of a part"
-        table.add_row(line["benchmark"], line["mode"], n, *numbers, str(line["unscored"]))
+        counts = [str(line[key]) for key in ("unscored", "refused")]
+        table.add_row(line["benchmark"], line["mode"], n, *numbers, *counts)
     return table
+
+
+def agreement_table(beside: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A line a sample log of lmms-eval: its scores, and ours beside them.
+
+    Args:
+        beside: ``lmms`` of results, see :func:`experiments.lmms.scoring.score_logs`.
+    """
+    from rich.table import Table
+
+    table = Table(title="beside lmms-eval: means of scores, over what both scored")
+    table.add_column("task", no_wrap=True)
+    for header in ("metric", "recorded", "both", "lmms-eval", "here", "agree", "differ"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for name, found in beside.items():
+        judged = "n" in found
+        cells = [_mean(found["mean"])]
+        if judged:
+            cells += [
+                str(found["n"]), _mean(found["theirs"]), _mean(found["ours"]),
+                str(found["agree"]), str(len(found["differ"])),
+            ]  # fmt: skip
+        table.add_row(name, found["metric"] or "-", *cells, *["-"] * (6 - len(cells)))
+    return table
+
+
+def _mean(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _spread(result: Mapping[str, Any], key: str, scale: float, form: str) -> str:

@@ -7,6 +7,8 @@ Sources and judges are named by specs, so that other processes can open them too
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 from experiments.benchmarks.base import Benchmark, check_variant
 from experiments.benchmarks.catalogue import BENCHMARKS
 from experiments.benchmarks.opening import BenchmarkSource, open_benchmark
-from experiments.evaluation.player import Part
+from experiments.evaluation.player import Metrics, Part
 from vt_env.errors import ConfigError, DataError, unknown_name
 from vt_env.judges import Judge
 from vt_env.judges.registry import split_outside
@@ -29,6 +31,7 @@ SUITES: Mapping[str, Sequence[str]] = {
 """The paper's nine benchmarks (2507.13348, Table 2), and two that are asked for beside them."""
 
 Result = Mapping[str, Any]
+_MORE = re.compile(r"\b(shows) (?:[2-9]|\d\d+) pictures")
 
 
 def benchmark_source(name: str = "", **options: Any) -> BenchmarkSource:
@@ -115,7 +118,19 @@ def _part(benchmark: Benchmark, path: Path | None, variant: str, model: str | No
         data += f",path={path}"
     if benchmark.asks_model and model:
         judge += f",model=[{model}]"
-    return Part(benchmark.name, data, judge, metrics=partial(benchmark.summary, variant=variant))
+    return Part(benchmark.name, data, judge, metrics=metrics_of(data, judge))
+
+
+def metrics_of(data: Any, judge: Any) -> Metrics | None:
+    """A benchmark's own numbers, where a part is one: data and judge are specs that name it."""
+    if not isinstance(data, str) or not isinstance(judge, str):
+        return None
+    (kind, _, rest), (judging, _, asked) = data.partition(":"), judge.partition(":")
+    name, *options = split_outside(asked, ",")
+    if (kind, judging) != ("benchmark", "benchmark") or rest.partition(",")[0] != name:
+        return None
+    variant = next((o.partition("=")[2] for o in options if o.startswith("variant=")), "fixed")
+    return partial(BENCHMARKS.make(name).summary, variant=variant)
 
 
 def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
@@ -128,8 +143,9 @@ def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
         For each benchmark and mode (``""`` where there are none): ``benchmark``, ``mode``, ``n``,
         ``score`` as the paper prints it, ``relative`` to that of ``full``, ``token_ratio``,
         ``request_rate``, ``generated_tokens`` and ``agent_seconds`` of an episode, ``coverage``
-        of the whole benchmark, and ``unscored``. And, per mode, a line ``average`` of what every
-        benchmark has: relative scores, ratios, rates and costs, each benchmark counting once.
+        of the whole benchmark, ``unscored``, and ``refused``: rows that were left out, e.g. since
+        they show several pictures. And, per mode, a line ``average`` of what every benchmark has:
+        relative scores, ratios, rates and costs, each benchmark counting once.
     """
     lines: list[dict[str, Any]] = []
     for name, result in results.items():
@@ -155,7 +171,22 @@ def _line(name: str, mode: str, result: Result, whole: float | None) -> dict[str
         "agent_seconds": result["agent_seconds"] / result["n"] if result["n"] else None,
         "coverage": metrics["coverage"],
         "unscored": result["unscored"],
+        "refused": result["refused"],
     }
+
+
+def left_out(results: Mapping[str, Result]) -> dict[str, dict[str, int]]:
+    """Rows of each benchmark that were left out, by reason and number, the most frequent first.
+
+    That a row shows several pictures is one reason, however many they are.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for name, result in results.items():
+        one = next(iter(result["modes"].values())) if "modes" in result else result
+        reasons = Counter(_MORE.sub(r"\1 several pictures", r["reason"]) for r in one["refusals"])
+        if reasons:
+            found[name] = dict(reasons.most_common())
+    return found
 
 
 _AVERAGED = (
@@ -166,7 +197,7 @@ _AVERAGED = (
 def _average(mode: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     some = [line for line in lines if line["mode"] == mode]
     made: dict[str, Any] = {"benchmark": "average", "mode": mode, "score": None}
-    for key in ("n", "unscored"):
+    for key in ("n", "unscored", "refused"):
         made[key] = sum(line[key] for line in some)
     for key in _AVERAGED:
         values = [line[key] for line in some]

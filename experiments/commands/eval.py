@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from agents import AGENTS
 from experiments.benchmarks import BENCHMARKS, VARIANTS
-from experiments.benchmarks.suite import SUITES, suite_parts, suite_rows
+from experiments.benchmarks.suite import SUITES, metrics_of, suite_parts
 from experiments.commands.options import (
     add_task_options,
     console,
@@ -21,18 +21,22 @@ from experiments.commands.options import (
     rules_of,
     share,
 )
+from experiments.commands.presenting import (
+    COMPARISON,
+    SUITE,
+    present,
+    present_merged,
+    present_suite,
+)
+from experiments.commands.rescore import rescore, show_agreement
 from experiments.evaluation.journal import clear_below
 from experiments.evaluation.merging import merge
 from experiments.evaluation.modes import Mode, parse_modes
 from experiments.evaluation.player import Opened, Part, Player, Setup
-from experiments.evaluation.recorded import score_recorded
 from experiments.evaluation.run import Evaluation, Options, check_modes
 from experiments.evaluation.workers import Here, Processes, Workers
-from experiments.files import results_folder, write_json
-from experiments.plots import accuracy_against_tokens
-from experiments.tables import mode_table, result_table, source_table, suite_table, test_table
-from vt_env import ConfigError, DataError, make_judge
-from vt_env.judges import close
+from experiments.files import results_folder
+from vt_env import ConfigError, DataError
 
 DESCRIPTION = f"""\
 Play one agent, or several one after the other, on a data set, one episode a sample. With --mode
@@ -44,6 +48,8 @@ data:   generated[:n=2000,seed=0,split=test], jsonl:FILE, folder:FOLDER, hf:PATH
 
   vt eval --merge SHARD... --out DIR            puts together what --shard I/N played
   vt eval --from EPISODES [--judge NAME] --out DIR   sums recorded episodes up, judged anew or not
+  vt eval --from lmms:PATH[,metric=NAME] [--judge NAME | --variant fixed] --out DIR
+          the same of lmms-eval's sample logs, and where our verdicts differ from its own
 """
 EPILOG = """\
 In DIR: episodes.jsonl (a line an episode), result.json (accuracy, request_rate, visual_tokens,
@@ -52,7 +58,6 @@ modes each has a folder of its own in DIR, and DIR/result.json holds all, with t
 With several agents each has a folder of its own in DIR, and DIR/comparison.json and the plot hold
 all. What is done is on disk at once: --resume goes on with an evaluation that was stopped.
 """
-SUITE, COMPARISON = "suite.json", "comparison.json"
 _PLAYING = (
     *("agent", "data", "modes", "limit", "batch", "max_refused", "resume", "shards", "ray", "gpus"),
     *("shard", "protocol", "tokens", "prompt", "factor", "max_turns", "tools", "first_look"),
@@ -104,7 +109,10 @@ def add_parser(commands: Any) -> None:
         "--resume", action="store_true", help="go on with the evaluation that is in DIR"
     )
     parser.add_argument(
-        "--from", type=Path, dest="recorded", metavar="EPISODES", help="no agent: recorded episodes"
+        "--from",
+        dest="recorded",
+        metavar="EPISODES",
+        help="no agent: recorded episodes, or lmms:PATH, sample logs of lmms-eval",
     )
     parser.add_argument(
         "--merge", type=Path, nargs="+", metavar="SHARD", help="no agent: folders of shards"
@@ -128,7 +136,9 @@ def _add_suite(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--suite-data", type=Path, metavar="DIR", help="local copies (default: from the Hub)"
     )
-    group.add_argument("--variant", choices=VARIANTS, default="fixed", help="(default: fixed)")
+    group.add_argument(
+        "--variant", choices=VARIANTS, help="of the metrics (default: fixed; see --from lmms:)"
+    )
     group.add_argument(
         "--judge-model", metavar="JUDGE", help="who judges where the metric is a language model's"
     )
@@ -156,9 +166,14 @@ def run(arguments: argparse.Namespace) -> None:
     _check(arguments)
     if arguments.merge is not None:
         out = results_folder(arguments.out, arguments.overwrite)
-        _present({"merged": merge(arguments.merge, out, overwrite=arguments.overwrite)}, out)
+        present_merged(merge(
+            arguments.merge, out, overwrite=arguments.overwrite,
+            metrics=lambda config: metrics_of(config["data"], config["judge"]),
+        ), out)  # fmt: skip
     elif arguments.recorded is not None:
-        _score(arguments)
+        results = rescore(arguments)
+        present(results, arguments.out)
+        show_agreement(results)
     else:
         _evaluate(arguments)
 
@@ -176,6 +191,12 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--merge and --from play nothing: leave out {names}")
     if arguments.suite is not None and (arguments.data is not None or arguments.judge is not None):
         raise ConfigError("--suite brings data and judges: leave --data and --judge out")
+    if (
+        arguments.suite is None
+        and arguments.recorded is None
+        and (arguments.variant or arguments.judge_model)
+    ):
+        raise ConfigError("--variant and --judge-model go with --suite, or with --from lmms:PATH")
     if arguments.suite is None and (arguments.benchmark or arguments.suite_data):
         raise ConfigError("--benchmark and --suite-data go with --suite")
     missing = [f"--{n}" for n in ("agent", "data") if getattr(arguments, n) is None]
@@ -189,28 +210,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError("--shard plays one part here, --shards all of them: choose one")
     if arguments.gpus < 0 or (arguments.gpus and arguments.shards == 1 and not arguments.ray):
         raise ConfigError("--gpus divides GPUs among --shards; it is a number from 0 up")
-
-
-def _score(arguments: argparse.Namespace) -> None:
-    """``--from``."""
-    out = results_folder(arguments.out, arguments.overwrite)
-    judge = None if arguments.judge is None else make_judge(arguments.judge)
-    screen = console(stderr=True)
-    from rich.progress import Progress, SpinnerColumn, TextColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed:.0f} episodes"))
-    with Progress(*columns, console=screen, transient=True) as bar, ExitStack() as held:
-        if judge is not None:
-            held.callback(close, judge)
-        task = bar.add_task("", total=None)
-        result = score_recorded(
-            arguments.recorded,
-            out,
-            judge,
-            seed=arguments.seed,
-            told=lambda done: bar.update(task, completed=done),
-        )
-    _present({str(arguments.recorded): result}, out)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -258,7 +257,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             if result is not None:
                 results[spec] = result
     if arguments.shard is None:
-        (_present if arguments.suite is None else _present_suite)(results, out)
+        (present if arguments.suite is None else present_suite)(results, out)
     else:
         i, n = arguments.shard
         console().print(f"shard {i} of {n} is done; when all are: vt eval --merge … --out DIR")
@@ -282,23 +281,15 @@ def _clear_agents(out: Path) -> None:
 def _parts(arguments: argparse.Namespace) -> list[Part]:
     """What is played: a source, or the benchmarks of a suite."""
     if arguments.suite is None:
-        return [Part(arguments.data, arguments.data, arguments.judge or "auto")]
+        data, judge = arguments.data, arguments.judge or "auto"
+        return [Part(data, data, judge, metrics=metrics_of(data, judge))]
     return suite_parts(
         arguments.suite,
         arguments.benchmark,
         arguments.suite_data,
-        arguments.variant,
+        arguments.variant or "fixed",
         arguments.judge_model,
     )
-
-
-def _present_suite(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
-    """A table a policy, as the paper's Table 2, and the same in ``suite.json``."""
-    tables = {spec: suite_rows(parts) for spec, parts in results.items()}
-    write_json(out / SUITE, {"agents": tables})
-    for spec, lines in tables.items():
-        console().print(suite_table(f"{spec}: the suite", lines))
-    console().print(f"tokens: visual tokens over those of the original shown once\nin {out}")
 
 
 def _workers(player: Player, arguments: argparse.Namespace) -> Workers:
@@ -333,46 +324,3 @@ def _folders(out: Path, specs: Sequence[str]) -> list[Path]:
         name = re.sub(r"[^A-Za-z0-9.=-]+", "_", spec).strip("_.")
         names.append(name if name not in names else f"{name}_{len(names)}")
     return [out / name for name in names]
-
-
-def _present(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
-    """Draw and show: a line an agent and mode; of one agent without modes, a line a kind."""
-    lines: dict[str, Mapping[str, Any]] = {}
-    for spec, result in results.items():
-        if "modes" in result:
-            before = f"{spec} " if len(results) > 1 else ""
-            lines |= {f"{before}{mode}": one for mode, one in result["modes"].items()}
-        else:
-            lines[spec] = result
-    if len(results) > 1:
-        write_json(out / COMPARISON, {"agents": results})
-    screen = console()
-    about = next(iter(lines.values())).get("data", "")
-    if len(lines) > 1:
-        title = f"Accuracy against visual tokens: {about}"
-        accuracy_against_tokens(lines, title, out / "plot")
-        _show_several(results, lines)
-    else:
-        ((spec, result),) = lines.items()
-        title = f"Accuracy against visual tokens: {spec} on {about}"
-        accuracy_against_tokens({"all": result, **result["by_kind"]}, title, out / "plot")
-        kinds = {"all": result, **{k or "(no kind)": v for k, v in result["by_kind"].items()}}
-        screen.print(result_table("kind", f"{spec}: accuracy against visual tokens", kinds))
-    screen.print(f"tokens: visual tokens an episode; share: of the original shown once\nin {out}")
-    for name, result in lines.items():
-        if judging := result.get("judging"):
-            counts = ", ".join(f"{number} {key}" for key, number in judging.items() if number)
-            screen.print(f"judging {name}: {counts}", soft_wrap=True)
-
-
-def _show_several(
-    results: Mapping[str, Mapping[str, Any]], lines: Mapping[str, Mapping[str, Any]]
-) -> None:
-    screen = console()
-    by_mode = {spec: result for spec, result in results.items() if "modes" in result}
-    for spec, result in by_mode.items():
-        screen.print(mode_table(f"{spec}: modes, with 95 % bootstrap intervals", result["modes"]))
-        screen.print(test_table(result["tests"]))
-    if len(by_mode) < len(results):
-        screen.print(result_table("agent", "accuracy against visual tokens", lines))
-    screen.print(source_table(lines))

@@ -169,6 +169,18 @@ def check_same(folder: Path, there: Config, here: Config, *, but: Sequence[str] 
     Raises:
         ConfigError: If they are not, with everything that differs.
     """
+    if there.get("agent") == here.get("agent") and (
+        there.get("checkpoint") != here.get("checkpoint")
+    ):
+        files = ", ".join(here.get("checkpoint") or there["checkpoint"])
+        why = (
+            f"was played with other weights: the files at {files} are not those of before"
+            if "checkpoint" in there
+            else f"does not say with which weights of {files} it was played"
+        )
+        raise ConfigError(
+            f"{folder} {why}. Set them back, choose another --out, or add --overwrite to begin anew"
+        )
     differs = [
         f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
         for key in dict.fromkeys([*there, *here])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from experiments.evaluation.journal import EPISODES, RESULT
 from experiments.evaluation.player import Metrics
@@ -15,7 +16,10 @@ from experiments.provenance import provenance
 from vt_env import ConfigError, DataError, Judge, Query
 from vt_env.judges.models import usage_of
 
-_KEPT = ("agent", "data", "protocol", "mode", "rate", "tokens", "seconds", "agent_seconds")
+_KEPT = (
+    *("agent", "data", "protocol", "mode", "rate", "tokens", "seconds", "agent_seconds"),
+    "episodes",
+)
 """What of the result beside the recorded episodes is still true of them."""
 
 
@@ -47,22 +51,53 @@ def score_recorded(
     file = recorded_file(file)
     if (out / EPISODES).exists() and (out / EPISODES).samefile(file):
         raise ConfigError(f"--out {out} holds the episodes that are read; choose another folder")
-    rows: list[Row] = []
-    with whole_file(out / EPISODES) as stream:
-        for row in _with_verdicts(read_rows(file), judge):
-            stream.write(json_line(row))
-            rows.append(row if metrics else slim(row))
-            told(len(rows))
     before = read_result(file.parent) if (file.parent / RESULT).exists() else {}
-    refused = before.get("refusals", [])
+    about = {**before, "episodes": str(file)}
+    return score_rows(read_rows(file), out, about, judge, seed=seed, metrics=metrics, told=told)
+
+
+def score_rows(
+    rows: Iterable[Row],
+    out: Path,
+    about: Mapping[str, Any],
+    judge: Judge | None = None,
+    *,
+    seed: int = 0,
+    metrics: Metrics | None = None,
+    told: Callable[[int], None] = lambda _: None,
+    noted: Callable[[Row], None] = lambda _: None,
+    more: Callable[[], Mapping[str, Any]] = dict,
+) -> Result:
+    """Write ``episodes.jsonl`` and ``result.json`` of rows; see :func:`score_recorded`.
+
+    Args:
+        rows: As :func:`~experiments.evaluation.rows.read_rows` yields them.
+        out: A folder for the results.
+        about: What is known of them: ``episodes``, where they stood, ``agent``, ``data``,
+            ``refusals``, ….
+        judge: Who judges the answers anew; by default the verdicts stay as they are.
+        seed: Seeds the bootstrap.
+        metrics: Further numbers, from whole rows.
+        told: Called with the rows done so far.
+        noted: Called with every row as it is written.
+        more: Further fields of the result, asked for when all rows are read.
+    """
+    kept: list[Row] = []
+    with whole_file(out / EPISODES) as stream:
+        for row in _with_verdicts(rows, judge):
+            stream.write(json_line(row))
+            noted(row)
+            kept.append(row if metrics else slim(row))
+            told(len(kept))
+    refused = about.get("refusals", [])
     result = {
-        **summarised(rows, refused, seed, metrics),
-        **{key: before[key] for key in _KEPT if key in before},
-        "episodes": str(file),
-        "judge": judge.name if judge else before.get("judge"),
+        **summarised(kept, refused, seed, metrics),
+        **{key: about[key] for key in _KEPT if key in about},
+        "judge": judge.name if judge else about.get("judge"),
         **({"judging": usage.numbers()} if judge and (usage := usage_of(judge)) else {}),
         "refusals": refused,
-        "provenance": provenance(seed, before.get("provenance", {}).get("data")),
+        **more(),
+        "provenance": provenance(seed, about.get("provenance", {}).get("data")),
     }
     write_json(out / RESULT, result)
     return result

@@ -125,8 +125,8 @@ def _is_score(value: object) -> bool:
 
 
 _TEXT = (lambda v: isinstance(v, str), "text")
-_FLAG = (lambda v: isinstance(v, bool), "true or false")
-_COUNT = (_is_count, "a whole number from 0 up")
+_FLAG = (lambda v: v is None or isinstance(v, bool), "true, false or null")
+_COUNT = (lambda v: v is None or _is_count(v), "a whole number from 0 up, or null")
 _NEEDED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "id": (lambda v: isinstance(v, str) and v != "", "text that is not empty"),
     "question": _TEXT,
@@ -134,7 +134,7 @@ _NEEDED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "kind": _TEXT,
     "source": _TEXT,
     "answer": (lambda v: v is None or isinstance(v, str), "text or null"),
-    "correct": (lambda v: v is None or isinstance(v, bool), "true, false or null"),
+    "correct": _FLAG,
     "judge": _TEXT,
     "reason": _TEXT,
     "well_formed": _FLAG,
@@ -147,7 +147,7 @@ _OPTIONAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "score": (_is_score, "a number from 0 to 1, or null"),
     "answer_type": _TEXT,
     "choices": (_is_texts, "a list of texts"),
-    "generated_tokens": (lambda v: v is None or _is_count(v), "a whole number from 0 up, or null"),
+    "generated_tokens": _COUNT,
 }
 """What rows of earlier versions do not have."""
 
@@ -197,14 +197,18 @@ def query_of(row: Row) -> Query | None:
     )
 
 
+_REWARDED = ("well_formed", "requested", "visual_tokens", "full_tokens")
+"""What a reward is made of beside the verdict; null in episodes that were played elsewhere."""
+
+
 def with_verdict(row: Row, verdict: Verdict) -> Row:
-    """The row as another verdict makes it, its reward too."""
-    outcome = Outcome(
-        verdict.correct,
-        row["well_formed"],
-        row["requested"],
-        row["visual_tokens"],
-        row["full_tokens"],
-    )
-    (reward,) = group_rewards([outcome], ALONE)
-    return {**row, **verdict_fields(verdict, row["id"]), "reward": asdict(reward)}
+    """The row as another verdict makes it, its reward too, where what that needs is known."""
+    told = [row[key] for key in _REWARDED]
+    reward = None
+    if None not in told:
+        (reward,) = group_rewards([Outcome(verdict.correct, *told)], ALONE)
+    return {
+        **row,
+        **verdict_fields(verdict, row["id"]),
+        "reward": None if reward is None else asdict(reward),
+    }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.checkpoints import fingerprints
 from experiments.evaluation.journal import RESULT, Config, Journal, clear, open_journal
 from experiments.evaluation.modes import TRAINED, Mode
 from experiments.evaluation.player import Block, Player
@@ -103,6 +104,7 @@ class Evaluation:
         self.options = options
         self.told = told
         self.notice = notice
+        self._weights: Mapping[str, str] | None = None
 
     def parts(self, modes: Sequence[Mode], out: Path) -> dict[str, Result]:
         """Several parts, each in a folder of its own; results by part."""
@@ -195,10 +197,13 @@ class Evaluation:
         """Everything that decides what the rows will be."""
         setup, task = self.player.setup, self.player.task(part, mode)
         given, rules, shard = setup.part(part), task.protocol, self.options.shard
+        if self._weights is None:
+            self._weights = fingerprints(setup.agent)
         refused = [{"id": str(r.row), "reason": r.reason} for r in task.source.refused]
         return {
             "format": FORMAT,
             "agent": setup.agent if isinstance(setup.agent, str) else setup.agent.name,
+            **({"checkpoint": self._weights} if self._weights else {}),
             "data": given.data if isinstance(given.data, str) else given.data.name,
             "fingerprint": task.source.fingerprint(),
             "samples": total,

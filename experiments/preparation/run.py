@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agents import Agent
+from experiments.checkpoints import fingerprints
 from experiments.files import write_json
 from experiments.preparation import cold_start, log, page, settings, writing
 from experiments.preparation.rolling import roll_out
@@ -247,6 +248,7 @@ def opened(
             "data": data.fingerprint(),
             "against": [held.fingerprint() for held in against],
             "prompt": _prompts(told, data, judge),
+            **({"checkpoint": weights} if (weights := fingerprints(told.agent)) else {}),
         }
         if resume:
             settings.same_data(out, prints)

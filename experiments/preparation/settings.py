@@ -109,7 +109,7 @@ def begin(out: Path, settings: Settings, prints: Mapping[str, Any]) -> None:
 
 
 def same_data(out: Path, prints: Mapping[str, Any]) -> None:
-    """Refuse to go on with data or a prompt that has changed since.
+    """Refuse to go on with data, a prompt or a checkpoint that has changed since.
 
     Raises:
         ConfigError: Naming what differs.

@@ -85,6 +85,7 @@ def test_an_average_needs_every_benchmark():
             "unscored": 0,
             "generated_tokens": 8.0,
             "agent_seconds": 2.0,
+            "refused": 0,
             "metrics": {"coverage": 1.0, **({} if score is None else {"score": score})},
         }
 
@@ -174,3 +175,52 @@ def test_a_suite_file_that_is_none_is_told(copies, tmp_path, broken):
     results = read_results([out])
     assert [suite.name for suite in results.suites] == ["request"]
     assert any("lines of a suite" in line for line in results.notes.lines())
+
+
+def test_shards_of_a_suite_are_merged(copies, tmp_path, capsys):
+    modes = ["--mode", "low", "--mode", "full"]
+    for name, more in (("whole", modes), ("plain", [])):
+        assert evaluate(copies, tmp_path / name, *more) == 0
+        shards = [tmp_path / f"{name}-{i}" for i in range(2)]
+        for i, shard in enumerate(shards):
+            assert evaluate(copies, shard, *more, "--batch", "1", "--shard", f"{i}/2") == 0
+        out = tmp_path / f"{name}-merged"
+        assert main(["eval", "--merge", *map(str, shards), "--out", str(out)]) == 0
+        both = [json.loads((p / "suite.json").read_text()) for p in (out, tmp_path / name)]
+        lines = [told["agents"]["request"] for told in both]
+        for line in [*lines[0], *lines[1]]:
+            assert line.pop("agent_seconds") >= 0
+        assert sorted(map(str, lines[0])) == sorted(map(str, lines[1]))
+        assert both[0]["agents"]["request"][0]["score"] is not None
+        part = json.loads((out / "realworldqa" / "result.json").read_text())
+        assert part.get("modes", {"": part}).popitem()[1]["metrics"]["n"] == 2
+        alone = [str(shard / "chartqa") for shard in shards]
+        assert main(["eval", "--merge", *alone, "--out", str(tmp_path / f"{name}-one")]) == 0
+        one = json.loads((tmp_path / f"{name}-one" / "result.json").read_text())
+        assert "relaxed_overall" in one.get("modes", {"": one}).popitem()[1]["metrics"]
+    capsys.readouterr()
+
+
+def test_shards_of_several_agents_are_not_merged_as_one(copies, tmp_path, capsys):
+    assert evaluate(copies, tmp_path / "a", "--agent", "direct", "--shard", "0/1") == 0
+    assert main(["eval", "--merge", str(tmp_path / "a"), "--out", str(tmp_path / "b")]) == 2
+    assert "several agents" in capsys.readouterr().err
+
+
+def test_rows_with_several_pictures_are_counted_and_told(tmp_path, monkeypatch, capsys):
+    datasets.disable_progress_bars()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    rows = [row("mmmu", id=f"validation_Math_{i}") for i in range(9)]
+    rows[4] |= {"image_2": rows[4]["image_1"]}
+    rows[7] |= {"image_2": rows[7]["image_1"], "image_3": rows[7]["image_1"]}
+    table("mmmu", *rows).save_to_disk(tmp_path / "copies" / "mmmu")
+    data = ["--suite", "paper", "--benchmark", "mmmu", "--suite-data", str(tmp_path / "copies")]
+    out = tmp_path / "out"
+    assert main(["eval", *data, "--agent", "direct", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "left out of mmmu: 2 shows several pictures, and an episode has one original" in shown
+    told = json.loads((out / "suite.json").read_text())
+    assert told["agents"]["direct"][0]["refused"] == 2
+    assert sum(told["left_out"]["mmmu"].values()) == 2
+    result = json.loads((out / "mmmu" / "result.json").read_text())
+    assert (result["n"], result["refused"], len(result["refusals"])) == (7, 2, 2)

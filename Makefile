@@ -123,7 +123,7 @@ bench-trl: .venv-trl/.ready
 	touch $@
 
 # verl goes in alone, since it asks for vllm, which is built for CUDA; so do tensordict and
-# TransferQueue, which agree on tensordict 0.10.0 only, and pyvers, which wants an older packaging.
+# TransferQueue, which agree on tensordict 0.10.0 only, and pyvers, which asks for an older packaging.
 .venv-verl/.ready: pyproject.toml constraints-verl.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(VERL_PIP) --constraint constraints-verl.txt torch torchvision

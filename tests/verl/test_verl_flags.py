@@ -38,7 +38,8 @@ actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model
 actor_rollout_ref.actor.use_kl_loss=True actor_rollout_ref.actor.kl_loss_coef=0.001 \
 actor_rollout_ref.actor.kl_loss_type=low_var_kl actor_rollout_ref.rollout.name=vllm \
 actor_rollout_ref.rollout.n=16 actor_rollout_ref.rollout.temperature=1.0 \
-actor_rollout_ref.rollout.seed=0 actor_rollout_ref.rollout.max_model_len=5900 \
+actor_rollout_ref.rollout.seed=0 actor_rollout_ref.rollout.load_format=auto \
+actor_rollout_ref.rollout.max_model_len=5900 \
 +actor_rollout_ref.rollout.limit_images=2 \
 actor_rollout_ref.rollout.tensor_model_parallel_size=1 \
 actor_rollout_ref.rollout.gpu_memory_utilization=0.6 actor_rollout_ref.rollout.enforce_eager=False \

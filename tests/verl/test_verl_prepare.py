@@ -69,6 +69,7 @@ def told(run: Run, begin: int, *steps: int) -> None:
 def test_steps_that_a_resume_played_again_count_once(untrained, tmp_path):
     run = run_of(untrained, tmp_path)
     run.folder.mkdir()
+    assert list(run.steps_told(after=0)) == []  # verl has not begun
     told(run, 0, 1, 2, 3)
     told(run, 2, 3, 4)
     assert [(s, d["critic/score/mean"]) for s, d in run.steps_told(after=1)] == [

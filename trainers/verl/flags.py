@@ -232,6 +232,7 @@ def _engines(run: Run) -> dict[str, object]:
         f"{rollout}.n": config.rollout.group_size,
         f"{rollout}.temperature": config.rollout.temperature,
         f"{rollout}.seed": config.seed,
+        f"{rollout}.load_format": "auto",  # from random ones a CPU's engine kept something
         f"{rollout}.max_model_len": run.max_prompt + run.max_rest,
         f"+{rollout}.limit_images": pictures,
         f"{rollout}.tensor_model_parallel_size": machines.engine_gpus,

@@ -42,8 +42,8 @@ class Run(HostedRun):
             after: Steps that are known already.
         """
         files = sorted(self.folder.glob("told-*.jsonl"))
-        begins = [int(file.stem.removeprefix("told-")) for file in files]
-        for file, end in zip(files, [*begins[1:], math.inf], strict=True):
+        ends = [int(file.stem.removeprefix("told-")) for file in files[1:]]
+        for file, end in zip(files, [*ends, math.inf], strict=False):  # there may be no file yet
             for line in file.read_bytes().split(b"\n")[:-1]:  # the last may be half written
                 row = json.loads(line)
                 if after < row["step"] <= end:

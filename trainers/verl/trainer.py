@@ -42,6 +42,7 @@ _TOLD_AS = {
     "actor/pg_clipfrac": "train/clip_fraction",
     "actor/grad_norm": "train/grad_norm",
     "actor/lr": "train/learning_rate",
+    "rollout_corr/kl": "train/engine_kl",
     "timing_s/gen": "time/rollout",
     "timing_s/update_actor": "time/learn",
     "timing_s/update_weights": "time/sync",

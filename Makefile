@@ -56,7 +56,7 @@ test-trl: .venv-trl/.ready
 	.venv-trl/bin/python -m pytest -p no:cacheprovider -W default tests/trl
 
 docs: .venv-docs/.ready
-	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
 
 test-lmms: .venv-lmms/.ready
 	.venv-lmms/bin/python -m pytest -p no:cacheprovider -W default tests/lmms
@@ -83,7 +83,7 @@ bench: .venv/.dev
 bench-report: .venv/.dev
 	$(BIN)/python benchmarks/report.py
 
-bench-trainers: .venv/.dev .venv-openrlhf/.ready .venv-trl/.ready
+bench-trainers: .venv/.dev .venv-openrlhf/.ready .venv-trl/.ready .venv-verl/.ready
 	$(BIN)/python benchmarks/all_trainers.py
 
 bench-remote: .venv-openenv/.ready

@@ -14,30 +14,10 @@ if os.environ.get("VERL_PLATFORM") != "cpu":
 from verl_runs import run_of
 
 from agents.models import load_vlm
+from experiments.study import load_study
 from trainers import make_trainer
 
-ACTOR, ROLLOUT, RAY = (
-    "actor_rollout_ref.actor",
-    "actor_rollout_ref.rollout",
-    "ray_kwargs.ray_init",
-)
-ON_A_CPU = (
-    "trainer.device=cpu",
-    f"{ACTOR}.strategy=fsdp2",  # the first one moves weights to a GPU to spread them
-    "actor_rollout_ref.ref.strategy=fsdp2",
-    f"{ACTOR}.use_torch_compile=False",
-    f"{ACTOR}.fsdp_config.use_torch_compile=False",
-    f"{ROLLOUT}.free_cache_engine=False",
-    f"+{ROLLOUT}.enable_sleep_mode=False",
-    f"{ROLLOUT}.dtype=float32",
-    f"{ROLLOUT}.max_num_seqs=32",
-    f"{ROLLOUT}.checkpoint_engine.update_weights_bucket_megabytes=16",
-    f"+{RAY}.address=local",
-    f"+{RAY}.num_gpus=1",  # verl asks Ray for one
-    f"{RAY}.num_cpus=24",
-    f"+{RAY}.object_store_memory=500000000",
-    f"+{RAY}.include_dashboard=False",
-)
+ON_A_CPU = load_study("trainers").arms["verl"]["verl.overrides"]
 
 
 def test_two_steps_of_grpo(untrained, tmp_path):
@@ -46,7 +26,7 @@ def test_two_steps_of_grpo(untrained, tmp_path):
         tmp_path,
         "steps=2",
         "algorithm.options.kl_coef=0.0",
-        f"verl.overrides={json.dumps(list(ON_A_CPU))}",
+        f"verl.overrides={json.dumps(ON_A_CPU)}",
     )
     heard = []
     result = make_trainer("verl").train(

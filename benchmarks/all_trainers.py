@@ -74,7 +74,7 @@ def measure(study: studies.Study, run: studies.Run, steps: int) -> dict[str, flo
     rollouts = recipe.rollout.prompts * recipe.rollout.group_size
     return {
         "rollouts_per_second": rollouts / statistics.median(seconds),
-        "gigabytes": highest.bytes / 2**30,
+        "gibibytes": highest.bytes / 2**30,
         "lines": lines_of_code(ROOT / "trainers" / run.arm),
     }
 
@@ -143,14 +143,14 @@ def table(rows: dict[str, dict[str, float]]) -> list[str]:
     """Markdown, with speed as a ratio where the local trainer ran too."""
     base = rows.get("local", {}).get("rollouts_per_second")
     lines = [
-        "| trainer | rollouts a second | of local's | memory, GB | lines |",
+        "| trainer | rollouts a second | of local's | memory, GiB | lines |",
         "|---|---|---|---|---|",
     ]
     for name, row in rows.items():
         speed = row["rollouts_per_second"]
         ratio = f"{speed / base:.2f}" if base else "–"
         lines.append(
-            f"| {name} | {speed:.0f} | {ratio} | {row['gigabytes']:.1f} | {row['lines']} |"
+            f"| {name} | {speed:.0f} | {ratio} | {row['gibibytes']:.1f} | {row['lines']} |"
         )
     return lines
 

@@ -49,10 +49,10 @@ def test_processes():
 
 
 def test_ppo_learns_from_it():
-    model = make_model(make_envs(1.0, seed=0, envs=4), seed=0)
+    model = make_model(make_envs(0, 4, reading=True), seed=0)
     before = [p.detach().clone() for p in model.policy.parameters()]
     model.learn(512)
-    model.set_env(make_envs(0.5, seed=0, envs=4))
+    model.set_env(make_envs(0, 4))
     model.learn(512, reset_num_timesteps=False)
     assert model.num_timesteps == 1024
     moved = [not (a == b).all() for a, b in zip(before, model.policy.parameters(), strict=True)]

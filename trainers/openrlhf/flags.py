@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainers.config import OpenRLHFConfig, TrainConfig
-from vt_env.errors import ConfigError
 from vt_env.protocol import make_protocol
 
 if TYPE_CHECKING:
@@ -32,21 +31,14 @@ _SCHEDULES = {"none": "constant_with_warmup", "linear": "linear", "cosine": "cos
 
 
 def checked(config: TrainConfig) -> Algorithm:
-    """Refuse what OpenRLHF cannot do.
-
-    Returns:
-        The recipe's algorithm.
+    """The recipe's algorithm; see :func:`trainers.refusing.accepted`.
 
     Raises:
-        ConfigError: Saying what to set instead.
+        ConfigError: On what OpenRLHF cannot do.
     """
-    from trainers.algorithms import make_algorithm
+    from trainers.refusing import accepted
 
-    algorithm = make_algorithm(config.algorithm.name, **config.algorithm.options)
-    for wrong, message in _refusals(config, algorithm):
-        if wrong:
-            raise ConfigError(f"the trainer 'openrlhf' cannot do this: {message}")
-    return algorithm
+    return accepted(config, "openrlhf", _refusals)
 
 
 def _refusals(config: TrainConfig, algorithm: Algorithm) -> list[tuple[bool, str]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainers.config import TrainConfig
-from vt_env.errors import ConfigError
 
 if TYPE_CHECKING:
     from trainers.algorithms import Algorithm
@@ -24,21 +23,14 @@ _DEVICES = ("auto", "cpu", "cuda")
 
 
 def checked(config: TrainConfig) -> Algorithm:
-    """Refuse what TRL cannot do.
-
-    Returns:
-        The recipe's algorithm.
+    """The recipe's algorithm; see :func:`trainers.refusing.accepted`.
 
     Raises:
-        ConfigError: Saying what to set instead.
+        ConfigError: On what TRL cannot do.
     """
-    from trainers.algorithms import make_algorithm
+    from trainers.refusing import accepted
 
-    algorithm = make_algorithm(config.algorithm.name, **config.algorithm.options)
-    for wrong, message in _refusals(config, algorithm):
-        if wrong:
-            raise ConfigError(f"the trainer 'trl' cannot do this: {message}")
-    return algorithm
+    return accepted(config, "trl", _refusals)
 
 
 def _refusals(config: TrainConfig, algorithm: Algorithm) -> list[tuple[bool, str]]:

@@ -9,7 +9,6 @@ import re
 from typing import TYPE_CHECKING
 
 from trainers.config import TrainConfig
-from vt_env.errors import ConfigError
 from vt_env.protocol import make_protocol
 
 if TYPE_CHECKING:
@@ -44,21 +43,14 @@ def estimator_of(algorithm: str) -> str:
 
 
 def checked(config: TrainConfig) -> Algorithm:
-    """Refuse what verl cannot do.
-
-    Returns:
-        The recipe's algorithm.
+    """The recipe's algorithm; see :func:`trainers.refusing.accepted`.
 
     Raises:
-        ConfigError: Saying what to set instead.
+        ConfigError: On what verl cannot do.
     """
-    from trainers.algorithms import make_algorithm
+    from trainers.refusing import accepted
 
-    algorithm = make_algorithm(config.algorithm.name, **config.algorithm.options)
-    for wrong, message in _refusals(config, algorithm):
-        if wrong:
-            raise ConfigError(f"the trainer 'verl' cannot do this: {message}")
-    return algorithm
+    return accepted(config, "verl", _refusals)
 
 
 def _refusals(config: TrainConfig, algorithm: Algorithm) -> list[tuple[bool, str]]:

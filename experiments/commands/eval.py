@@ -14,12 +14,12 @@ from agents import AGENTS
 from experiments.benchmarks import BENCHMARKS, VARIANTS
 from experiments.benchmarks.suite import SUITES, metrics_of, suite_parts
 from experiments.commands.options import (
+    add_amount_options,
     add_task_options,
     console,
     parse_shard,
     positive,
     rules_of,
-    share,
 )
 from experiments.commands.presenting import (
     COMPARISON,
@@ -92,18 +92,8 @@ def add_parser(commands: Any) -> None:
         metavar="MODE",
         help="a way to play, see above; give it several times (default: as --protocol says)",
     )
-    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N samples")
+    add_amount_options(parser, "episodes")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default: 0)")
-    parser.add_argument(
-        "--batch", type=positive, default=16, metavar="N", help="episodes at once (default: 16)"
-    )
-    parser.add_argument(
-        "--max-refused",
-        type=share,
-        default=0.1,
-        metavar="SHARE",
-        help="share of pictures that may turn out broken before it stops (default: 0.1)",
-    )
     parser.add_argument("--overwrite", action="store_true", help="replace results that are in DIR")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the evaluation that is in DIR"

@@ -13,6 +13,26 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+def add_amount_options(parser: argparse.ArgumentParser, what: str) -> None:
+    """How much is played, how much of it at once, and how much may be refused.
+
+    Args:
+        parser: Where they go.
+        what: What is played at once, in the plural.
+    """
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N samples")
+    parser.add_argument(
+        "--batch", type=positive, default=16, metavar="N", help=f"{what} at once (default: 16)"
+    )
+    parser.add_argument(
+        "--max-refused",
+        type=share,
+        default=0.1,
+        metavar="SHARE",
+        help="share of pictures that may turn out broken before it stops (default: 0.1)",
+    )
+
+
 def add_task_options(parser: argparse.ArgumentParser) -> None:
     """What is played, by which rules, and who judges."""
     group = parser.add_argument_group("the task")

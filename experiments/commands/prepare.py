@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from agents import AGENTS, make_agent
-from experiments.commands.options import console, positive, share
+from experiments.commands.options import (
+    add_amount_options,
+    console,
+    positive,
+)
 from experiments.preparation import CLASSES, Rule, Settings, cold_start, log, settings
 from experiments.preparation.prints import NEAR
 from experiments.preparation.run import COLD_START, FORMATS, Preparation, Wanted, forget, opened
@@ -52,17 +56,7 @@ def add_parser(commands: Any) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--resume", action="store_true", help="go on with the preparation in DIR")
     how.add_argument("--overwrite", action="store_true", help="delete the one in DIR first")
-    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N samples")
-    parser.add_argument(
-        "--batch", type=positive, default=16, metavar="N", help="samples at once (default: 16)"
-    )
-    parser.add_argument(
-        "--max-refused",
-        type=share,
-        default=0.1,
-        metavar="SHARE",
-        help="share of pictures that may turn out broken before it stops (default: 0.1)",
-    )
+    add_amount_options(parser, "samples")
     parser.add_argument("--report", action="store_true", help="also write report.html and a plot")
     _add_rollout_options(parser)
     _add_choice_options(parser)

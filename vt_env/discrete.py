@@ -10,19 +10,21 @@ rewards are those of the environment.
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, cast
+from typing import Any, SupportsIndex, cast
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vt_env.actions import Answer, ToolCall, parse
+from vt_env.actions import Answer, ToolCall
 from vt_env.env import Observation, VisionThinkEnv
-from vt_env.errors import ConfigError, DataError, JudgeError, unknown_name
+from vt_env.errors import ActionError, ConfigError, DataError, JudgeError, unknown_name
+from vt_env.grammars import VISIONTHINK, parse
 from vt_env.judges import Query
 from vt_env.samples import Sample
 
@@ -51,9 +53,10 @@ class DiscreteActions(
     * ``choices``: float32 [n · words], the words of the sample's choices, one after the other, 0
       for those that it does not have; with ``candidates="choices"`` only.
 
-    **Reward, episode end and info** are the environment's. Info has besides ``action_mask`` and
-    ``scale``, pixels of the canvas for one of the view: below 1 the canvas shows less than the view
-    has, and asking for the original may gain nothing.
+    **Reward, episode end and info** are the environment's, but an end is always ``terminated``:
+    turns are observed, so a library must not bootstrap where they run out. Info has besides
+    ``action_mask`` and ``scale``, pixels of the canvas for one of the view: below 1 the canvas
+    shows less than the view has, and asking for the original may gain nothing.
 
     Several candidates may be right about a sample, and none may be: then every answer is wrong, and
     the sample is played all the same. :meth:`accepted` says which are.
@@ -118,25 +121,40 @@ class DiscreteActions(
         """Take one turn.
 
         Raises:
+            ActionError: If it is no whole number of the action space.
             JudgeError: If the answer is unscored, unless ``unscored="nan"``.
         """
-        said = self.turn(int(action))
+        said = self.turn(action)
         observation, reward, terminated, truncated, info = self.env.step(said)
-        if terminated and math.isnan(reward := float(reward)) and self.unscored == "error":
+        ended = terminated or truncated  # by a budget that is observed: no cut from outside
+        if ended and math.isnan(reward := float(reward)) and self.unscored == "error":
             raise JudgeError(
                 f"the answer about sample {info['sample_id']!r} is unscored "
                 f"({info['verdict'].reason}), and these rewards cannot leave an episode out: use a "
                 "judge that decides always, or unscored='nan' with a trainer that knows NaN"
             )
         observation, info = self._seen(observation, info)
-        return observation, float(reward), terminated, truncated, info
+        return observation, float(reward), ended, False, info
 
-    def turn(self, action: int) -> str:
-        """What an action says about the sample in play."""
-        if action == self.size and self.requests:
-            return REQUEST.text
+    def turn(self, action: SupportsIndex) -> str:
+        """What an action says about the sample in play.
+
+        Raises:
+            ActionError: If it is no whole number of the action space.
+        """
+        try:
+            number = operator.index(action)
+        except TypeError:  # also of an array that is no single whole number
+            number = -1
+        if not 0 <= number < self.size + self.requests:
+            raise ActionError(
+                f"an action is a whole number from 0 to {self.size + self.requests - 1}, "
+                f"got {action!r:.40}"
+            )
+        if number == self.size:
+            return VISIONTHINK.write(REQUEST)
         offered = self.offered(self.base.dialogue.sample)
-        return answer_turn(offered[action]) if action < len(offered) else ""
+        return VISIONTHINK.write(Answer(offered[number])) if number < len(offered) else ""
 
     def offered(self, sample: Sample) -> tuple[str, ...]:
         """The answers that can be given about a sample, in the order of their actions."""
@@ -229,11 +247,6 @@ def make_discrete(
     return DiscreteActions(env, candidates, side=side, words=words, unscored=unscored)
 
 
-def answer_turn(candidate: str) -> str:
-    """A well-formed turn that answers without a thought."""
-    return f"<think></think>\n<answer>{candidate}</answer>"
-
-
 def letterbox(pixels: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
     """A view on a square canvas, as large as fits, in the middle, black around it.
 
@@ -284,7 +297,7 @@ def _problem(candidates: Sequence[str]) -> str:
     if len(candidates) < 2:
         return f"at least two are needed to choose from, got {len(candidates)}"
     for index, text in enumerate(candidates):
-        read = parse(answer_turn(text))
+        read = parse(VISIONTHINK.write(Answer(text)))
         if not isinstance(read, Answer) or read.flaws or read.text != text.strip() or not read.text:
             return f"number {index}, {text!r:.60}, cannot be said as an answer"
     stripped = [text.strip() for text in candidates]

@@ -6,7 +6,8 @@
     │   └── PictureError    one picture that is refused, with the reason
     ├── JudgeError      a judge fails too often to go on
     ├── ActionError     an action of the wrong type (wrong *text* is no error: it is malformed)
-    └── MissingExtra    an optional dependency is absent; the message has the install line
+    ├── MissingExtra    an optional dependency is absent; the message has the install line
+    └── PackageClash    another package has the import name of one of ours
 
 A message says what was expected, what came and what to do.
 """
@@ -14,11 +15,14 @@ A message says what was expected, what came and what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class VisionThinkError(Exception):
-    """Base of the tree."""
+    """Base of the tree. Its errors travel between processes, whatever their constructors take."""
+
+    def __reduce__(self) -> tuple[Callable[..., VisionThinkError], tuple[object, ...]]:
+        return _arrived, (type(self), self.args, self.__dict__)
 
 
 class ConfigError(VisionThinkError, ValueError):
@@ -61,6 +65,19 @@ class MissingExtra(VisionThinkError, ImportError):
             f"{purpose} needs the package {package!r}, which is not installed: "
             f'pip install "visionthink-gym[{extra}]"'
         )
+
+
+class PackageClash(VisionThinkError, ImportError):
+    """Another package has the import name of one of ours; the message names it."""
+
+
+def _arrived(
+    kind: type[VisionThinkError], args: tuple[object, ...], attributes: dict[str, object]
+) -> VisionThinkError:
+    """An error as it was sent; its constructor, which may want more than a message, is not run."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 def unknown_name(what: str, name: object, known: Iterable[str]) -> ConfigError:

@@ -1,4 +1,4 @@
-"""Picture files: told apart by content, refused by their header, decoded once.
+"""Picture files: told apart by content, refused by their header, decoded once, to upright RGB.
 
 The format classes of Pillow are called directly instead of through ``PIL.Image.open``, for three
 reasons: only formats on an allow-list are ever parsed, the limit on pixels is ours and holds before
@@ -15,8 +15,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -27,11 +29,111 @@ from PIL import (
     PpmImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
+    features,
 )
 
 from vt_env.errors import ConfigError, PictureError, unknown_name
-from vt_env.picture_headers import content_format, gif_size, orientation, stored_size
-from vt_env.picture_rgb import load, to_rgb, upright
+from vt_env.picture_headers import (
+    bound_decoding,
+    bound_header,
+    content_format,
+    gif_size,
+    notice_of,
+    orientation,
+    stored_size,
+    unfold_grey,
+)
+
+_BITS_TAG, _PHOTOMETRIC_TAG, _MOST_TAG = 258, 262, 281
+_FULL_SCALES = [2**bits - 1 for bits in range(9, 16)]
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def load(image: ImageFile.ImageFile) -> None:
+    """Decodes what a reader has opened; Pillow raises nearly anything on damaged data."""
+    image.load()  # pyright: ignore[reportUnknownMemberType] - its result is partly untyped
+
+
+def to_rgb(image: Image.Image, name: str) -> Image.Image:
+    """Brings any decoded picture to 8-bit RGB.
+
+    - Transparency of any kind (alpha, a transparent colour, palette entries) shows white.
+    - Integer samples of more than 8 bits are scaled, 65,535 (or a TIFF's own maximum) being white.
+    - Float samples are read as 0..1.
+    - CMYK, YCbCr and Lab are converted by Pillow; colour profiles are not applied.
+
+    Args:
+        image: A loaded picture in any of Pillow's modes.
+        name: What to call it in an error.
+
+    Returns:
+        ``image`` itself if it is RGB already, else a new picture.
+
+    Raises:
+        PictureError: On samples outside the range above.
+    """
+    colour: Any = image.info.get("transparency")
+    if image.mode == "F" or image.mode.startswith("I"):
+        hidden = None if colour is None else np.asarray(image) == colour
+        image = Image.fromarray(_eight_bits(image, name))
+        if hidden is not None:
+            image.putalpha(Image.fromarray(np.where(hidden, 0, 255).astype(np.uint8)))
+    elif isinstance(colour, tuple) and max(cast(tuple[int, ...], colour)) > 255:
+        # The transparent colour of a 16-bit PNG, whose pixels Pillow cuts to their upper 8 bits.
+        image.info["transparency"] = tuple(c >> 8 for c in cast(tuple[int, ...], colour))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            ground = Image.new("RGB", image.size, "white")
+            ground.paste(image, mask=image)
+            return ground
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    """Samples of a grey 16-bit, 32-bit or float picture, scaled to 0..255: uint8 [H, W]."""
+    samples = np.asarray(image)
+    top, white_is_zero = (1.0 if image.mode == "F" else 65535.0), False
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode.startswith("I;16"):
+        bits: Any = image.tag_v2.get(_BITS_TAG, (16,))
+        top = float(2 ** bits[0] - 1)
+        most: Any = image.tag_v2.get(_MOST_TAG, (0,))
+        if most and most[0] in _FULL_SCALES and most[0] < top:  # a camera's bits in 16
+            top = float(most[0])
+        white_is_zero = image.tag_v2.get(_PHOTOMETRIC_TAG) == 0
+    low, high = float(samples.min()), float(samples.max())
+    if not (low >= 0 and high <= top):
+        raise PictureError(
+            f"{name}: expected samples within 0..{top:g} in a picture of mode {image.mode}, got "
+            f"{low:g}..{high:g}; rescale it and save it with 8 bits"
+        )
+    scaled = samples.astype(np.float32) * np.float32(255 / top)
+    return np.rint(255 - scaled if white_is_zero else scaled).astype(np.uint8)
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Applies an EXIF orientation and drops the metadata, so that nobody applies it again.
+
+    Args:
+        image: As stored.
+        orientation: 1 (nothing to do) to 8.
+
+    Returns:
+        ``image`` itself for 1, else a new picture.
+    """
+    turn = _TRANSPOSE.get(orientation)
+    image = image if turn is None else image.transpose(turn)
+    image.info = {}
+    return image
+
 
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -42,8 +144,13 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "GIF": GifImagePlugin.GifImageFile,
     "PPM": PpmImagePlugin.PpmImageFile,
 }
+if features.check("avif"):  # of Pillow's wheels since 11.3
+    from PIL import AvifImagePlugin
+
+    _READERS["AVIF"] = AvifImagePlugin.AvifImageFile
 FORMATS: tuple[str, ...] = tuple(_READERS)
-"""Every format that can be read. ``PPM`` stands for the whole family: PBM, PGM, PPM and PFM."""
+"""Every format that can be read; ``AVIF`` where Pillow was built with it. ``PPM`` stands for the
+whole family: PBM, PGM, PPM and PFM."""
 
 _HEAD_BYTES = 512
 
@@ -121,12 +228,29 @@ class OpenPicture:
         image: Pillow's reader; holds no pixels yet.
         orientation: EXIF orientation, 1 to 8.
         size: Width and height in pixels as shown, that is after the orientation.
+        kind: Its format.
+        file: The encoded picture.
+        notice: What of it is not shown; empty where all is.
     """
 
     name: str
     image: ImageFile.ImageFile
     orientation: int
     size: tuple[int, int]
+    kind: str
+    file: BinaryIO
+    notice: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every decoder shows the same: an upright, opaque JPEG or PNG, grey or RGB."""
+        return (
+            isinstance(self.image, JpegImagePlugin.JpegImageFile | PngImagePlugin.PngImageFile)
+            and self.orientation == 1
+            and self.image.mode in ("L", "RGB")
+            and "transparency" not in self.image.info
+            and getattr(self.image, "n_frames", 1) == 1
+        )
 
     def decode(self) -> Image.Image:
         """Decodes the whole picture.
@@ -138,8 +262,10 @@ class OpenPicture:
             PictureError: When the data is damaged or its samples have no defined 8-bit reading.
         """
         with _refusing(self.name, "decoded"):
+            bound_decoding(self.kind, self.file, self.name)
             load(self.image)
-            turned = upright(to_rgb(self.image, self.name), self._left_to_turn())
+            by_itself = isinstance(self.image, TiffImagePlugin.TiffImageFile)  # Pillow turns it
+            turned = upright(to_rgb(self.image, self.name), 1 if by_itself else self.orientation)
         if turned.size != self.size:
             raise PictureError(
                 f"{self.name}: the header promised {self.size}, decoding gave {turned.size}; "
@@ -168,16 +294,13 @@ class OpenPicture:
             return None
         width, height = size if self.orientation < 5 else size[::-1]
         with _refusing(self.name, "decoded"):
+            bound_decoding(self.kind, self.file, self.name)
             self.image.draft(None, (width, height))
             load(self.image)
             small = to_rgb(self.image, self.name)
             if small.size != (width, height):
                 small = small.crop((0, 0, width, height))
             return upright(small, self.orientation)
-
-    def _left_to_turn(self) -> int:
-        """The orientation still to apply after a decode: Pillow's TIFF reader turns by itself."""
-        return 1 if isinstance(self.image, TiffImagePlugin.TiffImageFile) else self.orientation
 
 
 @contextmanager
@@ -207,13 +330,15 @@ def open_picture(data: Path | bytes, rules: PictureRules) -> Generator[OpenPictu
                 "(the content decides, not the file name)"
             )
         with _refusing(name, f"read as {kind}"):
+            bound_header(kind, file, name)
             if kind == "GIF":  # Pillow allocates a GIF's first frame as soon as it is opened
-                rules.check_size(gif_size(file), name)
+                rules.check_size(gif_size(file, name), name)
             image = _READERS[kind](file)
+            unfold_grey(image, file)
             (width, height), turn = stored_size(image), orientation(image, file)
         size = (width, height) if turn < 5 else (height, width)
         rules.check_size(size, name)
-        yield OpenPicture(name, image, turn, size)
+        yield OpenPicture(name, image, turn, size, kind, file, notice_of(kind, image, file))
 
 
 def _open_bytes(data: Path | bytes, rules: PictureRules, name: str) -> BinaryIO:
@@ -256,5 +381,5 @@ def _refusing(name: str, done: str) -> Generator[None]:
     except Exception as error:
         raise PictureError(
             f"{name}: cannot be {done} ({type(error).__name__}: {error}); it is damaged or "
-            "incomplete: get the file again or leave it out"
+            "incomplete, or of a rare kind: get it again, convert it to PNG, or leave it out"
         ) from error

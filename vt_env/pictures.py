@@ -2,8 +2,7 @@
 
 A :class:`Picture` is decoded at most once and shrunk at most once per factor, whoever asks and from
 whichever thread, so that a group of rollouts on one question shares the work. How files are told
-apart and refused is in :mod:`vt_env.picture_files`; how they become RGB, in
-:mod:`vt_env.picture_rgb`.
+apart, refused and made RGB is in :mod:`vt_env.picture_files`.
 
 Sizes are (width, height) in pixels; arrays are uint8 [H, W, 3].
 """
@@ -23,6 +22,7 @@ from PIL import Image
 
 from vt_env.errors import ConfigError, PictureError, unknown_name
 from vt_env.picture_files import FORMATS, OpenPicture, PictureRules, open_picture
+from vt_env.regions import Box, Region
 from vt_env.samples import PictureLike
 
 __all__ = ["FIRST_LOOKS", "FORMATS", "Picture", "PictureRules", "View", "shrunk_size"]
@@ -39,11 +39,27 @@ class View:
     Attributes:
         image: RGB, upright, without metadata. Shared: copy it before drawing on it.
         method: How it was made: ``"original"``, ``"lanczos"``, ``"reduce"`` or ``"draft"``.
+        file: The JPEG or PNG that it is, where nothing but decoding was done to it; else ``None``.
+        region: Which part of which picture it shows, in that picture's pixels; ``None`` where it
+            is no upright part of one, so that nothing can be told of places on it.
+        asked_on: The view that a policy named or looked at when it asked for this one; ``None``
+            for the views of a whole picture, which rollouts share.
     """
 
-    def __init__(self, image: Image.Image, method: str) -> None:
+    def __init__(
+        self,
+        image: Image.Image,
+        method: str,
+        file: Path | bytes | None = None,
+        *,
+        region: Region | None = None,
+        asked_on: View | None = None,
+    ) -> None:
         self.image = image
         self.method = method
+        self.file = file
+        self.region = region
+        self.asked_on = asked_on
 
     @property
     def size(self) -> tuple[int, int]:
@@ -98,6 +114,7 @@ class Picture:
         data: A file, an encoded file in memory, or uint8 [H, W, 3].
         rules: What is accepted.
         first_look: One of :data:`FIRST_LOOKS`.
+        place: Which of its sample's pictures it is, from 0.
 
     Raises:
         ConfigError: When ``first_look`` is unknown. The picture itself is judged on first use, by
@@ -110,15 +127,18 @@ class Picture:
         rules: PictureRules = PictureRules(),  # noqa: B008 - frozen
         *,
         first_look: str = "lanczos",
+        place: int = 0,
     ) -> None:
         if first_look not in FIRST_LOOKS:
             raise unknown_name("first look", first_look, FIRST_LOOKS)
         self.data = data
         self.rules = rules
         self.first_look = first_look
+        self.place = place
         self._lock = threading.RLock()
         self._size: tuple[int, int] | None = None
-        self._views: dict[float, View] = {}
+        self._notice = ""
+        self._views: dict[float | tuple[int, int], View] = {}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -134,11 +154,17 @@ class Picture:
             return self._size
 
     @property
+    def notice(self) -> str:
+        """What of the file is not shown, such as further pages; empty where all is."""
+        _ = self.size
+        return self._notice
+
+    @property
     def original(self) -> View:
         """The whole picture, decoded on first use."""
         with self._lock:
             if 1.0 not in self._views:
-                self._views[1.0] = View(self._decode(), "original")
+                self._views[1.0] = self._decode()
             return self._views[1.0]
 
     def shrunk(self, factor: float) -> View:
@@ -162,6 +188,56 @@ class Picture:
                 self._views[factor] = self._shrink(factor)
             return self._views[factor]
 
+    def sized(self, size: tuple[int, int]) -> View:
+        """The whole picture at a size, made on first use with LANCZOS.
+
+        Args:
+            size: Width and height in pixels; the picture's own gives :attr:`original`.
+
+        Raises:
+            PictureError: When the picture or the size is refused.
+        """
+        if size == self.size:
+            return self.original
+        self.rules.check_size(size, f"picture shown at {size} instead of {self.size}")
+        with self._lock:
+            if size not in self._views:
+                made = self.original.image.resize(size, Image.Resampling.LANCZOS)
+                self._views[size] = View(made, "lanczos", region=self.whole)
+            return self._views[size]
+
+    def crop(
+        self,
+        box: Box,
+        size: tuple[int, int] | None = None,
+        *,
+        resample: Image.Resampling = Image.Resampling.LANCZOS,
+        asked_on: View | None = None,
+    ) -> View:
+        """A part of the picture, cut from its own pixels and resampled at most once.
+
+        Args:
+            box: Of whole pixels, inside the picture, at least one pixel of it.
+            size: Width and height of the view in pixels; by default as many as the box has.
+            resample: How to get there.
+            asked_on: See :class:`View`.
+
+        Raises:
+            ValueError: On a box that is none.
+            PictureError: When the picture is refused.
+        """
+        if box != box.whole() or box != box.within(Box.of(self.size)) or not box.area:
+            raise ValueError(f"expected a box of whole pixels inside {self.size}, got {box}")
+        cut = self.original.image.crop(box.pixels)
+        if size is not None and size != cut.size:
+            cut = cut.resize(size, resample)
+        return View(cut, "crop", region=Region(self.place, box, self.size), asked_on=asked_on)
+
+    @property
+    def whole(self) -> Region:
+        """All of it, as a region."""
+        return Region(self.place, Box.of(self.size), self.size)
+
     def check(self, decode: bool = False) -> None:
         """Refuses a picture that cannot be shown.
 
@@ -179,13 +255,16 @@ class Picture:
         if self.first_look == "draft" and whole and divisor in _DRAFT_DIVISORS:
             drafted = self._draft(divisor, factor)
             if drafted is not None:
-                return View(drafted, "draft")
+                return View(drafted, "draft", region=self.whole)
         image = self.original.image
         size = self._shrunk_size(factor)
         if self.first_look == "lanczos" or not whole:
-            return View(image.resize(size, Image.Resampling.LANCZOS), "lanczos")
+            made = image.resize(size, Image.Resampling.LANCZOS)
+            return View(made, "lanczos", region=self.whole)
         cell = min(divisor, image.width), min(divisor, image.height)
-        return View(image.reduce(cell, box=(0, 0, cell[0] * size[0], cell[1] * size[1])), "reduce")
+        box = (0, 0, cell[0] * size[0], cell[1] * size[1])
+        region = Region(self.place, Box(*box), self.size)
+        return View(image.reduce(cell, box=box), "reduce", region=region)
 
     def _draft(self, divisor: int, factor: float) -> Image.Image | None:
         if isinstance(self.data, np.ndarray):
@@ -193,12 +272,13 @@ class Picture:
         with self._open() as opened:
             return opened.draft(divisor, self._shrunk_size(factor))
 
-    def _decode(self) -> Image.Image:
+    def _decode(self) -> View:
         if isinstance(self.data, np.ndarray):
             self._size = _array_size(self.data, self.rules)
-            return Image.fromarray(self.data)
+            return View(Image.fromarray(self.data), "original", region=self.whole)
         with self._open() as opened:
-            return opened.decode()
+            file = self.data if opened.is_plain else None
+            return View(opened.decode(), "original", file, region=self.whole)
 
     @contextmanager
     def _open(self) -> Generator[OpenPicture]:
@@ -209,7 +289,7 @@ class Picture:
                 f"{type(self.data).__name__}; wrap a file name in pathlib.Path"
             )
         with open_picture(self.data, self.rules) as opened:
-            self._size = opened.size
+            self._size, self._notice = opened.size, opened.notice
             yield opened
 
     def _shrunk_size(self, factor: float) -> tuple[int, int]:
@@ -217,12 +297,12 @@ class Picture:
         self.rules.check_aspect(size, f"picture shrunk by {factor:g} from {self.size}")
         return size
 
-    def __getstate__(self) -> tuple[PictureLike, PictureRules, str]:
-        return self.data, self.rules, self.first_look
+    def __getstate__(self) -> tuple[PictureLike, PictureRules, str, int]:
+        return self.data, self.rules, self.first_look, self.place
 
-    def __setstate__(self, state: tuple[PictureLike, PictureRules, str]) -> None:
-        data, rules, first_look = state
-        self.__init__(data, rules, first_look=first_look)
+    def __setstate__(self, state: tuple[PictureLike, PictureRules, str, int]) -> None:
+        data, rules, first_look, place = state
+        self.__init__(data, rules, first_look=first_look, place=place)
 
 
 def _array_size(array: NDArray[Any], rules: PictureRules) -> tuple[int, int]:

@@ -1,39 +1,45 @@
-"""The rules of a conversation about one picture, as one value.
+"""The rules of a conversation about pictures, as one value.
 
-Three protocols are shipped:
-
-===============  ==============  ======================  =====
-name             first look      tool                    turns
-===============  ==============  ======================  =====
-``visionthink``  sides halved    ``resize_image``        2
-``general``      original        none                    1
-``low``          sides halved    none                    1
-===============  ==============  ======================  =====
+A protocol has a first look, tools, a grammar for turns, texts, and budgets. The shipped ones are
+files in ``vt_env/presets``; docs/regions.md sets them side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vt_env.errors import ConfigError, unknown_name
-from vt_env.pictures import FIRST_LOOKS, PictureRules
-from vt_env.prompts import Prompt, load_prompt
+from vt_env.errors import ConfigError, PictureError, unknown_name
+from vt_env.grammars import VISIONTHINK, Grammar
+from vt_env.pictures import FIRST_LOOKS, Picture, PictureRules, View, shrunk_size
+from vt_env.presets import changed_tools, preset, preset_names
+from vt_env.prompts import Prompt, load_prompt, make_prompt
+from vt_env.regions import Size
 from vt_env.tokens import Counter, token_counter
-from vt_env.tools import Tool, declaration, make_tools
+from vt_env.tools import Budget, Tool, declaration, make_tools
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "visionthink": {
-        "factor": 0.5,
-        "tools": ("resize_image",),
-        "prompt": "visionthink",
-        "max_turns": 2,
-    },
-    "general": {"factor": 1.0, "tools": (), "prompt": "general", "max_turns": 1},
-    "low": {"factor": 0.5, "tools": (), "prompt": "general", "max_turns": 1},
-}
+PRESETS: Sequence[str] = tuple(preset_names())
+"""The names of the shipped protocols."""
+
+SETTINGS = (
+    "factor",
+    "tools",
+    "prompt",
+    "max_turns",
+    "rules",
+    "first_look",
+    "strict",
+    "grammar",
+    "max_pictures",
+    "max_visual_tokens",
+    "over_budget",
+)
+"""What can be given in place of a protocol's own rules."""
+
+OVER_BUDGET = ("wrong", "unscored")
+BOUNDS = ("tokens", "side")
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,16 @@ class Protocol:
         tokens: Counts visual tokens as the policy's model family does.
         rules: Which pictures are accepted.
         first_look: How the first view is made; see :class:`vt_env.pictures.Picture`.
+        strict: Whether an exception of a tool comes out of ``step``, as tests of tools want it,
+            instead of becoming an error turn.
+        grammar: How a turn is read.
+        max_pictures: Views of a rollout, the first ones included; ``None`` is without end.
+        max_visual_tokens: Visual tokens of all views of a rollout; ``None`` is without end.
+        over_budget: What a rollout is that a call took over a budget: ``wrong``, or ``unscored``
+            and so out of rewards and losses. Either way it is truncated.
+        first_bound: In place of ``factor``: ``("tokens", 256)`` is the largest first view of at
+            most so many visual tokens, ``("side", 512)`` that whose longer side has at most so
+            many pixels. Neither enlarges.
         system: The system turn, with the tools declared.
 
     Raises:
@@ -61,19 +77,32 @@ class Protocol:
     tokens: Counter
     rules: PictureRules = field(default_factory=PictureRules)
     first_look: str = "lanczos"
+    strict: bool = False
+    grammar: Grammar = VISIONTHINK
+    max_pictures: int | None = None
+    max_visual_tokens: int | None = None
+    over_budget: str = "wrong"
+    first_bound: tuple[str, int] | None = None
     system: str = field(init=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.factor <= 1:
             raise ConfigError(f"factor must be above 0 and at most 1, got {self.factor}")
-        if self.max_turns < 1:
-            raise ConfigError(f"max_turns must be at least 1, got {self.max_turns}")
+        for name in ("max_turns", "max_pictures", "max_visual_tokens"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1, got {value}")
         if self.first_look not in FIRST_LOOKS:
             raise unknown_name("first_look", self.first_look, FIRST_LOOKS)
+        if self.over_budget not in OVER_BUDGET:
+            raise unknown_name("over_budget", self.over_budget, OVER_BUDGET)
         if self.tools and self.max_turns == 1:
             raise ConfigError("with max_turns=1 no tool can be called: set tools=() or more turns")
-        if self.tools and "$tools" not in self.prompt.system:
+        if self.tools and self.grammar.form == "json" and "$tools" not in self.prompt.system:
             raise ConfigError("the prompt's system turn lacks $tools, so no tool can be declared")
+        if self.grammar.tool and self.tools and not self.tool(self.grammar.tool):
+            raise ConfigError(f"the grammar calls {self.grammar.tool!r}, which is not among tools")
+        for tool in self.tools:
+            tool.check(self.tokens)
         declared = [declaration(tool) for tool in self.tools]
         object.__setattr__(self, "system", self.prompt.system_text(declared))
 
@@ -81,51 +110,144 @@ class Protocol:
         """The tool of that name, if it may be called."""
         return next((tool for tool in self.tools if tool.name == name), None)
 
-    def opening(self, question: str) -> list[dict[str, Any]]:
-        """The system turn and the question, in chat format, with a mark for the picture."""
+    def opening(self, question: str, pictures: int = 1) -> list[dict[str, Any]]:
+        """The system turn and the question, in chat format, with a mark for each picture."""
         return [
             {"role": "system", "content": [{"type": "text", "text": self.system}]},
-            {"role": "user", "content": self.prompt.question_blocks(question)},
+            {"role": "user", "content": self.prompt.question_blocks(question, pictures)},
         ]
+
+    def first_view(self, picture: Picture) -> View:
+        """What is shown of a picture before anything is asked.
+
+        Raises:
+            PictureError: If the picture is refused, or no size of it has so few tokens.
+        """
+        if self.first_bound is None:
+            return picture.shrunk(self.factor)
+        kind, most = self.first_bound
+        width, height = picture.size
+        if kind == "side":
+            return picture.sized(shrunk_size((width, height), min(1, most / max(width, height))))
+        size = self._largest((width, height), most)
+        if size is None:
+            raise PictureError(
+                f"no size of a picture of {width}x{height} pixels has at most {most} visual tokens "
+                f"with the family {self.tokens.name!r}; allow more"
+            )
+        return picture.sized(size)
+
+    def _largest(self, size: Size, most: int) -> Size | None:
+        """The largest size of at most so many visual tokens, for factors down from 1.
+
+        Counts rise with the size, but not everywhere, since families enlarge small pictures: so it
+        goes down in steps of 2 % to the first that fits, and halves the last step.
+        """
+        below, above = 1.0, 1.0
+        while self.tokens.count(*shrunk_size(size, below)) > most:
+            if shrunk_size(size, below) == (1, 1):
+                return None
+            below, above = 0.98 * below, below
+        for _ in range(16):
+            middle = (below + above) / 2
+            fits = self.tokens.count(*shrunk_size(size, middle)) <= most
+            below, above = (middle, above) if fits else (below, middle)
+        return shrunk_size(size, below)
+
+    def budget(self, turn: int, views: Sequence[View], tokens: int) -> Budget:
+        """What is left.
+
+        Args:
+            turn: The turn that is being taken, from 1.
+            views: Those shown so far.
+            tokens: Their visual tokens.
+        """
+        pictures, most = self.max_pictures, self.max_visual_tokens
+        return Budget(
+            self.max_turns - turn,
+            None if pictures is None else max(0, pictures - len(views)),
+            None if most is None else max(0, most - tokens),
+        )
 
 
 def make_protocol(
     name: str | Protocol = "visionthink",
     *,
-    factor: float | None = None,
-    tools: Sequence[str | Tool] | None = None,
-    prompt: str | Path | Prompt | None = None,
-    max_turns: int | None = None,
     tokens: str | Counter = "qwen2.5-vl",
-    rules: PictureRules | None = None,
-    first_look: str = "lanczos",
+    stage: str = "training",
+    **settings: Any,
 ) -> Protocol:
     """A shipped protocol, with what is given in its place.
 
     Args:
-        name: One of the module's table, or a finished protocol, which is returned as it is.
-        factor: Side of the first view over the original's.
-        tools: Names or instances.
-        prompt: Name, file or template.
-        max_turns: Turns a policy has.
+        name: One of :data:`PRESETS`, or a finished protocol, which is returned as it is.
         tokens: Model family, e.g. ``"qwen3-vl"``; see :func:`vt_env.tokens.token_counter`.
-        rules: Which pictures are accepted.
-        first_look: ``"lanczos"`` as the paper, or a cheaper way.
+        stage: ``"training"`` or ``"evaluation"``, whose budgets differ in some presets.
+        **settings: Some of :data:`SETTINGS`; ``None`` leaves one as it is:
+
+            * ``factor``: Side of the first view over the original's; takes the place of a bound.
+            * ``tools``: Names, tables of settings with a ``kind``, or instances. A table without a
+              ``kind`` changes single settings of the preset's tool in the same place.
+            * ``prompt``: Name, file or template.
+            * ``max_turns``: Turns a policy has.
+            * ``rules``: Which pictures are accepted.
+            * ``first_look``: ``"lanczos"`` as the paper, or a cheaper way; or a bound,
+              ``"tokens:256"`` or ``"side:512"``, in place of the factor.
+            * ``strict``: Whether an exception of a tool comes out of ``step``.
+            * ``grammar``: How a turn is read, or what of the preset's grammar is to be another.
+            * ``max_pictures``: Views of a rollout.
+            * ``max_visual_tokens``: Visual tokens of a rollout.
+            * ``over_budget``: ``"wrong"`` or ``"unscored"``.
 
     Raises:
         ConfigError: On an unknown name or a value out of range.
     """
     if isinstance(name, Protocol):
         return name
-    if name not in PRESETS:
-        raise unknown_name("protocol", name, PRESETS)
-    preset = PRESETS[name]
-    return Protocol(
-        factor=preset["factor"] if factor is None else float(factor),
-        tools=make_tools(preset["tools"] if tools is None else tools),
-        prompt=load_prompt(prompt or preset["prompt"]),
-        max_turns=max_turns if max_turns is not None else preset["max_turns"],
-        tokens=token_counter(tokens) if isinstance(tokens, str) else tokens,
-        rules=rules or PictureRules(),
-        first_look=first_look,
-    )
+    if unknown := [key for key in settings if key not in SETTINGS]:
+        raise unknown_name("setting", unknown[0], [*SETTINGS, "stage"])
+    given = {key: value for key, value in settings.items() if value is not None}
+    shipped = preset(name, stage)
+    chosen: dict[str, Any] = {"factor": 1.0, "first_look": "lanczos", **shipped, **given}
+    if "factor" in given and "first_look" not in given:
+        chosen["first_look"] = "lanczos"
+    look, bound = _first_look(chosen["first_look"])
+    made: dict[str, Any] = {
+        "factor": float(chosen["factor"]),
+        "tools": make_tools(changed_tools(shipped["tools"], chosen["tools"])),
+        "prompt": _prompt(chosen["prompt"], name),
+        "grammar": _grammar(shipped.get("grammar", {}), given.get("grammar")),
+        "tokens": token_counter(tokens) if isinstance(tokens, str) else tokens,
+        "first_look": look,
+        "first_bound": bound,
+    }
+    return Protocol(**{**chosen, **made})
+
+
+def _prompt(prompt: str | Path | Prompt | Mapping[str, Any], name: str) -> Prompt:
+    if isinstance(prompt, Mapping):
+        return make_prompt(prompt, f"the prompt of protocol {name!r}")
+    return load_prompt(prompt)
+
+
+def _grammar(shipped: Mapping[str, Any], given: Grammar | Mapping[str, Any] | None) -> Grammar:
+    if isinstance(given, Grammar):
+        return given
+    settings = {**shipped, **(given or {})}
+    if unknown := settings.keys() - Grammar.__dataclass_fields__.keys():
+        raise unknown_name("grammar setting", min(unknown), Grammar.__dataclass_fields__)
+    return Grammar(**settings)
+
+
+def _first_look(look: str) -> tuple[str, tuple[str, int] | None]:
+    """How the first view is made, and its bound."""
+    kind, colon, most = look.partition(":")
+    if not colon:
+        return look, None
+    if kind not in BOUNDS:
+        raise unknown_name("bound of the first look", kind, BOUNDS)
+    if not most.isdecimal() or int(most) < 1:
+        raise ConfigError(
+            f"first_look={look!r}: expected a whole number of at least 1, as {kind}:256"
+        )
+    return "lanczos", (kind, int(most))

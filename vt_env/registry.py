@@ -7,16 +7,16 @@ an entry-point group (``[project.entry-points."vt.judges"]`` and so on).
 
 from __future__ import annotations
 
-import re
+import inspect
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
 
-from vt_env.errors import ConfigError, MissingExtra, unknown_name
+from vt_env.errors import ConfigError, MissingExtra, PackageClash, unknown_name
+from vt_env.packages import load_entry_point, load_object
+from vt_env.specs import bound, option_names, parse_spec
 
 T = TypeVar("T")
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
-_DECIMAL = re.compile(r"-?[0-9]*\.[0-9]+")
 Factory = Callable[..., T]
 
 
@@ -32,7 +32,7 @@ class Registry(Generic[T]):
     def __init__(self, what: str, group: str, builtin: dict[str, Factory[T] | str]) -> None:
         self.what = what
         self.group = group
-        self._factories = dict(builtin)
+        self._factories: dict[str, Factory[T] | str | EntryPoint] = {**builtin}
 
     def register(self, name: str, factory: Factory[T] | str) -> None:
         """Add a factory, or the ``"module:attribute"`` of one.
@@ -44,7 +44,9 @@ class Registry(Generic[T]):
             raise ConfigError(f"{self.what} name {name!r} must be a word without spaces, ':,='")
         if name in self.names():
             raise ConfigError(f"there is a {self.what} named {name!r} already; choose another name")
-        self._factories[name] = factory
+        self._factories[name] = (
+            EntryPoint(name, factory, self.group) if isinstance(factory, str) else factory
+        )
 
     def names(self) -> list[str]:
         """All known names, sorted."""
@@ -58,71 +60,50 @@ class Registry(Generic[T]):
             MissingExtra: If what it names needs a package that is not installed, and says so.
         """
         factory = self._factories.get(name) or self._entry_point(name)
-        if isinstance(factory, str):
-            factory = EntryPoint(name, factory, self.group)
-        if isinstance(factory, EntryPoint):
+        if isinstance(factory, str | EntryPoint):
+            named = factory if isinstance(factory, str) else factory.value
             try:
-                self._factories[name] = factory = cast("Factory[T]", factory.load())
-            except MissingExtra:
-                raise  # it says what to install
+                found = (
+                    load_object(factory) if isinstance(factory, str) else load_entry_point(factory)
+                )
+            except (MissingExtra, PackageClash):
+                raise  # it says what to do
             except (ImportError, AttributeError) as error:
                 raise ConfigError(
-                    f"{self.what} {name!r} is registered as {factory.value}, "
+                    f"{self.what} {name!r} is registered as {named}, "
                     f"which cannot be imported: {error}"
                 ) from error
+            self._factories[name] = factory = cast("Factory[T]", found)
         return factory
 
-    def make(self, name: str, *args: Any, **kwargs: Any) -> T:
+    def make(self, name: str, /, *args: Any, **kwargs: Any) -> T:
         """Call the factory of ``name``; arguments it does not take are a ConfigError."""
         factory = self.get(name)
         try:
-            return factory(*args, **kwargs)
+            inspect.signature(factory).bind(*args, **kwargs)
         except TypeError as error:
-            if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-                raise  # raised inside the factory: a bug, not a wrong argument
             raise ConfigError(
                 f"{self.what} {name!r} does not take these arguments: {error}"
             ) from error
+        return factory(*args, **kwargs)
+
+    def from_spec(self, spec: str, **options: Any) -> T:
+        """What a spec names, see :func:`vt_env.specs.parse_spec`.
+
+        Raises:
+            ConfigError: If the name is unknown; or on an argument that the factory does not take,
+                lacks, gets twice, or takes only of another type.
+        """
+        name, _, _ = parse_spec(spec)
+        factory = self.get(name)
+        _, positional, written = parse_spec(spec, option_names(factory))
+        if twice := sorted(written.keys() & options.keys()):
+            raise ConfigError(f"{', '.join(twice)} stands in the spec of {name!r} and beside it")
+        written |= options
+        return self.make(name, **bound(self.what, name, factory, positional, written))
 
     def _entry_point(self, name: str) -> EntryPoint:
         for point in entry_points(group=self.group):
             if point.name == name:
                 return point
         raise unknown_name(self.what, name, self.names())
-
-
-def parse_spec(spec: str) -> tuple[str, list[str], dict[str, Any]]:
-    """Read ``NAME[:ARG,…,key=value,…]``, the form in which the command line names things.
-
-    Values that look like an integer, a float or ``true``/``false`` become one.
-
-    Returns:
-        The name, positional arguments, and keyword arguments.
-
-    Raises:
-        ConfigError: If a key is empty or given twice.
-    """
-    name, _, rest = spec.partition(":")
-    positional: list[str] = []
-    keywords: dict[str, Any] = {}
-    for number, part in enumerate(filter(None, rest.split(",")), 1):
-        key, equals, value = part.partition("=")
-        if not equals:
-            positional.append(part)
-            continue
-        key = key.strip().replace("-", "_")
-        if not key.isidentifier() or key in keywords:
-            raise ConfigError(  # without the value, which may be a secret in the wrong place
-                f"argument {number} of {name.strip()!r}: expected key=value, each key once"
-            )
-        keywords[key] = spec_value(value.strip())
-    return name.strip(), positional, keywords
-
-
-def spec_value(text: str) -> Any:
-    """A value of a spec: an integer, a decimal number, true or false, else text (also ``007``)."""
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if _DECIMAL.fullmatch(text):
-        return float(text)
-    return {"true": True, "false": False}.get(text.lower(), text)

@@ -10,7 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vt_env.actions import Answer, Malformed
 from vt_env.dialogue import Dialogue
+from vt_env.pictures import View
 from vt_env.prompts import block_text
+from vt_env.regions import Region, Size
 from vt_env.rewards import Reward
 
 CANVAS = (960, 540)
@@ -35,13 +37,14 @@ Line = tuple[str, str]
 
 def transcript(dialogue: Dialogue, reward: Reward | None = None) -> str:
     """The conversation as plain text."""
-    sizes = iter(view.size for view in dialogue.views)
+    views = iter(dialogue.views)
     lines: list[str] = []
     for message in dialogue.messages[1:]:
         marks = [b for b in message["content"] if b["type"] == "image"]
-        for width, height in (next(sizes) for _ in marks):
-            tokens = dialogue.protocol.tokens.count(width, height)
-            lines.append(f"[image {width} x {height}, {tokens} visual tokens]")
+        for view in (next(views) for _ in marks):
+            tokens = dialogue.protocol.tokens.count(*view.size)
+            part = f", {_part(view.region)}" if _is_part(view) else ""
+            lines.append(f"[image {view.size[0]} x {view.size[1]}, {tokens} visual tokens{part}]")
         who = "policy" if message["role"] == "assistant" else "environment"
         lines.append(f"{who}> {printable(block_text(message['content']))}")
     lines.extend(text for text, _ in _verdict_lines(dialogue, reward))
@@ -64,27 +67,97 @@ def printable(text: str) -> str:
 
 
 def _draw_view(canvas: Image.Image, pen: ImageDraw.ImageDraw, dialogue: Dialogue) -> None:
+    """What was shown: a whole picture, or its parts' boxes on it and the last part below."""
+    room = (_LEFT - 2 * _MARGIN, CANVAS[1] - 3 * _MARGIN - 2 * _LINE)
+    view = dialogue.views[-1]
+    if _is_part(view) and view.region is not None:
+        half = room[0], (room[1] - _MARGIN) // 2
+        _draw_source(canvas, pen, dialogue, view.region.picture, half)
+        _draw_part(canvas, pen, view, (_MARGIN, 2 * _MARGIN + half[1]), half)
+    else:
+        _draw_whole(canvas, pen, dialogue, room)
+    for index, text in enumerate(_caption(dialogue)):
+        top = CANVAS[1] - _MARGIN - (2 - index) * _LINE
+        pen.text((_MARGIN, top), text, _INK["quiet"], _FONT)
+
+
+def _draw_whole(
+    canvas: Image.Image, pen: ImageDraw.ImageDraw, dialogue: Dialogue, room: Size
+) -> None:
     """The view shown last, at its size relative to the original, in a frame of the original's."""
     view = dialogue.views[-1]
-    full_width, full_height = dialogue.picture.size
-    room = (_LEFT - 2 * _MARGIN, CANVAS[1] - 3 * _MARGIN - 2 * _LINE)
+    full_width, full_height = view.region.of if view.region else dialogue.picture.size
     scale = min(room[0] / full_width, room[1] / full_height)
     frame = (max(1, int(full_width * scale)), max(1, int(full_height * scale)))
-    shown = (max(1, int(view.size[0] * scale)), max(1, int(view.size[1] * scale)))
-    method = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
     pen.rectangle(
         (_MARGIN - 1, _MARGIN - 1, _MARGIN + frame[0], _MARGIN + frame[1]), outline=_INK["frame"]
     )
-    canvas.paste(view.image.resize(shown, method), (_MARGIN, _MARGIN))
+    _paste(canvas, view, scale, view.size)
+
+
+def _draw_source(
+    canvas: Image.Image, pen: ImageDraw.ImageDraw, dialogue: Dialogue, picture: int, room: Size
+) -> None:
+    """A source picture as it was first shown, with the boxes of its parts, the last one apart."""
+    first = dialogue.views[picture]
+    width, height = dialogue.pictures[picture].size
+    scale = min(room[0] / width, room[1] / height)
+    _paste(canvas, first, scale, (width, height))
+    parts = [v.region for v in dialogue.views if v.region and _is_part(v)]
+    for region in parts:
+        if region.picture != picture:
+            continue
+        last = region is parts[-1]
+        left, top, right, bottom = (_MARGIN + int(edge * scale) for edge in region.box.edges)
+        corners = (left, top, max(left, right - 1), max(top, bottom - 1))
+        pen.rectangle(corners, outline=_INK["bad" if last else "policy"], width=2 if last else 1)
+
+
+def _draw_part(
+    canvas: Image.Image, pen: ImageDraw.ImageDraw, view: View, place: Size, room: Size
+) -> None:
+    """One part, as large as there is room, in a frame of its box's colour."""
+    scale = min(room[0] / view.size[0], room[1] / view.size[1])
+    shown = _paste(canvas, view, scale, view.size, place)
+    edge = (place[0] - 1, place[1] - 1, place[0] + shown[0], place[1] + shown[1])
+    pen.rectangle(edge, outline=_INK["bad"])
+
+
+def _caption(dialogue: Dialogue) -> tuple[str, str]:
+    view = dialogue.views[-1]
     width, height = view.size
-    caption = (
-        f"image {len(dialogue.views)}: {width} x {height} of {full_width} x {full_height}",
+    of = view.region.of if view.region else dialogue.picture.size
+    told = f"{of[0]} x {of[1]}"
+    if _is_part(view) and view.region is not None:
+        told = _part(view.region)
+    return (
+        f"image {len(dialogue.views)}: {width} x {height} of {told}",
         f"visual tokens: {dialogue.visual_tokens} of {dialogue.full_tokens} "
         f"({dialogue.visual_tokens / dialogue.full_tokens:.2f})",
     )
-    for index, text in enumerate(caption):
-        top = CANVAS[1] - _MARGIN - (2 - index) * _LINE
-        pen.text((_MARGIN, top), text, _INK["quiet"], _FONT)
+
+
+def _is_part(view: View) -> bool:
+    """Whether a view shows less than a whole picture."""
+    return view.region is not None and view.region.share < 0.99
+
+
+def _part(region: Region | None) -> str:
+    return f"{region.box} of picture {region.picture + 1}" if region else ""
+
+
+def _paste(
+    canvas: Image.Image,
+    view: View,
+    scale: float,
+    size: Size,
+    place: Size = (_MARGIN, _MARGIN),
+) -> Size:
+    """Show a view as if it had a size, scaled; in how many pixels of the canvas."""
+    shown = (max(1, int(size[0] * scale)), max(1, int(size[1] * scale)))
+    how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
+    canvas.paste(view.image.resize(shown, how), place)
+    return shown
 
 
 def _talk(dialogue: Dialogue) -> list[Line]:
@@ -98,7 +171,8 @@ def _talk(dialogue: Dialogue) -> list[Line]:
         if isinstance(action, Answer):
             lines += _wrap(f"answers: {action.text}", "policy")
         else:
-            lines += _wrap(f"calls: {action.name}({dict(action.arguments)})", "policy")
+            for call in action.calls:
+                lines += _wrap(f"calls: {call.name}({dict(call.arguments)})", "policy")
     return lines
 
 

@@ -1,10 +1,11 @@
 """Rewards as pure functions of outcomes: the same transcripts give the same numbers everywhere.
 
     R = R_accuracy + R_format - P_control - cost     (arXiv 2507.13348, Eq. 4, and a cost of ours)
+      + bonus                                        (of later papers, see vt_env.bonuses)
 
-Accuracy, format and cost belong to one rollout. The control penalty looks at the *group* of
-rollouts of one question, so whoever holds the group applies it: the vector environment, or a
-trainer through :func:`group_rewards`.
+Accuracy, format and cost belong to one rollout. The control penalty and some bonuses look at the
+*group* of rollouts of one question, so whoever holds the group applies them: the vector
+environment, or a trainer through :func:`group_rewards`.
 """
 
 from __future__ import annotations
@@ -13,26 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from vt_env.bonuses import BONUSES, CHANNELS
 from vt_env.errors import ConfigError, unknown_name
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What is left of a finished rollout for the rewards.
-
-    Attributes:
-        correct: The judge's verdict; ``None`` is unscored, which is not the same as wrong.
-        well_formed: Whether every turn kept the format.
-        requested: Whether a tool call brought a second view (a call that failed did not).
-        visual_tokens: Visual tokens of all views shown.
-        full_tokens: Visual tokens of the original picture, shown once.
-    """
-
-    correct: bool | None
-    well_formed: bool
-    requested: bool
-    visual_tokens: int = 0
-    full_tokens: int = 0
+from vt_env.outcomes import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +27,11 @@ class Reward:
         accuracy: ``accuracy_weight`` or 0.
         format: ``format_weight`` or 0.
         penalty: What the control penalty takes away, at least 0.
-        cost: What the visual tokens cost, at least 0.
-        total: ``accuracy + format - penalty - cost``.
+        cost: What the visual tokens and the calls cost, at least 0.
+        total: ``accuracy + format - penalty - cost + bonus``.
+        bonus: Of later papers; may be below 0.
+        tool: The second channel, which is in no sum: an algorithm with two channels (``dtpo``,
+            ``hdpo``) normalises it by itself. ``None`` where the rollout is not in it.
     """
 
     accuracy: float | None
@@ -52,19 +39,22 @@ class Reward:
     penalty: float | None
     cost: float | None
     total: float | None
+    bonus: float | None = 0.0
+    tool: float | None = None
 
     def __str__(self) -> str:
         """The sum as onlookers see it; a cost only where there is one."""
         if self.total is None:
             return "no reward: unscored"
         cost = f" - cost {self.cost:.2f}" if self.cost else ""
+        bonus = f" + bonus {self.bonus:.2f}" if self.bonus else ""
         return (
             f"reward {self.total:.2f} = accuracy {self.accuracy:.2f} + format {self.format:.2f} "
-            f"- penalty {self.penalty:.2f}{cost}"
+            f"- penalty {self.penalty:.2f}{cost}{bonus}"
         )
 
 
-UNSCORED = Reward(None, None, None, None, None)
+UNSCORED = Reward(None, None, None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +90,11 @@ class RewardConfig:
         token_price: What as many visual tokens as the original's cost. A rollout pays for all
             that it was shown: at half size about a quarter of the price, after a request 1.25
             times the price. It stands beside any penalty; alone it wants ``none``. 0: nothing.
+        failed_call_price: What each call costs that could not be carried out.
+        repeated_call_price: What each call costs that was made, or showed its view, before.
+        bonus: A name of :data:`vt_env.bonuses.BONUSES`, or ``none``.
+        bonus_weight: Multiplies the bonus.
+        tool: A name of :data:`vt_env.bonuses.CHANNELS`, or ``none``: the second channel.
 
     Raises:
         ConfigError: On an unknown rule or a value out of range.
@@ -114,13 +109,29 @@ class RewardConfig:
     nobody_correct: Literal["none", "zero"] = "none"
     untried_rate: float = 1.0
     token_price: float = 0.0
+    failed_call_price: float = 0.0
+    repeated_call_price: float = 0.0
+    bonus: str = "none"
+    bonus_weight: float = 1.0
+    tool: str = "none"
 
     def __post_init__(self) -> None:
         if self.penalty not in PENALTIES:
             raise unknown_name("penalty", self.penalty, PENALTIES)
         if self.nobody_correct not in ("none", "zero"):
             raise unknown_name("nobody_correct", self.nobody_correct, ("none", "zero"))
-        for name in ("accuracy_weight", "format_weight", "penalty_weight", "token_price"):
+        for name, known in (("bonus", BONUSES), ("tool", CHANNELS)):
+            if (value := getattr(self, name)) not in ("none", *known):
+                raise unknown_name(f"reward's {name}", value, ("none", *known))
+        for name in (
+            "accuracy_weight",
+            "format_weight",
+            "penalty_weight",
+            "token_price",
+            "failed_call_price",
+            "repeated_call_price",
+            "bonus_weight",
+        ):
             if not 0 <= (value := getattr(self, name)) < float("inf"):
                 raise ConfigError(f"{name} must be a finite number of at least 0, got {value}")
         for name in ("threshold", "untried_rate"):
@@ -129,8 +140,9 @@ class RewardConfig:
 
     @property
     def needs_group(self) -> bool:
-        """Whether the penalty of one rollout depends on its siblings."""
-        return self.penalty not in ("none", "every_request")
+        """Whether the reward of one rollout depends on its siblings."""
+        alone = self.bonus in ("none", "deepeyes") and self.tool == "none"
+        return self.penalty not in ("none", "every_request") or not alone
 
 
 def group_rewards(outcomes: Sequence[Outcome], config: RewardConfig) -> list[Reward]:
@@ -148,27 +160,41 @@ def group_rewards(outcomes: Sequence[Outcome], config: RewardConfig) -> list[Rew
     """
     scored = [o for o in outcomes if o.correct is not None]
     pays = PENALTIES[config.penalty](scored, config)
-    return [_reward(o, pays(o), config) if o.correct is not None else UNSCORED for o in outcomes]
+    bonuses = iter([0.0] * len(scored) if config.bonus == "none" else BONUSES[config.bonus](scored))
+    tools = iter([None] * len(scored) if config.tool == "none" else CHANNELS[config.tool](scored))
+    return [
+        UNSCORED
+        if o.correct is None
+        else _reward(o, pays(o), config, next(bonuses) * config.bonus_weight, next(tools))
+        for o in outcomes
+    ]
 
 
-def _reward(outcome: Outcome, pays: bool, config: RewardConfig) -> Reward:
+def _reward(
+    outcome: Outcome, pays: bool, config: RewardConfig, bonus: float, tool: float | None
+) -> Reward:
     accuracy = config.accuracy_weight if outcome.correct else 0.0
     form = config.format_weight if outcome.well_formed else 0.0
     penalty = config.penalty_weight if pays else 0.0
     cost = _cost(outcome, config)
-    return Reward(accuracy, form, penalty, cost, accuracy + form - penalty - cost)
+    total = accuracy + form - penalty - cost + bonus
+    return Reward(accuracy, form, penalty, cost, total, bonus, tool)
 
 
 def _cost(outcome: Outcome, config: RewardConfig) -> float:
-    """price · visual tokens of all views shown / those of the original, shown once."""
+    """Price · visual tokens shown / those of the originals, shown once; and what calls cost."""
+    calls = (
+        config.failed_call_price * outcome.failed_calls
+        + config.repeated_call_price * outcome.repeated_calls
+    )
     if not config.token_price:
-        return 0.0
+        return calls
     if outcome.full_tokens < 1 or outcome.visual_tokens < 0:
         raise ConfigError(
             "token_price needs outcomes with visual_tokens of at least 0 and full_tokens of at "
             f"least 1, got {outcome.visual_tokens} and {outcome.full_tokens}"
         )
-    return config.token_price * outcome.visual_tokens / outcome.full_tokens
+    return config.token_price * outcome.visual_tokens / outcome.full_tokens + calls
 
 
 def direct_share_of_counts(group: Sequence[Outcome]) -> float | None:
@@ -192,22 +218,6 @@ def _success_rate(arm: Sequence[Outcome], untried: float) -> float:
 Pays = Callable[[Outcome], bool]
 
 
-def _nobody(group: Sequence[Outcome], config: RewardConfig) -> Pays:
-    return lambda o: False
-
-
-def _every_request(group: Sequence[Outcome], config: RewardConfig) -> Pays:
-    return lambda o: bool(o.correct) and o.requested
-
-
-def _paper(group: Sequence[Outcome], config: RewardConfig) -> Pays:
-    return _arm_pays(direct_share_of_counts(group), config)
-
-
-def _rate(group: Sequence[Outcome], config: RewardConfig) -> Pays:
-    return _arm_pays(direct_share_of_rates(group, config.untried_rate), config)
-
-
 def _released(group: Sequence[Outcome], config: RewardConfig) -> Pays:
     r = direct_share_of_counts(group)
     direct_pays = r is not None and 0 < r < config.threshold
@@ -225,9 +235,11 @@ def _arm_pays(r: float | None, config: RewardConfig) -> Pays:
 
 
 PENALTIES: dict[str, Callable[[Sequence[Outcome], RewardConfig], Pays]] = {
-    "none": _nobody,
-    "every_request": _every_request,
-    "paper": _paper,
+    "none": lambda group, config: lambda o: False,
+    "every_request": lambda group, config: lambda o: bool(o.correct) and o.requested,
+    "paper": lambda group, config: _arm_pays(direct_share_of_counts(group), config),
     "released": _released,
-    "rate": _rate,
+    "rate": lambda group, config: _arm_pays(
+        direct_share_of_rates(group, config.untried_rate), config
+    ),
 }

@@ -5,13 +5,13 @@ The single and the vector environment, evaluation and trainers all play the same
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from vt_env.dialogue import Dialogue
-from vt_env.judges import Judge, Query, Verdict, close, make_judge, submit
+from vt_env.errors import ConfigError
+from vt_env.judges import Judge, JudgeLike, Query, Verdict, make_judge
 from vt_env.pictures import Picture
 from vt_env.protocol import Protocol, make_protocol
 from vt_env.samples import Sample
@@ -32,23 +32,29 @@ class Task:
     protocol: Protocol
     judge: Judge
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "judge", make_judge(self.judge))
+
     def close(self) -> None:
         """Let go of what the judge holds."""
-        close(self.judge)
+        self.judge.close()
 
-    def picture(self, sample: Sample) -> Picture:
-        """A sample's picture, of which nothing is read yet."""
+    def pictures(self, sample: Sample) -> tuple[Picture, ...]:
+        """A sample's pictures, of which nothing is read yet."""
         rules, first_look = self.protocol.rules, self.protocol.first_look
-        return Picture(sample.image, rules, first_look=first_look)
+        return tuple(
+            Picture(image, rules, first_look=first_look, place=place)
+            for place, image in enumerate(sample.images)
+        )
 
     def begin(self, sample: Sample, copies: int = 1) -> list[Dialogue]:
-        """Dialogues about one sample; its picture is decoded and shrunk once for all of them.
+        """Dialogues about one sample; its pictures are decoded and shrunk once for all of them.
 
         Raises:
-            PictureError: If the picture is refused; the error names the sample.
+            PictureError: If a picture is refused; the error names the sample.
         """
-        picture = self.picture(sample)
-        return [Dialogue(self.protocol, sample, picture) for _ in range(copies)]
+        pictures = self.pictures(sample)
+        return [Dialogue(self.protocol, sample, pictures, place) for place in range(copies)]
 
     def start_judging(self, dialogues: Sequence[Dialogue]) -> None:
         """Let a judge that can begin with dialogues that are over, while others still go on.
@@ -58,21 +64,17 @@ class Task:
         Raises:
             JudgeError: If too many judgements fail for a run to go on.
         """
-        judge = self.judge
-        if not hasattr(judge, "submit") or getattr(judge, "per_rollout", False):
-            return
-        queries = [d.query() for d in dialogues if d.done]
+        queries = [self._query(dialogue) for dialogue in dialogues if dialogue.done]
         if begun := [query for query in queries if query is not None]:
-            submit(judge, begun)
+            self.judge.begin(begun)
 
     def judge_all(self, dialogues: Sequence[Dialogue]) -> list[Verdict]:
         """Verdicts of finished dialogues, in their order, from one call of the judge.
 
-        Equal queries are judged once; a dialogue without an answer is wrong without a judge.
+        Equal queries are judged once. A dialogue without an answer needs no judge: it is wrong, or
+        unscored where it was given up.
         """
-        queries = [dialogue.query() for dialogue in dialogues]
-        if getattr(self.judge, "per_rollout", False):
-            queries = _named(dialogues, queries)
+        queries = [self._query(dialogue) for dialogue in dialogues]
         distinct = list(dict.fromkeys(query for query in queries if query is not None))
         verdicts: dict[Query, Verdict] = {}
         if distinct:
@@ -82,23 +84,19 @@ class Task:
             for dialogue, query in zip(dialogues, queries, strict=True)
         ]
 
-
-def _named(dialogues: Sequence[Dialogue], queries: Sequence[Query | None]) -> list[Query | None]:
-    """Each query with the sample's id and the rollout's place among those of its sample."""
-    places: Counter[str] = Counter()
-    named: list[Query | None] = []
-    for dialogue, query in zip(dialogues, queries, strict=True):
-        sample_id = dialogue.sample.id
-        named.append(query and replace(query, rollout=f"{sample_id}#{places[sample_id]}"))
-        places[sample_id] += 1
-    return named
+    def _query(self, dialogue: Dialogue) -> Query | None:
+        """What the judge is asked; the rollout is named where the judge wants to know it."""
+        query = dialogue.query()
+        if query is None or not self.judge.per_rollout:
+            return query
+        return replace(query, rollout=dialogue.rollout)
 
 
 def make_task(
     data: str | Source | Sequence[Sample] = "generated",
     *,
     protocol: str | Protocol = "visionthink",
-    judge: str | Judge = "auto",
+    judge: str | JudgeLike = "auto",
     tokens: Any = None,
     **rules: Any,
 ) -> Task:
@@ -111,13 +109,20 @@ def make_task(
         judge: See :func:`vt_env.judges.make_judge`.
         tokens: Model family whose visual tokens are counted. By default the source's own, where
             it was drawn for one (``generated``: ``tiny``), else ``qwen2.5-vl``.
-        rules: ``factor``, ``tools``, ``prompt``, ``max_turns``, ``rules``, ``first_look``, which
-            replace the protocol's own.
+        rules: Those of :data:`vt_env.protocol.SETTINGS`, which replace the protocol's own, and
+            ``stage``; see :func:`vt_env.protocol.make_protocol`.
 
     Raises:
         ConfigError: On an unknown name or a value out of range.
         DataError: If the data cannot be used.
     """
+    if "group_size" in rules:
+        raise ConfigError("Unknown setting 'group_size'; groups are gym.make_vec's")
+    if rules and isinstance(protocol, Protocol):
+        raise ConfigError(
+            f"{', '.join(sorted(rules))}: a finished Protocol holds its own rules; give its name, "
+            "or dataclasses.replace(protocol, …)"
+        )
     source = open_source(data)
     family = tokens or source.tokens or "qwen2.5-vl"
     made = make_protocol(protocol, tokens=family, **rules)

@@ -7,17 +7,80 @@ sides are a quarter of the tokens only between the bounds; below the lower one t
 blown up again and may cost as much as the original.
 
 Source: ``smart_resize`` in the Qwen2-VL image processor of Hugging Face transformers, which the
-tests compare with. Sizes are (width, height) in pixels.
+tests compare with. Models of InternVL's kind cut a picture into tiles of one size instead, as
+``get_optimal_tiled_canvas`` in the GOT-OCR2 image processor does. Sizes are (width, height) in
+pixels.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from vt_env.errors import ConfigError, PictureError, unknown_name
-from vt_env.tiles import TileCounter
+from vt_env.errors import ConfigError, PictureError
+from vt_env.registry import Registry
+
+
+@dataclass(frozen=True)
+class TileCounter:
+    """Geometry of a family of InternVL's kind.
+
+    A picture is stretched over the grid of tiles whose shape is nearest to its own, and followed by
+    one more tile with the whole of it, unless the grid is a single tile. So a picture of half the
+    sides often costs as much as the original: its size only decides between grids of one shape.
+
+    Attributes:
+        name: The family.
+        tile: Side of a tile in pixels.
+        per_tile: Visual tokens of a tile.
+        most: Tiles of a grid at most.
+
+    Raises:
+        ConfigError: When a value is below 1.
+    """
+
+    name: str
+    tile: int
+    per_tile: int
+    most: int
+
+    def __post_init__(self) -> None:
+        if min(self.tile, self.per_tile, self.most) < 1:
+            raise ConfigError(f"{self.name}: tile, per_tile and most must be 1 or more")
+
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        """Columns and rows of tiles.
+
+        Among grids whose shape is equally near, the one with more tiles is taken while the picture
+        has more than half of its pixels.
+
+        Raises:
+            PictureError: When a side is below 1.
+        """
+        if min(width, height) < 1:
+            raise PictureError(f"expected sides of at least 1 pixel, got {width}x{height}")
+        shape, area = width / height, width * height
+        best, best_apart = (1, 1), float("inf")
+        for columns, rows in self._grids():
+            apart = abs(shape - columns / rows)
+            roomy = area > 0.5 * self.tile * self.tile * columns * rows
+            if apart < best_apart or (apart == best_apart and roomy):
+                best, best_apart = (columns, rows), apart
+        return best
+
+    def count(self, width: int, height: int) -> int:
+        """Visual tokens of one picture, without the marks before and after it."""
+        columns, rows = self.grid(width, height)
+        tiles = columns * rows
+        return (tiles + (tiles > 1)) * self.per_tile
+
+    def _grids(self) -> list[tuple[int, int]]:
+        sides = range(1, self.most + 1)
+        grids = [(c, r) for c in sides for r in sides if c * r <= self.most]
+        return sorted(grids, key=lambda grid: grid[0] * grid[1])
+
 
 MAX_ASPECT = 200
 """Qwen's processors refuse a picture whose longer side is more than this many times the shorter."""
@@ -147,37 +210,42 @@ The processor *class* has other defaults (at most 1,003,520 pixels): what a run 
 checkpoint says. ``tiny`` is for small models on 32x32 pictures: 16 tokens, and 4 at half the sides.
 """
 
-TILED: dict[str, TileCounter] = {"internvl": TileCounter("internvl")}
-"""Families that cut pictures into tiles, with the geometry of InternVL's released checkpoints."""
 
-_OPTIONS = tuple(f.name for f in fields(TokenCounter) if f.name.endswith("_pixels"))
-_TILE_OPTIONS = tuple(f.name for f in fields(TileCounter) if f.name != "name")
+def _bounded(family: TokenCounter) -> Callable[..., TokenCounter]:
+    def make(
+        *, min_pixels: int = family.min_pixels, max_pixels: int = family.max_pixels
+    ) -> TokenCounter:
+        return replace(family, min_pixels=min_pixels, max_pixels=max_pixels)
+
+    return make
+
+
+def _internvl(*, tile: int = 448, per_tile: int = 256, most: int = 12) -> TileCounter:
+    """The geometry of InternVL's released checkpoints."""
+    return TileCounter("internvl", tile, per_tile, most)
+
+
+COUNTERS: Registry[Counter] = Registry(
+    "visual-token family",
+    "vt.families",
+    {
+        **{name: _bounded(family) for name, family in FAMILIES.items()},
+        "internvl": _internvl,
+        "hf": "vt_env.hf_tokens:ProcessorCounter",
+    },
+)
 
 
 def token_counter(spec: str) -> Counter:
     """A family's counter, with other bounds where they are given.
 
     Args:
-        spec: A name in :data:`FAMILIES` or :data:`TILED`, then optionally a colon and bounds:
-            ``"qwen2.5-vl:min_pixels=3136,max_pixels=1003520"``, ``"internvl:most=6"``.
+        spec: A name in :data:`COUNTERS`, then optionally a colon and bounds:
+            ``"qwen2.5-vl:min_pixels=3136,max_pixels=1003520"``, ``"internvl:most=6"``; or
+            ``"hf:FOLDER"``, a checkpoint whose processor is asked, see :mod:`vt_env.hf_tokens`.
 
     Raises:
         ConfigError: On an unknown family or option, a repeated option, or a bad value.
+        MissingExtra: If ``hf:`` lacks transformers.
     """
-    name, colon, options = spec.partition(":")
-    if name not in FAMILIES and name not in TILED:
-        raise unknown_name("visual-token family", name, [*FAMILIES, *TILED])
-    known = _OPTIONS if name in FAMILIES else _TILE_OPTIONS
-    bounds: dict[str, int] = {}
-    for option in options.split(",") if colon else ():
-        key, _, value = (part.strip() for part in option.partition("="))
-        if key not in known:
-            raise unknown_name(f"option of visual-token family {name!r}", key, known)
-        if key in bounds:
-            raise ConfigError(f"{spec!r} gives {key} twice; give it once")
-        if not value.isdecimal():
-            raise ConfigError(f"{spec!r}: {key} must be a whole number, got {value!r}")
-        bounds[key] = int(value)
-    if name in TILED:
-        return replace(TILED[name], **bounds)
-    return replace(FAMILIES[name], **bounds)
+    return COUNTERS.from_spec(spec)

@@ -4,8 +4,9 @@ Made for policies that are language models: generation is dear, so no action is 
 
 * A group's picture is decoded and shrunk once.
 * A group's rewards are known when its last rollout is done, and come then, in one piece, with
-  ``terminated``. Until then a finished rollout waits: ``info["active"]`` says which rows need an
-  action; whatever is given for the others is not read.
+  ``terminated`` or, for rollouts that went over a budget, ``truncated``. Until then a finished
+  rollout waits: ``info["active"]`` says which rows need an action; whatever is given for the others
+  is not read.
 * Groups that end in the same step are judged in one call. A judge that can begin without being
   waited for begins with a rollout as soon as that is over.
 * Nothing resets by itself (``AutoresetMode.DISABLED``): ``reset(options={"reset_mask": …})``
@@ -14,7 +15,8 @@ Made for policies that are language models: generation is dear, so no action is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
@@ -23,21 +25,22 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from vt_env.actions import Action, ToolCall
+from vt_env.actions import Action, NoTurn, ToolCall
 from vt_env.dialogue import Dialogue
 from vt_env.env import (
-    ORDERS,
     as_number,
     as_reward_config,
     as_task,
     as_turn,
     dialogue_info,
+    observation_space,
     owns_judge,
 )
-from vt_env.errors import ActionError, ConfigError, unknown_name
+from vt_env.errors import ActionError, ConfigError
+from vt_env.order import SampleOrder, options_of
 from vt_env.rewards import Reward, RewardConfig, group_rewards
 from vt_env.samples import Sample
-from vt_env.spaces import ImageSpace, Turn, UnicodeText
+from vt_env.spaces import Turn
 
 _RESET_OPTIONS = ("reset_mask", "sample_ids")
 _NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
@@ -50,9 +53,10 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
     """``gym.make_vec("vt_env:VisionThink-v0", num_envs=32, group_size=8)``.
 
     Row ``i`` belongs to group ``i // group_size``. Observations are those of
-    :class:`~vt_env.env.VisionThinkEnv` as tuples over rows: ``image`` (read-only arrays, shared by
-    siblings that see the same view) and ``text``. A row that was never reset shows one black
-    pixel and no text. Info has the single environment's keys as arrays over rows, and ``active``.
+    :class:`~vt_env.env.VisionThinkEnv` as tuples over rows: ``image`` and ``images`` (read-only
+    arrays, shared by siblings that see the same view) and ``text``. A row that was never reset
+    shows one black pixel and no text. Info has the single environment's keys as arrays over rows,
+    and ``active``.
     """
 
     metadata: dict[str, Any] = {
@@ -64,7 +68,7 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
         self,
         num_envs: int = 16,
         *,
-        group_size: int | None = None,
+        group_size: int = 1,
         data: Any = "generated",
         protocol: Any = "visionthink",
         judge: Any = "auto",
@@ -76,11 +80,12 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
 
         Args:
             num_envs: Rows; a multiple of ``group_size``.
-            group_size: Rollouts of one sample; all rows by default.
+            group_size: Rollouts of one sample.
             data: As for the single environment.
             protocol: As for the single environment.
             judge: As for the single environment.
-            reward: Weights and penalty; by default the paper's, or no penalty with groups of one.
+            reward: As for the single environment, and with groups of at least 2 any penalty, e.g.
+                ``{"penalty": "paper"}``.
             order: As for the single environment.
             settings: As for the single environment.
 
@@ -88,32 +93,21 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
             ConfigError: On an unknown name, or a value out of range.
             DataError: If the data cannot be used.
         """
-        self.group_size = num_envs if group_size is None else group_size
-        if num_envs < 1 or self.group_size < 1 or num_envs % self.group_size:
+        if num_envs < 1 or group_size < 1 or num_envs % group_size:
             raise ConfigError(
                 f"num_envs must be a multiple of group_size and both at least 1, got "
-                f"num_envs={num_envs}, group_size={self.group_size}"
+                f"num_envs={num_envs}, group_size={group_size}"
             )
         self.num_envs = num_envs
+        self.group_size = group_size
         self.task = as_task(data, protocol=protocol, judge=judge, **settings)
         self._owns_judge = owns_judge(data, judge)
-        alone = self.group_size == 1
-        self.reward_config = as_reward_config(reward, default_penalty="none" if alone else "paper")
-        if alone and self.reward_config.needs_group:
-            raise ConfigError(
-                f"the penalty {self.reward_config.penalty!r} compares the rollouts of one "
-                "question; group_size must be at least 2"
-            )
-        if order not in ORDERS:
-            raise unknown_name("order", order, ORDERS)
-        self.order = order
-        self.single_observation_space = gym.spaces.Dict(
-            {"image": ImageSpace(), "text": UnicodeText()}
-        )
+        self.reward_config = as_reward_config(reward, group_size)
+        self.order = SampleOrder(self.task.source, order)
+        self.single_observation_space = observation_space()
         self.single_action_space = Turn()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._next = 0
         self.dialogues: list[Dialogue | None] = [None] * num_envs
         self._ended = np.ones(num_envs, bool)  # rewarded, or never begun
 
@@ -134,43 +128,43 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
 
         Raises:
             ConfigError: On an unknown option, a mask that splits a group, or too few ids.
-            DataError: If there is no such sample, or a picture is refused; then no row changes.
+            DataError: If there is no such sample, or a picture is refused. Then nothing changes:
+                rows, generator and order of samples stay as they were.
         """
-        super().reset(seed=seed)
-        if seed is not None:
-            self._next = 0
-        options = options or {}
-        if unknown := [name for name in options if name not in _RESET_OPTIONS]:
-            raise unknown_name("reset option", unknown[0], _RESET_OPTIONS)
-        groups = self._groups_to_reset(options.get("reset_mask"))
-        samples = self._choose(len(groups), options.get("sample_ids"))
-        begun = [self.task.begin(sample, self.group_size) for sample in samples]
-        for group, dialogues in zip(groups, begun, strict=True):
-            rows = self._rows(group)
-            self.dialogues[rows] = dialogues
-            self._ended[rows] = False
-        changed = np.zeros(self.num_envs, bool)
-        for group in groups:
-            changed[self._rows(group)] = True
-        return self._observation(), self._info(changed)
+        with self._all_or_none(), self.order.unmoved(self):
+            super().reset(seed=seed)
+            if seed is not None:
+                self.order.next = 0
+            given = options_of(options, _RESET_OPTIONS)
+            groups = self._groups_to_reset(given.get("reset_mask"))
+            samples = self._choose(len(groups), given.get("sample_ids"))
+            changed = np.zeros(self.num_envs, bool)
+            for group, sample in zip(groups, samples, strict=True):
+                rows = self._rows(group)
+                self.dialogues[rows] = self.task.begin(sample, self.group_size)
+                self._ended[rows] = False
+                changed[rows] = True
+            return self._observation(), self._info(changed)
 
     def step(
-        self, actions: Sequence[str | ToolCall]
+        self, actions: Sequence[str | ToolCall | NoTurn]
     ) -> tuple[
         VectorObservation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
     ]:
-        """Take one turn in every active row.
+        """Take one turn in every active row. Whatever this raises, no row changes.
 
         Args:
-            actions: One a row; those of rows that are not active are not read.
+            actions: One a row; those of rows that are not active are not read. A
+                :class:`~vt_env.actions.NoTurn` gives its row up, unscored.
 
         Returns:
             Observations, rewards (float64 [num_envs], NaN where unscored), terminated and
-            truncated (bool [num_envs]) and info. ``terminated`` stays true until a reset.
+            truncated (bool [num_envs]) and info. Either stays true until a reset; a row whose own
+            rollout is over waits with both for its group.
 
         Raises:
-            ActionError: If there is not one action a row, or one is of the wrong type; then no
-                row changes.
+            ActionError: If there is not one action a row, or one is of the wrong type.
+            JudgeError: If too many judgements fail for a run to go on.
             gymnasium.error.ResetNeeded: If no row is active.
         """
         if len(actions) != self.num_envs:
@@ -178,15 +172,34 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
         active = self.active
         if not active.any():
             raise gym.error.ResetNeeded("no row is active; call reset() to begin new groups")
-        turns = {int(row): as_turn(actions[int(row)]) for row in np.flatnonzero(active)}
-        taken: dict[int, Action] = {}
-        for row, turn in turns.items():
-            taken[row] = self.dialogue(row).apply(turn)
-        info = self._info(active)
-        _put(info, "action", taken, self.num_envs)
-        self.task.start_judging([self.dialogue(row) for row in turns])
-        rewards = self._reward_finished_groups(info)
-        return self._observation(), rewards, self._ended.copy(), np.zeros(self.num_envs, bool), info
+        turns: dict[int, str | NoTurn] = {}
+        grammar = self.task.protocol.grammar
+        for row in map(int, np.flatnonzero(active)):
+            action = actions[row]
+            turns[row] = action if isinstance(action, NoTurn) else as_turn(action, grammar)
+        with self._all_or_none():
+            taken: dict[int, Action] = {}
+            for row, turn in turns.items():
+                self.dialogues[row] = dialogue = self.dialogue(row).fork()
+                taken[row] = dialogue.apply(turn)
+            info = self._info(active)
+            _put(info, "action", taken, self.num_envs)
+            self.task.start_judging([self.dialogue(row) for row in turns])
+            rewards = self._reward_finished_groups(info)
+            over = np.array([d is not None and d.truncated for d in self.dialogues])
+            terminated, truncated = self._ended & ~over, self._ended & over
+            return self._observation(), rewards, terminated, truncated, info
+
+    @contextmanager
+    def _all_or_none(self) -> Generator[None]:
+        """Where the block raises, leaves every row as it was."""
+        before = self.dialogues, self._ended
+        self.dialogues, self._ended = list(self.dialogues), self._ended.copy()
+        try:
+            yield
+        except BaseException:
+            self.dialogues, self._ended = before
+            raise
 
     def close_extras(self, **kwargs: Any) -> None:
         """Let go of what the judge holds, unless it was given to the environment ready."""
@@ -252,21 +265,17 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
         return [int(group) for group in np.flatnonzero(by_group.all(1))]
 
     def _choose(self, number: int, ids: Sequence[str] | None) -> list[Sample]:
-        source = self.task.source
-        if ids is not None:
-            if len(ids) != number:
-                raise ConfigError(f"expected {number} sample_ids, one a group, got {len(ids)}")
-            return [source.by_id(sample_id) for sample_id in ids]
-        if self.order == "random":
-            picked = self.np_random.integers(len(source), size=number)
-            return [source[int(index)] for index in picked]
-        start, self._next = self._next, self._next + number
-        return [source[index % len(source)] for index in range(start, start + number)]
+        if ids is None:
+            return self.order.take(number, self.np_random)
+        if len(ids) != number:
+            raise ConfigError(f"expected {number} sample_ids, one a group, got {len(ids)}")
+        return [self.task.source.by_id(sample_id) for sample_id in ids]
 
     def _observation(self) -> VectorObservation:
         shown = self.dialogues
         return {
             "image": tuple(d.views[-1].array if d else _NO_PICTURE for d in shown),
+            "images": tuple(tuple(v.array for v in d.new_views) if d else () for d in shown),
             "text": tuple(d.text if d else "" for d in shown),
         }
 
@@ -287,6 +296,7 @@ _INFO_DTYPES: dict[str, type] = {
     "visual_tokens": int,
     "full_visual_tokens": int,
     "futile_request": bool,
+    "regions": object,
 }
 
 

@@ -1,8 +1,9 @@
 """Judges: what decides whether an answer is right.
 
-A judge reads text only: a question, the accepted answers, and the answer given. Most are sets of
-rules; ``make_judge("auto")`` is the strict one for mixed answers. Those of ``models`` ask a
-language model, alone or for what the rules leave open.
+A judge reads text only: a question, the accepted answers, and the answer given. Here are those made
+of rules; ``make_judge("auto")`` is the strict one for mixed answers. Those that ask a language
+model or another judge (``cascade``, ``panel``, ``noisy``) live in :mod:`agents.judging`, and are
+imported by name when one is made.
 
     >>> from vt_env.judges import Query, make_judge
     >>> judge = make_judge("auto")
@@ -10,16 +11,16 @@ language model, alone or for what the rules leave open.
     True
 """
 
-from vt_env.judges.base import Judge, Query, Verdict, close, submit
+from vt_env.judges.base import Judge, JudgeLike, Query, UsageLike, Verdict
 from vt_env.judges.registry import JUDGES, make_judge, register_judge
 
 __all__ = [
     "JUDGES",
     "Judge",
+    "JudgeLike",
     "Query",
+    "UsageLike",
     "Verdict",
-    "close",
     "make_judge",
     "register_judge",
-    "submit",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from vt_env.judges.arithmetic import evaluate
+from vt_env.judges.lexicon import words
+from vt_env.judges.numerals import ORDINALS
 from vt_env.judges.phrases import stem
 from vt_env.judges.quantity import parse_quantity
 from vt_env.judges.questions import Asked
@@ -12,8 +14,9 @@ from vt_env.judges.questions import Asked
 _ASSIGNED = re.compile(r"(?P<name>[^\W\d_](?:_?[0-9])?)\s*(?:=|∈)\s*(?P<value>[^=]+)")
 _RELATED = re.compile(r"[=<>≤≥≠]")
 _FUNCTION_LABEL = re.compile(r"[a-zA-Z]'{0,3}\([a-z0-9]{1,3}\)|[A-Z]\([A-Z]\)|d[a-z]/d[a-z]")
-_TERM = re.compile(r"[a-zA-Z)] ?[-+*/^]|[-+*/^] ?[a-zA-Z(]")
-_REWRITES = frozenset(stem(word) for word in "expand simplify factor factorize evaluate".split())
+_LONE_LETTER = re.compile(r"(?<![^\W_'])[a-z](?![^\W_'])")
+_LETTERS = frozenset("bcdefghjklmnopqrstuvwxyz")
+"""Names of variables; *a* and *I* are words."""
 _DETERMINANT = re.compile(r"\\?det(?: ?[A-Z]|\([A-Z]\))|\|[A-Z]\|")
 
 
@@ -33,51 +36,49 @@ def value_of(item: str) -> str:
 def split_assignment(answer: str, reference: str, asked: Asked) -> tuple[str, str]:
     """The two values where one side, or both with one name, is ``name = value``."""
     given, wanted = _ASSIGNED.fullmatch(answer), _ASSIGNED.fullmatch(reference)
-    if given and wanted and given["name"] == wanted["name"]:
-        return given["value"].strip(), wanted["value"].strip()
-    if not _RELATED.search(reference):
+    if not wanted and not _RELATED.search(reference):
         return _assigned_value(answer, asked), reference
-    if not _RELATED.search(answer):
+    if not given and not _RELATED.search(answer):
         return answer, _assigned_value(reference, asked)
     return answer, reference
 
 
 def _assigned_value(text: str, asked: Asked) -> str:
     """The value of a variable, or of a function or determinant that the question asks for."""
-    name, equals, value = (part.strip() for part in text.partition("="))
-    if not equals or _RELATED.search(value) or not value:
-        return text
-    if (match := _ASSIGNED.fullmatch(text)) and not re.search(
-        rf"(?<![^\W\d_]){match['name']}(?![^\W\d_])", match["value"]
-    ):
-        known = _is_asked_name(match["name"], asked)
-        return match["value"].strip() if known else text
-    result, quantity = evaluate(name), parse_quantity(value)
-    if result is not None and quantity and quantity.value == result:
-        return value
-    return value if _is_asked_label(name, asked) else text
+    match = _ASSIGNED.fullmatch(text)
+    if match and not _has_letter(match["name"], match["value"]):
+        value = match["value"].strip()
+        known = _is_asked_name(match["name"], asked) and not _RELATED.search(value)
+        return value if known else text
+    label, _, value = (part.strip() for part in text.partition("="))
+    quantity = parse_quantity(value)
+    is_sum = quantity is not None and quantity.value == evaluate(label)
+    return value if is_sum or _is_asked_label(label, asked) else text
 
 
 def _is_asked_label(label: str, asked: Asked) -> bool:
     """Whether a question asks for what stands before an equals sign: ``f'(x)``, ``det A``."""
-    derived = "derivative" in asked.text.lower()
     if _DETERMINANT.fullmatch(label):
         return bool(asked.stems & {stem("determinant"), "det"})
-    flat = asked.text.replace(" ", "")
     if not _FUNCTION_LABEL.fullmatch(label):
-        asks = bool(asked.stems & _REWRITES) and "=" not in flat and not derived
-        return asks and bool(_TERM.search(label)) and label.replace(" ", "") in flat
-    is_derivative = "'" in label or "/" in label
-    if label.replace(" ", "") in flat:
-        return is_derivative or not derived
-    first = derived and not asked.stems & {"second", "third"}
-    of_asked = label.count("'") == 1 and f"{label[0]}(" in flat
-    return first and (of_asked or label == "dy/dx")
+        return False
+    derived = bool(asked.word_set & words("derivatives"))
+    is_higher = bool(asked.word_set & ORDINALS.keys())
+    is_first = label == "dy/dx" or label.count("'") == 1
+    named = set(_LONE_LETTER.findall(asked.text.lower()))
+    is_first = is_first and (label[0] in "dy" or not named or label[0] in named)
+    return (derived and is_first and not is_higher) or (
+        not derived and label in asked.text.replace(" ", "")
+    )
+
+
+def _has_letter(letter: str, text: str) -> bool:
+    return re.search(rf"(?<![^\W\d_]){letter}(?![^\W\d_])", text) is not None
 
 
 def _is_asked_name(name: str, asked: Asked) -> bool:
     """Whether a variable is one of the question, if it has any, and no term of an asked sum."""
-    letters = {word for word in asked.stems if len(word) == 1 and word.isalpha()} - {"a", "i"}
+    letters = set(_LONE_LETTER.findall(asked.text.lower())) & _LETTERS
     letter = name[0].lower()
     if letters and letter not in letters:
         return False

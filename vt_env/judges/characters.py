@@ -14,10 +14,9 @@ _FOLDED = {
     **dict.fromkeys("‘’‚‛′`´", "'"),
     **dict.fromkeys("“”„‟″«»", '"'),
     **dict.fromkeys("‐‑‒–—―−", "-"),
-    **dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f", " "),
     **{chr(0x2080 + digit): str(digit) for digit in range(10)},
     **{"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "⅛": " 1/8"},
-    **{"℃": "°C", "℉": "°F", "º": "°", "˚": "°", "µ": "μ", "Ω": "Ω", "…": "...", "⁄": "/"},
+    **{"º": "°", "˚": "°", "⁄": "/", "·": "·", "≠": "≠", "‼": "!!"},
 }
 _FOLD_TABLE = str.maketrans(_FOLDED)
 _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
@@ -26,32 +25,47 @@ _MARKUP = re.compile(
 )
 _ROLE = re.compile(r"(?:^|\n)\s*(?:user|assistant|system|human|reference|question)\s*:", re.I)
 _DIRECTIVE = re.compile(
-    r"\b(?:ignore|disregard|forget|override|pretend)\b[^.\n]{0,40}"
-    r"\b(?:above|previous|prior|instructions?|rules?|everything|all)\b"
-    r"|\b(?:mark|grade|judge|score|rate|accept|output|print|return|respond|reply)\b[^.\n]{0,30}"
-    r"\b(?:true|correct|right|full marks|pass|1)\b",
+    r"^\W*(?:please |now |you (?:must|should) )*(?:"
+    r"(?:ignore|disregard|forget|override)\b[^.\n]{0,40}\b(?:above|previous|prior|instructions?|"
+    r"rules?|rubric|everything|all)\b"
+    r"|(?:mark|grade|judge|score|rate|accept|treat|consider|count)\b"
+    r"(?= (?:it|this|that|me|my|the|all|any|every|as|answer))[^.\n]{0,40}"
+    r"\b(?:true|correct|right|full marks|pass|accepted|valid)\b"
+    r"|(?:output|print|return|respond|reply|say)\b[^.\n]{0,20}"
+    r"\b(?:true|correct|right|full marks|pass|1)\b$)",
     re.I,
 )
+_UNWELCOME = (
+    (_MARKUP, "tags or delimiters"),
+    (_ROLE, "a chat role"),
+    (_DIRECTIVE, "an instruction to the judge"),
+)
+_CONFUSABLE = frozenset("аеорсухіјѕԁһԛԝАВЕКМНОРСТУХІЈЅΑΒΕΖΗΙΚΜΝΟΡΤΥΧοινκρυ")
+"""Cyrillic and Greek letters that look like Latin ones."""
 _SHORT = 300
 LONGEST = 4_000
 """Longest text in characters that a rule reads."""
 
 
 def fold(text: str) -> str:
-    """Typographic variants made one: quotes, dashes, spaces, sub- and superscripts, fractions.
+    """Writings of one character made one: accents, widths, quotes, dashes, spaces, fractions.
 
-    Look-alike letters (Cyrillic, Greek, full width, mathematical) are left as they are on
-    purpose: they are other letters.
+    Compatibility forms (full width, ``µ``, ``㎏``, mathematical letters) become the plain ones;
+    superscripts become powers. Letters of other scripts are left as they are on purpose.
     """
-    text = unicodedata.normalize("NFC", text)
+    if text.isascii():
+        return " ".join(text.replace("`", "'").split())
     text = _SUPERSCRIPT_RUN.sub(lambda run: "^" + run[0].translate(_SUPERSCRIPTS), text)
-    return " ".join(text.translate(_FOLD_TABLE).split())
+    text = unicodedata.normalize("NFKC", text.translate(_FOLD_TABLE)).translate(_FOLD_TABLE)
+    return " ".join(text.split())
 
 
 def without_accents(text: str) -> str:
     """Latin letters without their accents; every other character stays."""
+    if text.isascii():
+        return text
     return "".join(
-        char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char)
+        char for char in unicodedata.normalize("NFD", text) if not "\u0300" <= char <= "\u036f"
     )
 
 
@@ -60,68 +74,49 @@ def is_blank(text: str) -> bool:
     return not any(char.isalnum() for char in text)
 
 
+def is_cjk(char: str) -> bool:
+    """Whether a character is Chinese or Japanese."""
+    return "\u3040" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff" or char in "々〇"
+
+
 def usable(references: Sequence[str]) -> list[str]:
     """The references that a rule can work with: not blank, and at most 4000 characters."""
-    return [text for text in references if text.strip() and len(text) <= LONGEST]
+    return [text for text in references if len(text) <= LONGEST and text.strip()]
+
+
+def is_too_long(answer: str, references: Sequence[str]) -> bool:
+    """Whether an answer has over 300 characters, over twice the longest reference, or over 4000."""
+    longest = max((len(reference) for reference in references), default=0)
+    return len(answer) > min(LONGEST, max(_SHORT, 2 * longest))
 
 
 def objection(answer: str, references: Sequence[str], question: str = "") -> str | None:
     """Why an answer's characters disqualify it, or ``None``.
-
-    An answer may have 300 characters, or twice as many as the longest reference, up to 4000.
 
     Args:
         answer: The answer as it was given.
         references: The accepted answers; what occurs in them is not held against the answer.
         question: The question; the same holds for its last 4000 characters.
     """
+    if is_too_long(answer, references):
+        return "answer too long"
     if not answer.strip():
         return "empty answer"
-    longest = max((len(reference) for reference in references), default=0)
-    if len(answer) > min(LONGEST, max(_SHORT, 2 * longest)):
-        return "answer too long"
-    known = "\n".join((*(text[:LONGEST] for text in references), question[-LONGEST:]))
     if is_blank(answer):
         return "no letter and no digit"
-    return _hidden(answer, known) or _lookalike(answer, known) or _marks(answer, known)
-
-
-def _hidden(answer: str, known: str) -> str | None:
+    known = "\n".join((*(text[:LONGEST] for text in references), question[-LONGEST:]))
     for char in set(answer) - set(known) - set("\n\r\t"):
         if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn"):
             return f"hidden or control character U+{ord(char):04X}"
-    if any(unicodedata.category(char)[0] == "M" for char in set(answer) - set(known)):
-        return "combining mark"
-    return None
-
-
-def _lookalike(answer: str, known: str) -> str | None:
-    for char in set(answer) - set(known):
-        if char.isascii() or char in _FOLDED or char in "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻":
-            continue
-        plain = unicodedata.normalize("NFKC", char).casefold()
-        if char.isalnum() and plain.isascii() and char.casefold() != "ß":
-            return f"look-alike character U+{ord(char):04X}"
-    if any(_mixes_scripts(word) for word in re.findall(r"[^\W\d_]+", answer) if word not in known):
-        return "letters of several scripts in one word"
-    return None
-
-
-def _mixes_scripts(word: str) -> bool:
-    if word.isascii():
-        return False
-    letters = [char for char in word.lstrip("μ") if char.isalpha()]
-    scripts = {unicodedata.name(char, "?").split(" ")[0] for char in letters}
-    return len(scripts - {"HIRAGANA", "KATAKANA", "CJK", "KATAKANA-HIRAGANA"}) > 1
-
-
-def _marks(answer: str, known: str) -> str | None:
-    for pattern, what in (
-        (_MARKUP, "tags or delimiters"),
-        (_ROLE, "a chat role"),
-        (_DIRECTIVE, "an instruction to the judge"),
-    ):
-        found = pattern.search(answer)
-        if found and found[0] not in known:
+    for char in set(unicodedata.normalize("NFC", answer)) - set(known):
+        if unicodedata.category(char)[0] == "M":
+            return "combining mark"
+    plain = "" if answer.isascii() else unicodedata.normalize("NFKC", answer)
+    for word in re.findall(r"[^\W\d_]{2,}", plain):
+        foreign = set(word) & _CONFUSABLE
+        if foreign and any(char.isascii() for char in word) and word not in known:
+            return f"look-alike character U+{ord(min(foreign)):04X}"
+    for pattern, what in _UNWELCOME:
+        if any(found[0] not in known for found in pattern.finditer(answer)):
             return f"{what} in the answer"
     return None

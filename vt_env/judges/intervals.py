@@ -5,20 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vt_env.judges.expressions import normal_form
-from vt_env.judges.quantity import parse_quantity
+from vt_env.judges.arithmetic import constant
+from vt_env.judges.math_parser import Node, parse
 
-_END = r"[^,<>≤≥=;()\[\]{}|]{1,30}"
-_INTERVAL = re.compile(
-    rf"(?:(?P<name>[a-zA-Z]) ?∈ ?)?"
-    rf"(?P<open>[(\[]) ?(?P<low>{_END}), ?(?P<high>{_END})(?P<close>[)\]])"
-)
-_SIGN = r"[<>≤≥]"
-_CHAIN = re.compile(
-    rf"(?:(?P<first>{_END}?) ?(?P<before>{_SIGN}) ?)?(?P<name>[a-zA-Z])"
-    rf"(?: ?(?P<after>{_SIGN}) ?(?P<last>{_END}))?"
-)
+_MAY_BE_ONE = re.compile(r"[(\[]|.*[<>≤≥∈]")
 _REVERSED = str.maketrans("<>≤≥", "><≥≤")
+_INFINITE = Node("constant", name="∞")
+_LOWEST = Node("-", (_INFINITE,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,45 +19,60 @@ class Interval:
     """An interval of numbers.
 
     Attributes:
-        low: Its lower end in normal form, ``-∞`` for none.
-        high: Its upper end, ``∞`` for none.
+        low: Its lower end, -∞ for none; equal numbers are equal ends.
+        high: Its upper end, ∞ for none.
         closed: Whether the lower and the upper end belong to it.
         name: The variable that it restricts, where one is written.
     """
 
-    low: str
-    high: str
+    low: Node
+    high: Node
     closed: tuple[bool, bool]
     name: str = ""
 
     @property
     def is_certain(self) -> bool:
         """Whether it can be no point: an end is infinite, or only one end belongs to it."""
-        return "∞" in self.low + self.high or self.closed[0] != self.closed[1]
+        infinite = self.low == _LOWEST or self.high == _INFINITE
+        return infinite or self.closed[0] != self.closed[1]
 
 
 def parse_interval(text: str) -> Interval | None:
     """The interval that a cleaned text writes as a whole, or ``None``."""
-    if match := _INTERVAL.fullmatch(text):
-        closed = match["open"] == "[", match["close"] == "]"
-        return Interval(_end(match["low"]), _end(match["high"]), closed, match["name"] or "")
-    match = _CHAIN.fullmatch(text)
-    if match is None or not (match["before"] or match["after"]):
+    node = parse(text) if _MAY_BE_ONE.match(text) else None
+    if node is None or node.kind == "tuple":
+        return _bracketed(node)
+    if node.kind != "relation":
         return None
-    bounds = {"low": ("-∞", False), "high": ("∞", False)}
-    written = [(match["last"], match["after"]), (match["first"], match["before"])]
-    for index, (end, sign) in enumerate(written):
-        if sign is None:
-            continue
-        sign = sign.translate(_REVERSED) if index else sign
+    if node.name != "∈":
+        return _chain(node)
+    name, interval = node.parts
+    return _bracketed(interval, name.name) if name.kind == "variable" else None
+
+
+def _bracketed(node: Node | None, name: str = "") -> Interval | None:
+    if node is None or node.kind != "tuple" or len(node.parts) != 2:
+        return None
+    low, high = map(_end, node.parts)
+    return Interval(low, high, (node.name[0] == "[", node.name[1] == "]"), name)
+
+
+def _chain(node: Node) -> Interval | None:
+    """The interval of ``x < 5``, ``5 > x``, or ``1 < x ≤ 5``."""
+    at = 0 if len(node.parts) == 2 and node.parts[0].kind == "variable" else 1
+    name = node.parts[at]
+    if not set(node.name) <= set("<>≤≥"):
+        return None
+    ends = {"low": (_LOWEST, False), "high": (_INFINITE, False)}
+    for place, sign in enumerate(node.name):
+        is_left = place < at
+        sign = sign.translate(_REVERSED) if is_left else sign
         side = "high" if sign in "<≤" else "low"
-        if "∞" not in bounds[side][0]:
+        if ends[side][0] not in (_LOWEST, _INFINITE):
             return None
-        bounds[side] = _end(end), sign in "≤≥"
-    if match["before"] and match["after"] and "∞" in bounds["low"][0] + bounds["high"][0]:
-        return None
-    (low, low_closed), (high, high_closed) = bounds["low"], bounds["high"]
-    return Interval(low, high, (low_closed, high_closed), match["name"])
+        ends[side] = _end(node.parts[place if is_left else place + 1]), sign in "≤≥"
+    (low, low_closed), (high, high_closed) = ends["low"], ends["high"]
+    return Interval(low, high, (low_closed, high_closed), name.name)
 
 
 def same_interval(answer: str, reference: str, is_asked: bool) -> bool | None:
@@ -84,8 +92,7 @@ def same_interval(answer: str, reference: str, is_asked: bool) -> bool | None:
     return True if (given.low, given.high) == (wanted.low, wanted.high) else None
 
 
-def _end(text: str) -> str:
-    """One end in normal form; equal numbers have the same."""
-    form = normal_form(text).removeprefix("+")
-    quantity = parse_quantity(form)
-    return str(quantity.value) if quantity and not (quantity.units or quantity.noun) else form
+def _end(node: Node) -> Node:
+    """One end; equal numbers have the same."""
+    known = constant(node)
+    return node if known is None else Node("number", value=known)

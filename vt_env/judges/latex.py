@@ -1,68 +1,42 @@
-r"""LaTeX made plain, as far as the text rules need it: ``\frac{1}{2}`` becomes ``1/2``.
+r"""LaTeX written in a line of plain signs: ``\frac{1}{2}`` becomes ``1/2``.
 
-What is not known is left as it is; a text that still holds a backslash is for the maths judge.
+It is the one place that knows LaTeX: text rules and the parser of expressions read what it makes.
+What is not known is left as it is, and a text that still holds a backslash is no expression.
 """
 
 from __future__ import annotations
 
 import re
 
-_WRAPPERS = (
-    r"\boxed",
-    r"\fbox",
-    r"\text",
-    r"\textbf",
-    r"\textit",
-    r"\mathrm",
-    r"\mathbf",
-    r"\mathit",
-    r"\operatorname",
-    r"\mbox",
-    r"\emph",
-    r"\underline",
+_WRAPPERS = "boxed fbox text textbf textit mathrm mathbf mathit operatorname mbox emph underline"
+_WRAPPER = re.compile(
+    rf"\\(?:{'|'.join(_WRAPPERS.split())})\s*\{{([^{{}}\\]*(?:\\[%$,; ]?[^{{}}\\]*)*)\}}"
 )
-_WRAPPER = re.compile(r"\\([a-zA-Z]+)\s*\{([^{}\\]*(?:\\[%$,; ]?[^{}\\]*)*)\}")
-_FRACTION = re.compile(
-    r"\\[dt]?frac\s*(?:\{([^{}]{1,80})\}|([0-9]))\s*(?:\{([^{}]{1,80})\}|([0-9]))"
-)
-_SQRT = re.compile(r"\\sqrt\s*(?:\{([^{}]{1,80})\}|([0-9]))")
+_ARGUMENT = r"\s*(?:\{([^{}]{1,80})\}|([0-9a-zA-Z]))"
+_FRACTION = re.compile(rf"\\[dt]?frac(?![a-zA-Z]){_ARGUMENT}{_ARGUMENT}")
+_ROOT = re.compile(rf"\\sqrt(?![a-zA-Z])(?:\s*\[([^\[\]{{}}]{{1,20}})\])?{_ARGUMENT}")
+_BINOMIAL = re.compile(rf"\\binom(?![a-zA-Z]){_ARGUMENT}{_ARGUMENT}")
+_EXPONENT = re.compile(r"\^\{([^{}]{1,40})\}(?=([0-9.(^!]|[a-zA-Z](?![a-zA-Z]))?)")
+_INDEX = re.compile(r"_\{([0-9a-zA-Z]{1,20})\}")
+_BESIDE = re.compile(r"[0-9a-zA-Zπ^!({\\√]| ?\\[a-zA-Z]")
+_BEFORE = re.compile(r"[a-zA-Zπ)}^/√!]$|(?<![0-9])[0-9]+/ ?$|\\[a-zA-Z]+ ?$")
+_ATOM = re.compile(r"-?[0-9.]+|[a-zπ]|√[0-9]+")
+_FUNCTIONS = "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp det".split()
 _SYMBOLS = {
-    r"\times": "×",
-    r"\cdot": "*",
-    r"\div": "/",
-    r"\circ": "°",
-    r"\degree": "°",
-    r"\pi": "π",
-    r"\pm": "±",
-    r"\infty": "∞",
-    r"\theta": "θ",
-    r"\alpha": "α",
-    r"\beta": "β",
-    r"\mu": "μ",
-    r"\Omega": "Ω",
-    r"\leq": "≤",
-    r"\le": "≤",
-    r"\geq": "≥",
-    r"\ge": "≥",
-    r"\neq": "≠",
-    r"\ne": "≠",
-    r"\approx": "≈",
-    r"\cup": "∪",
-    r"\in": "∈",
-    r"\left": "",
-    r"\right": "",
-    r"\quad": " ",
-    r"\qquad": " ",
-    r"\pounds": "£",
-    r"\euro": "€",
-}
-_COMMAND = re.compile(r"\\[a-zA-Z]+")
-_ESCAPED = re.compile(r"\\([%$&#_{}])")
-_SPACE = re.compile(r"\\[,;:! ]|~")
+    "times": "×", "cdot": "*", "div": "/", "circ": "°", "degree": "°", "pm": "±", "infty": "∞",
+    "leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠", "lt": "<", "gt": ">",
+    "approx": "≈", "cup": "∪", "in": "∈", "emptyset": "∅", "varnothing": "∅", "lvert": "|",
+    "rvert": "|", "left": "", "right": "", "quad": " ", "qquad": " ", "pounds": "£", "euro": "€",
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "theta": "θ",
+    "lambda": "λ", "mu": "μ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ",
+    "omega": "ω", "Omega": "Ω", **{name: f" {name}" for name in _FUNCTIONS},
+}  # fmt: skip
+_COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _DOLLARS = re.compile(r"\$\$?([^$]{1,300})\$\$?(?![0-9])")
 _PRICE = re.compile(r"[0-9][0-9.,]*(?:\s.*)?")
 _SUM = re.compile(r"[0-9.,() ]*[0-9)] ?[:+*/=<>^] ?[-0-9.,()+*/=<>^: ]*[0-9)]")
-_LIMIT = 2_000
+_KEPT = str.maketrans({"\ue000": "$", "\ue001": "{", "\ue002": "}"})
+_DEEPEST, _LONGEST = 6, 2_000
 
 
 def delatex(text: str) -> str:
@@ -74,19 +48,65 @@ def delatex(text: str) -> str:
     Returns:
         The plain text; ``$`` is kept where it is a currency sign.
     """
-    if len(text) > _LIMIT or not ("\\" in text or "$" in text or "^" in text):
+    if len(text) > _LONGEST or not any(sign in text for sign in ("\\", "$", "^", "{,}")):
         return text
-    text = re.sub(r"\\\(|\\\)|\\\[|\\\]", " ", text)
-    text = text.replace("{,}", ",").replace(r"\$", "\ue000").replace(r"\{", "\ue001")
-    text = text.replace(r"\}", "\ue002")
+    text = re.sub(r"\\[()\[\]]", " ", text).replace("{,}", ",")
+    text = text.replace(r"\$", "\ue000").replace(r"\{", "\ue001").replace(r"\}", "\ue002")
     text = _DOLLARS.sub(lambda m: m[0] if _is_price(m[1]) else m[1], text)
-    text = _unwrap(_SPACE.sub(" ", _ESCAPED.sub(r"\1", text)))
-    text = _COMMAND.sub(lambda m: _SYMBOLS.get(m[0], m[0]), text)
-    text = re.sub(r"\^\s*(?:\{\s*°\s*\}|°)", "°", text)
-    text = re.sub(r"\^\{([^{}]{1,40})\}", _exponent, text)
-    text = re.sub(r"\{([0-9a-zA-Z.]{1,20})\}", r"\1", text) if "\\" not in text else text
-    text = text.replace("\ue000", "$").replace("\ue001", "{").replace("\ue002", "}")
-    return " ".join(text.split())
+    text = re.sub(r"\\[,;:! ]|~", " ", re.sub(r"\\([%&#_])", r"\1", text))
+    text = _without_braces(re.sub(r"\^\s*(?:\{\s*(?:\\circ|°)\s*\}|\\circ|°)", "°", text))
+    text = _COMMAND.sub(lambda m: _SYMBOLS.get(m[1], m[0]), text)
+    if "\\" not in text:
+        text = re.sub(r"\{([0-9a-zA-Z.]{1,20})\}", r"\1", text)
+    return " ".join(text.translate(_KEPT).split())
+
+
+def _without_braces(text: str) -> str:
+    """A text without the commands and exponents that have their arguments in braces."""
+    for _ in range(_DEEPEST):
+        before = text
+        text = _WRAPPER.sub(r"\1", text)
+        text = _INDEX.sub(r"_\1", _EXPONENT.sub(_exponent, text))
+        text = _FRACTION.sub(_fraction, _ROOT.sub(_root, text))
+        text = _BINOMIAL.sub(lambda m: f" binom({m[1] or m[2]}, {m[3] or m[4]})", text)
+        if text == before:
+            break
+    return text
+
+
+def _fraction(match: re.Match[str]) -> str:
+    """A fraction in a line, in brackets where what stands beside it would take a part of it."""
+    above, below = match[1] or match[2], match[3] or match[4]
+    plain = f"{_atom(above)}/{_atom(below)}"
+    before = match.string[max(0, match.start() - 20) : match.start()]
+    is_signed = plain[0] == "-" and bool(before.strip())  # |x| times -1/x is no difference
+    if is_signed or _BESIDE.match(match.string, match.end()) or _BEFORE.search(before):
+        return f"({plain})"
+    if not before[-1:].isdecimal():
+        return plain
+    return f" {plain}" if f"{above}{below}".isdecimal() else f"({plain})"
+
+
+def _root(match: re.Match[str]) -> str:
+    radicand = match[2] or match[3]
+    if match[1]:
+        return f" root({match[1]}, {radicand})"
+    goes_on = _BESIDE.match(match.string, match.end())
+    atom = _atom(radicand)
+    return f"√({atom})" if goes_on and atom[0] not in "(√" else f"√{atom}"
+
+
+def _exponent(match: re.Match[str]) -> str:
+    inside = match[1]
+    if inside in ("st", "nd", "rd", "th"):
+        return inside
+    is_plain = not match[2] and re.fullmatch(r"[+-]?(?:[0-9]+|[a-z])", inside)
+    return f"^{inside}" if is_plain else f"^({inside})"
+
+
+def _atom(inside: str) -> str:
+    inside = inside.strip()
+    return inside if _ATOM.fullmatch(inside) else f"({inside})"
 
 
 def _is_price(inside: str) -> bool:
@@ -95,29 +115,28 @@ def _is_price(inside: str) -> bool:
     return " " in inside and _PRICE.fullmatch(inside) is not None
 
 
-def _exponent(match: re.Match[str]) -> str:
-    inside = match[1]
-    if inside in ("st", "nd", "rd", "th"):
-        return inside
-    return f"^{inside}" if re.fullmatch(r"[+-]?(?:[0-9]+|[a-z])", inside) else f"^({inside})"
+_ENDS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), (r"\boxed{", "}"), ("**", "**"))
 
 
-def _unwrap(text: str) -> str:
-    for _ in range(6):
+def undelimited(text: str) -> str:
+    r"""A text without what only marks it as mathematics or as the answer: ``$``, ``\boxed{}``."""
+    before, text = "", text.strip().removesuffix(".").strip()
+    while text != before:
         before = text
-        text = _WRAPPER.sub(_inner, text)
-        text = re.sub(r"(?<=[0-9])(?=\\[dt]?frac)", " ", text)
-        text = _FRACTION.sub(lambda m: f"{_atom(m[1] or m[2])}/{_atom(m[3] or m[4])}", text)
-        text = _SQRT.sub(lambda m: f"√{_atom(m[1] or m[2])}", text)
-        if text == before:
-            break
+        for start, end in _ENDS:
+            inner = text[len(start) : len(text) - len(end)]
+            if text.startswith(start) and text.endswith(end) and _is_whole(inner, start):
+                text = inner.strip().removesuffix(".").strip()
     return text
 
 
-def _inner(match: re.Match[str]) -> str:
-    return match[2] if "\\" + match[1] in _WRAPPERS else match[0]
-
-
-def _atom(inside: str) -> str:
-    inside = inside.strip()
-    return inside if re.fullmatch(r"-?[0-9.]+|[a-zπ]|√[0-9]+", inside) else f"({inside})"
+def _is_whole(inner: str, start: str) -> bool:
+    """Whether what stands between two delimiters is one piece."""
+    if start != r"\boxed{":
+        return start not in inner
+    depth = 0
+    for char in inner:
+        depth += (char == "{") - (char == "}")
+        if depth < 0:
+            return False
+    return depth == 0

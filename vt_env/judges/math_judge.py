@@ -1,57 +1,49 @@
-r"""The maths judge: equality of values and expressions.
+"""The maths judge: equality of values and expressions.
 
-By form first; then math-verify (https://github.com/huggingface/Math-Verify) in a process that can
-be killed, and only where the guards of ``expressions`` let it decide. What the process cannot
-decide in time is unscored.
+Both sides must be read whole (``math_parser``) and are compared by shape and value
+(``math_equality``). What is too large to be worked out is wrong.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from vt_env.judges.arithmetic import TooLarge
 from vt_env.judges.assignments import split_assignment
-from vt_env.judges.base import Query, Verdict
-from vt_env.judges.characters import objection, usable
-from vt_env.judges.expressions import comparable, same_form, to_latex
-from vt_env.judges.math_process import MathProcess, NoReply, read_timeout, require
-from vt_env.judges.questions import Asked, read_question
-from vt_env.judges.sameness import clean, same, same_kind
-from vt_env.judges.sentences import claimed_expression, states
+from vt_env.judges.base import Judge, Query, Verdict
+from vt_env.judges.characters import fold, objection, usable
+from vt_env.judges.expressions import normal_form, same_form
+from vt_env.judges.latex import delatex, undelimited
+from vt_env.judges.math_equality import equal, is_worked_out
+from vt_env.judges.math_parser import Node, parse
+from vt_env.judges.questions import read_question
 
 NOT_EQUAL = "not equal"
-"""The reason where the library compared an answer with a reference and found no equality."""
+"""The reason where two expressions were compared and are not equal."""
+Pair = tuple[Node, Node]
+"""An answer and a reference, both read whole."""
+
+_LEAD = re.compile(
+    r"^(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:final |correct )?"
+    r"(?:answer|result|value|solution)(?: is|:)(?: equal to)?:? ?(?=\S)",
+    re.I,
+)
+_SPACED_FACTOR = re.compile(r"(\\[dt]?frac\S{0,80}\}) (?=[a-zA-Z](?![a-zA-Z]))")
+r"""A space that LaTeX does not see: ``\frac{1}{2} x`` is a product."""
+_OPERATION = re.compile(r"[-+*/^(√!]")
+_LONGEST = 1_500
+"""Characters of a question, from its end, that are read."""
 
 
-def math(timeout: str | float = 5.0) -> MathJudge:
-    """The maths judge; ``timeout`` is the time in seconds that one comparison may take."""
-    require()
-    return MathJudge(MathProcess(read_timeout(timeout)))
-
-
-class MathJudge:
-    """Scores mathematical answers with an own process for the library.
-
-    Args:
-        process: The process to ask; a default one when not given.
-
-    Raises:
-        MissingExtra: math-verify is not installed.
-    """
+class MathJudge(Judge):
+    """Scores mathematical answers: equal expressions are right."""
 
     name = "math"
 
-    def __init__(self, process: MathProcess | None = None) -> None:
-        if process is None:
-            require()
-        self._process = process or MathProcess()
-
     def score(self, queries: Sequence[Query]) -> list[Verdict]:
-        """One verdict a query; ``None`` after a time-out or a crash of the library."""
+        """One verdict a query; unscored without a reference."""
         return [self._judge(query) for query in queries]
-
-    def close(self) -> None:
-        """Ends the process (it is started again when it is needed)."""
-        self._process.close()
 
     def _judge(self, query: Query) -> Verdict:
         references = usable(query.references)
@@ -59,39 +51,54 @@ class MathJudge:
             return Verdict(None, self.name, "no usable reference")
         if problem := objection(query.answer, query.references, query.question):
             return Verdict(False, self.name, problem)
-        answer, asked = clean(query.answer), read_question(query.question)
-        for reference in references:
-            if states(answer, clean(reference), asked, same):
-                return Verdict(True, self.name, "same value or form")
-        claimed = claimed_expression(query.answer, asked)
-        return ask(self._process, eligible(claimed, references, asked), self.name)
+        claim = _LEAD.sub("", query.answer.strip(), count=1)
+        if any(same_form(plain(claim), plain(reference)) for reference in references):
+            return Verdict(True, self.name, "same form")
+        return compare(eligible(claim, references, query.question), self.name)
 
 
-def eligible(answer: str, references: Sequence[str], asked: Asked) -> list[tuple[str, str]]:
-    """The pairs of expressions that the library may decide.
+def plain(text: str) -> str:
+    """A text without delimiters, folded, and without the LaTeX that has a plain equivalent."""
+    text = _SPACED_FACTOR.sub(r"\1", fold(undelimited(text)))
+    return fold(delatex(text))
 
-    Not those that are values of one kind (numbers, dates, times), which have been compared
-    exactly, and not those that the guards keep apart.
+
+def eligible(answer: str, references: Sequence[str], question: str) -> list[Pair]:
+    """The pairs of an answer and a reference that can be compared as expressions.
+
+    Not where a side is no expression as a whole or is a sum of plain numbers that is not worked
+    out, and not where the answer repeats an expression of the question.
+
+    Args:
+        answer: An answer, or the part of it that states one value.
+        references: The accepted answers.
+        question: The question, of which an assigned variable may be left out (``x = 5`` for 5).
     """
-    pairs = [split_assignment(answer, clean(reference), asked) for reference in references]
-    return [pair for pair in pairs if same_kind(*pair, asked) is None and comparable(*pair) is None]
+    given = plain(answer)
+    if parse(given) is None or _is_echo(given, question):
+        return []
+    asked, pairs = read_question(question), list[Pair]()
+    for reference in references:
+        sides = [parse(text) for text in split_assignment(given, plain(reference), asked)]
+        read = [side for side in sides if side is not None and is_worked_out(side)]
+        if len(read) == 2:
+            pairs.append((read[0], read[1]))
+    return pairs
 
 
-def ask(process: MathProcess, pairs: Sequence[tuple[str, str]], name: str) -> Verdict:
-    """Asks the library about pairs of an answer and a reference; any pair may match.
+def _is_echo(answer: str, question: str) -> bool:
+    """Whether an answer is an expression of the question, which was to be worked on."""
+    form = normal_form(answer)
+    return bool(_OPERATION.search(form[1:])) and form in normal_form(plain(question[-_LONGEST:]))
 
-    Returns:
-        Correct, wrong, or unscored when nothing matched and a comparison got no reply.
-    """
-    failure = ""
+
+def compare(pairs: Sequence[Pair], name: str) -> Verdict:
+    """The verdict of the judge of a name on pairs of ``eligible``, of which any may match."""
+    reason = NOT_EQUAL if pairs else "no expression to compare"
     for given, wanted in pairs:
-        if same_form(given, wanted):
-            return Verdict(True, name, "same form")
         try:
-            if process.equal(to_latex(given), to_latex(wanted)):
-                return Verdict(True, name, "equal for math-verify")
-        except NoReply as error:
-            failure = str(error)
-    if failure:
-        return Verdict(None, name, f"math-verify: {failure}")
-    return Verdict(False, name, NOT_EQUAL)
+            if equal(given, wanted):
+                return Verdict(True, name, "equal expressions")
+        except TooLarge as error:
+            reason = str(error)
+    return Verdict(False, name, reason)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 
+from vt_env.judges.matching import states, without_announcement
 from vt_env.judges.questions import Asked, read_question
-from vt_env.judges.sameness import clean, same
-from vt_env.judges.sentences import states
+from vt_env.judges.readings import clean, same
 
-_LABEL = re.compile(r"(?:^|(?<=[\s,;]))[(\[]?([A-Za-z]|[1-9])[)\].:](?=\s)", re.M)
-_FRAME = re.compile(
-    r"(?:(?:the|my) )?(?:(?:correct|final|right|best) )?(?:answer|option|choice|letter)\b"
-    r"(?: is| would be)?:?\s*",
-    re.I,
+_LABEL = re.compile(
+    r"(?:^|(?<=[\s,;?？。]))[(\[]?"
+    r"([A-Za-z1-9](?=[)\].:、](?:\s|[\u3040-\u9fff]))|[ア-オ](?=[)\].:、 ])).",
+    re.M,
 )
-_LETTER = re.compile(r"[(\[]?([A-Za-z]|[1-9])[)\]]?[.:)]?")
+_ALPHABETS = (ascii_uppercase, ascii_lowercase, "123456789", "アイウエオ")
+_TAIL = re.compile(r"(?:です|だ)?[\s.!。]*$")
+_CHOSEN = re.compile(r"(?:应该)?选(?:择)?")
+_CUE = re.compile(
+    r"\b(?:choose|select|options?|choices?|which (?:one|of)|pick|correct|following)\b", re.I
+)
+_LETTER = re.compile(r"[(\[]?([A-Za-z]|[1-9]|[ア-オ])[)\]]?[.:)]?")
 _LETTERED = re.compile(
-    r"(?:[(\[](?P<boxed>[A-Za-z1-9])[)\]][.:]?\s*|(?P<marked>[A-Za-z1-9])[.:)]\s*"
-    r"|(?P<bare>[A-Z])(?:,| -)? )(?P<text>\S.*)"
+    r"(?:[(\[](?P<boxed>[A-Za-z1-9])[)\]][.:]?\s*|(?P<marked>[A-Za-z1-9])[.:)、]\s*"
+    r"|(?P<bare>[A-Zア-オ])(?![A-Za-z0-9ァ-ヺ])(?:,| -|，|の)? ?)(?P<text>\S.*)"
 )
-_MAX_OPTIONS = 26
+_MOST_OPTIONS = 26
 _LIMIT = 8_000
 
 
@@ -42,38 +48,38 @@ class Options:
 def read_options(question: str, choices: tuple[str, ...] = ()) -> Options | None:
     """The options given with a query, or those written in its question, or ``None``.
 
-    Written options are a run of labels ``A B C …`` or ``1 2 3 …``, each as ``A.``, ``A)``,
-    ``(A)``, ``[A]`` or ``A:``.
+    Written options are a run of labels ``A B C …``, each as ``A.``, ``A)``, ``(A)``, ``[A]`` or
+    ``A:``. A run of numbers is one only where the question asks to choose; else it is a list.
     """
     written = _written(question[-_LIMIT:])
     if not choices:
         return written
-    labels = tuple(chr(ord("A") + index) for index in range(min(len(choices), _MAX_OPTIONS)))
+    labels = tuple(ascii_uppercase[: len(choices)])
     stem = written.stem if written else question
-    return Options(stem, labels, tuple(clean(text) for text in choices[:_MAX_OPTIONS]))
+    return Options(stem, labels, tuple(clean(text) for text in choices[:_MOST_OPTIONS]))
 
 
 def _written(question: str) -> Options | None:
     found = list(_LABEL.finditer(question))
     best: list[re.Match[str]] = []
-    for first in ("A", "a", "1"):
+    for alphabet in _ALPHABETS:
         run: list[re.Match[str]] = []
         for match in found:
-            expected = chr(ord(first) + len(run))
-            if match[1] == first:
+            if match[1] == alphabet[0]:
                 run = [match]
-            elif run and match[1] == expected:
+            elif run and alphabet.startswith(match[1], len(run)):
                 run.append(match)
         best = run if len(run) > max(1, len(best)) else best
     if not best:
         return None
+    before, after = question[: best[0].start()], question[best[-1].end() :]
+    if best[0][1] == "1" and not (_CUE.search(question) or ("?" in before and "?" not in after)):
+        return None
     ends = [match.start() for match in best[1:]] + [len(question)]
     texts = [question[m.end() : end] for m, end in zip(best, ends, strict=True)]
     texts[-1] = texts[-1].strip().split("\n")[0]
-    cleaned = tuple(clean(text.strip().rstrip(",;.").strip()) for text in texts)
-    if not all(cleaned):
-        return None
-    return Options(question[: best[0].start()], tuple(m[1].upper() for m in best), cleaned)
+    cleaned = tuple(clean(text.strip().rstrip(",;.?？").strip()) for text in texts)
+    return Options(before, tuple(m[1].upper() for m in best), cleaned) if all(cleaned) else None
 
 
 def choose(reference: str, options: Options) -> int | None:
@@ -98,19 +104,20 @@ def chooses(answer: str, wanted: int, options: Options) -> bool:
     A label, a text, or both may be given; a label with another option's text is wrong.
     """
     asked = read_question(options.stem)
-    bare = answer
-    for _ in range(2):
-        bare = _FRAME.sub("", bare, count=1) if _FRAME.match(bare) else bare
-    bare = bare.rstrip(" .!")
+    bare = _CHOSEN.sub("", without_announcement(without_announcement(answer)), count=1)
+    bare = _TAIL.sub("", bare).strip()
+    text = options.texts[wanted]
+    other = _lettered(bare, options)
+    if other is not None and other[0] != wanted and bare.lower() != text.lower():
+        return False
 
-    def names(claim: str, _: str, context: Asked) -> bool:
+    def names(claim: str, _: str, context: Asked) -> bool | None:
         if _is_part_of_text(claim, answer, options):
-            return False
-        return _names(claim, wanted, options, context, whole=claim in (bare, answer))
+            return None
+        whole = claim in (bare, answer, answer.rstrip(" .!。"))
+        return _names(claim, wanted, options, context, whole) or None
 
-    return (
-        names(bare, "", asked) or states(bare, "", asked, names) or states(answer, "", asked, names)
-    )
+    return bool(states(bare, f"{options.labels[wanted]} {text}", asked, names))
 
 
 def _names(claim: str, wanted: int, options: Options, asked: Asked, whole: bool) -> bool:
@@ -118,47 +125,31 @@ def _names(claim: str, wanted: int, options: Options, asked: Asked, whole: bool)
     if by_label is not None and (whole or not claim.islower()):
         return by_label == wanted
     text = options.texts[wanted]
-    if _is_labelled(claim, options, whole) and _lettered_index(claim, options) != wanted:
+    lettered = _lettered(claim, options)
+    if claim.lower() != text.lower() and lettered is not None and lettered[0] != wanted:
         return False
     if same(claim, text, asked):
         others = (t for i, t in enumerate(options.texts) if i != wanted)
         return not any(same(claim, other, asked) for other in others)
-    lettered = _lettered(claim, options)
-    return lettered is not None and lettered[0] == wanted and states(lettered[1], text, asked, same)
+    return lettered is not None and bool(states(lettered[1], text, asked))
 
 
 def _is_part_of_text(claim: str, answer: str, options: Options) -> bool:
     """Whether a letter follows the first word of some option: *Vitamin B* is no option B."""
     before = re.search(rf"([^\W\d_]+) {re.escape(claim)}(?!\w)", answer)
     firsts = {text.split(" ", 1)[0].lower() for text in options.texts if " " in text}
-    return len(claim) == 1 and before is not None and before[1].lower() in firsts
-
-
-def _lettered_index(claim: str, options: Options) -> int | None:
-    lettered = _lettered(claim, options)
-    return lettered[0] if lettered else None
-
-
-def _is_labelled(claim: str, options: Options, whole: bool) -> bool:
-    """Whether a claim surely starts with a label; an article *A* starts a text in lower case."""
-    match = _LETTERED.fullmatch(claim)
-    if match is None or _lettered(claim, options) is None:
-        return False
-    return not (match["bare"] and whole and match["text"][0].islower())
+    return before is not None and before[1].lower() in firsts
 
 
 def _label_index(text: str, options: Options) -> int | None:
     match = _LETTER.fullmatch(text.strip())
-    if match is None or match[1].upper() not in options.labels:
-        return None
-    return options.labels.index(match[1].upper())
+    label = match[1].upper() if match else ""
+    return options.labels.index(label) if label in options.labels else None
 
 
 def _lettered(text: str, options: Options) -> tuple[int, str] | None:
     match = _LETTERED.fullmatch(text)
-    if match is None:
-        return None
-    label = (match["boxed"] or match["marked"] or match["bare"]).upper()
-    if label not in options.labels:
+    label = (match["boxed"] or match["marked"] or match["bare"]).upper() if match else ""
+    if match is None or label not in options.labels:
         return None
     return options.labels.index(label), match["text"].strip().rstrip(".")

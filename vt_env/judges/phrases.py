@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
+from functools import cache, lru_cache
 
-from vt_env.judges.characters import without_accents
-from vt_env.judges.quantity import plain_number
-from vt_env.judges.tables import (
-    ABBREVIATIONS,
-    ARTICLES,
-    CARDINALS,
-    IRREGULAR_PLURALS,
-    IRREGULAR_VERBS,
-    NO_PLURAL,
-    ORDINALS,
-    SPELLINGS,
-    STATES,
-    pairs,
-)
+from vt_env.judges.characters import is_cjk, without_accents
+from vt_env.judges.lexicon import abbreviated, abbreviations, english, table, words
+from vt_env.judges.numerals import CARDINALS, ORDINALS, plain_number
 
 _DOTTED = re.compile(r"\b(?:[A-Za-z]\. ?){1,5}[A-Za-z]\b\.?(?!\w)")
 _TOKEN = re.compile(
@@ -28,48 +18,62 @@ _TOKEN = re.compile(
     r"|(?<=\w)-(?=\s*$|,)|[^\w\s]|_"
 )
 _NUMBERED = re.compile(r"\bno\. ?(?=[0-9])", re.I)
-_SOFT = frozenset(".,;:!?'\"()[]-_*`")
-_COMPANY = frozenset("inc ltd corp co llc plc gmbh ag".split())
-_ROMAN = pairs(
-    "II=2 III=3 IV=4 VI=6 VII=7 VIII=8 IX=9 XI=11 XII=12 XIII=13 XIV=14 XV=15 XVI=16 "
-    "XVII=17 XVIII=18 XIX=19 XX=20 XXI=21"
-)
+_EMPHASIS = re.compile(r"\*([^*]+)\*")
+_ELIDED = re.compile(r"(?<!\w)[lLdD]'(?=[^\W\d_]{2})")
+_TRAILING = re.compile(r"(?<=[^\W\d_])(?:です|の|的|色)+$")
+_LEADING = re.compile(r"^一[个個把只隻条張张本顶件辆輛台座朵杯瓶块支幅位头匹架艘棵片部](?=.)")
 _OUR = re.compile(r"(\w{3,})our(s|ed|ing|able|ful|ite|less|hood)?$")
 _ISE = re.compile(r"(\w{4,})(is|ys)(e|ed|es|ing|er|ation|ations)$")
+_SOFT = frozenset(".,;:!?'\"()[]-_`，。、：！？「」『』《》·・〜")
 
 
+@lru_cache(maxsize=8192)
 def spelling(word: str) -> str:
     """American spelling of a lower-case word."""
-    word = SPELLINGS.get(word, word)
+    word = english("spellings").get(word, word)
     word = _OUR.sub(r"\1or\2", word)
     return _ISE.sub(lambda m: f"{m[1]}{m[2][0]}z{m[3]}", word)
 
 
+@cache
+def _agreeing() -> dict[str, str]:
+    """The stem of each form of an adjective that agrees with its noun: *rote*, *bleues*, *roja*."""
+    entries: list[list[str]] = table("english")["agreeing"]
+    return {
+        stem + end: stem
+        for stems, ends in entries
+        for stem in stems.split()
+        for end in ends.split(",")
+    }
+
+
+@lru_cache(maxsize=8192)
 def singular(word: str) -> str:
     """The singular of a regular or common irregular plural, else the word itself."""
-    if word in IRREGULAR_PLURALS:
-        return IRREGULAR_PLURALS[word]
-    if len(word) < 4 or word in NO_PLURAL or word.endswith(("ss", "us", "is")):
+    if irregular := english("plurals").get(word) or _agreeing().get(word):
+        return irregular
+    if len(word) < 4 or word in words("no_plural") or word.endswith(("ss", "us", "is")):
         return word
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
     if word.endswith(("ches", "shes", "xes", "sses", "zzes")):
         return word[:-2]
-    return word[:-1] if word.endswith("s") else word
+    return word.removesuffix("s")
 
 
+@lru_cache(maxsize=16384)
 def stem(word: str) -> str:
     """A rough stem, for telling whether a word of an answer occurs in the question."""
     word = spelling(without_accents(word.lower()).removesuffix("'s").replace("'", ""))
-    word = IRREGULAR_VERBS.get(word, word)
-    word = singular(word)
+    word = singular(english("verbs").get(word, word))
     for ending in ("ing", "ed"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word.removesuffix(ending)
             word = word[:-1] if word[-1:] == word[-2:-1] and word[-1] not in "sle" else word
-    return (word.rstrip("e") or word) if len(word) > 3 else word
+    return word.rstrip("e") if len(word) > 3 else word
 
 
+@lru_cache(maxsize=8192)
 def key(text: str, plurals: bool = False) -> tuple[str, ...]:
     """The canonical words of a phrase.
 
@@ -82,83 +86,87 @@ def key(text: str, plurals: bool = False) -> tuple[str, ...]:
         text: A folded text.
         plurals: Whether a plural equals its singular.
     """
-    if "." in text:
-        text = _DOTTED.sub(lambda m: m[0].replace(".", "").replace(" ", "") + " ", text)
-    text = _NUMBERED.sub("number ", text)
+    text = _DOTTED.sub(lambda m: m[0].replace(".", "").replace(" ", "") + " ", text)
+    if text and is_cjk(text[-1]):
+        text = _LEADING.sub("", _TRAILING.sub("", text))
+    text = _ELIDED.sub("", _EMPHASIS.sub(r"\1", _NUMBERED.sub("number ", text)))
     raw = _without_articles(_TOKEN.findall(text))
-    tokens = [_word(token, index, raw) for index, token in enumerate(raw)]
-    tokens = _shortened(_numbered([t for t in tokens if t]))
-    if len(tokens) > 1 and tokens[-1] in _COMPANY:
+    befores = ["", *raw][: len(raw)]
+    tokens = [
+        _word(token, before[-1:].isalpha(), is_last=index == len(raw), alone=len(raw) == 1)
+        for index, (token, before) in enumerate(zip(raw, befores, strict=True), start=1)
+    ]
+    if len(tokens) > 1 and raw[-2].isupper():
+        tokens[-1] = english("signs").get(tokens[-1], tokens[-1])
+    tokens = _shortened(_numbered([token for token in tokens if token]))
+    if len(tokens) > 1 and tokens[-1] in words("company"):
         tokens.pop()
-    if plurals:
-        tokens = [singular(token) for token in tokens]
-    return tuple(tokens)
+    if len(tokens) > 1:
+        tokens = [english("points").get(token, token) for token in tokens]
+    return tuple(singular(token) for token in tokens) if plurals else tuple(tokens)
 
 
 def _without_articles(raw: list[str]) -> list[str]:
-    words = [t for i, t in enumerate(raw) if t not in _SOFT or _separates(raw, i)]
+    """Tokens without soft punctuation and without articles before a word."""
+    many = sum(token[-1:].isdecimal() for token in raw) >= 3
+    found = [t for i, t in enumerate(raw) if t not in _SOFT or _separates(raw, i, many)]
     kept: list[str] = []
-    for index, token in enumerate(words):
-        nexts = words[index + 1] if index + 1 < len(words) else ""
-        lower_or_first = token.islower() or index == 0 or len(token) > 1
-        if token.lower() in ARTICLES and lower_or_first and len(nexts) > 1:
-            continue
-        kept.append(token)
-    return kept or words
+    articles, signs = words("dropped"), english("signs")
+    for index, (token, following) in enumerate(zip(found, [*found[1:], ""], strict=False)):
+        is_article = token.lower() in articles and len(following) > 1
+        is_article = is_article and following.lower() not in signs
+        if not (is_article and (token.islower() or index == 0 or len(token) > 1)):
+            kept.append(token)
+    return kept
 
 
-def _separates(raw: list[str], index: int) -> bool:
+def _separates(raw: list[str], index: int, many: bool) -> bool:
     """Whether soft punctuation means something: between two numbers, or a minus at the end."""
     if index == len(raw) - 1:
         return raw[index] == "-"
     before, after = raw[index - 1] if index else "", raw[index + 1]
     if raw[index] not in "-,;" or not (before[-1:].isdecimal() and after[-1:].isdecimal()):
         return False
-    zero = any(len(number) > 1 and number[0] == "0" for number in (before, after))
-    many = sum(token[-1:].isdecimal() for token in raw) >= 3
-    return not (raw[index] == "-" and (many or zero or min(len(before), len(after)) >= 3))
+    return raw[index] != "-" or not many
 
 
-def _word(token: str, index: int, raw: list[str]) -> str:
-    if token == "US" or (token == "USA"):
+@lru_cache(maxsize=16_384)
+def _word(token: str, after_word: bool, *, is_last: bool, alone: bool) -> str:
+    """One token in its canonical form."""
+    if token in ("US", "USA"):
         return "usa"
-    if token in STATES and (len(raw) == 1 or index == len(raw) - 1):
-        return STATES[token]
-    if token in _ROMAN and len(raw) > 1:
-        return _ROMAN[token]
+    if token in english("states") and is_last and not alone:
+        return english("states")[token]
+    if token in english("roman") and not alone:
+        return english("roman")[token]
     if token[0].isdecimal() or (token[0] in "+-" and len(token) > 1):
-        value = (
-            plain_number(token.lstrip("+-")) if token[-1].isdecimal() and ":" not in token else None
-        )
-        identifier = token.lstrip("+-").startswith("0") and token.lstrip("+-").isdecimal()
-        if value is not None and not identifier:
+        bare = token.lstrip("+-")
+        if "." in bare and after_word:
+            return token.lower()
+        value = plain_number(bare) if token[-1].isdecimal() and ":" not in token else None
+        if value is not None and not (bare.startswith("0") and bare.isdecimal()):
             return f"{'-' if token[0] == '-' else ''}{value}"
         return re.sub(r"(?<=[0-9])(?:st|nd|rd|th)$", "th", token.lower())
-    word = spelling(
-        token.lower().removesuffix("'s") + ("s" if token.lower().endswith("'s") else "")
-    )
-    word = word.replace("'", "")
+    word = token.lower()
+    if placed := table("english")["placed"].get(word):
+        return placed[1] if is_last else placed[0]
+    word = spelling(word.removesuffix("'s") + ("s" if word.endswith("'s") else "")).replace("'", "")
     if word in ORDINALS:
         return f"{ORDINALS[word]}th"
-    return {"&": "and"}.get(word, word)
+    word = word.removesuffix("aße") if word.endswith("straße") else word
+    return "and" if word == "&" else word
 
 
 def _numbered(tokens: list[str]) -> list[str]:
     """Number words as digits; ``number``, ``no`` and ``#`` before digits are dropped."""
     merged: list[str] = []
-    for index, token in enumerate(tokens):
-        nexts = tokens[index + 1] if index + 1 < len(tokens) else ""
-        if token in ("number", "#", "nr") and nexts[:1].isdecimal():
-            continue
-        if token == "no" and index and nexts[:1].isdecimal():
+    for index, (token, following) in enumerate(zip(tokens, [*tokens[1:], ""], strict=False)):
+        is_mark = token in ("number", "#", "nr") or (token == "no" and index)
+        if is_mark and following[:1].isdecimal():
             continue
         if token in CARDINALS:
-            value = CARDINALS[token]
-            if (
-                merged
-                and merged[-1] in ("20", "30", "40", "50", "60", "70", "80", "90")
-                and (0 < value < 10 and tokens[index - 1] in CARDINALS)
-            ):
+            value, before = CARDINALS[token], tokens[index - 1] if index else ""
+            if CARDINALS.get(before, 0) >= 20 and value < 10:
                 value += int(merged.pop())
             token = str(value)
         merged.append(token)
@@ -167,40 +175,59 @@ def _numbered(tokens: list[str]) -> list[str]:
 
 def _shortened(tokens: list[str]) -> list[str]:
     """Long forms of the closed list as their short forms, longest first."""
+    known, first = abbreviations(), abbreviated()
     short: list[str] = []
     index = 0
     while index < len(tokens):
-        for length in (5, 4, 3, 2, 1):
-            window = tuple(tokens[index : index + length])
-            if len(window) == length and window in ABBREVIATIONS:
-                short.append(ABBREVIATIONS[window])
-                index += length
-                break
-        else:
+        if tokens[index] not in first:
             short.append(tokens[index])
             index += 1
+            continue
+        sizes = (n for n in (5, 4, 3, 2, 1) if tuple(tokens[index : index + n]) in known)
+        size = next((n for n in sizes if index + n <= len(tokens)), 0)
+        short.append(known[tuple(tokens[index : index + size])] if size else tokens[index])
+        index += size or 1
     return short
 
 
-def same_phrase(answer: str, reference: str, plurals: bool = False) -> bool:
+def same_phrase(answer: str, reference: str, plurals: bool = False, person: bool = False) -> bool:
     """Whether two folded texts are forms of one phrase.
 
     An accent that the reference has may be missing from the answer, not the other way round.
+
+    Args:
+        answer: The answer.
+        reference: The reference.
+        plurals: Whether a plural equals its singular.
+        person: Whether it is a person's name: a title and middle initials may be left out.
     """
     given = key(answer, plurals)
     if not given:
         return False
-    for accepted in {reference, without_accents(reference)}:
+    for accepted in dict.fromkeys((reference, without_accents(reference))):
         wanted = key(accepted, plurals)
         if given == wanted or ("".join(given) == "".join(wanted) and _joinable(given, wanted)):
+            return True
+        if person and len(wanted) > 1 and _same_person(given, wanted):
             return True
     return False
 
 
+def _bare_name(name: tuple[str, ...]) -> tuple[str, ...]:
+    """A name without its title and its middle initials."""
+    name = name[1:] if name[0] in words("titles") else name
+    return (*name[:1], *(word for word in name[1:-1] if len(word) > 1), *name[1:][-1:])
+
+
+def _same_person(given: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether a name only lacks a title or initials, or adds a title before two words or more."""
+    titles = words("titles")
+    if given[0] in titles and wanted[0] not in titles and len(given) > 2:
+        given = given[1:]
+    return given in (wanted, _bare_name(wanted))
+
+
 def _joinable(given: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
     """Spaces may be lost between words or letters and digits, not between two numbers."""
-    for words in (given, wanted):
-        for left, right in itertools.pairwise(words):
-            if left[-1:].isdecimal() and right[:1].isdecimal():
-                return False
-    return True
+    pairs = itertools.chain(itertools.pairwise(given), itertools.pairwise(wanted))
+    return not any(left[-1:].isdecimal() and right[:1].isdecimal() for left, right in pairs)

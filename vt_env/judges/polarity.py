@@ -4,60 +4,76 @@ from __future__ import annotations
 
 import itertools
 import re
+from functools import cache
 
+from vt_env.judges.lexicon import function_words, phrases, table, words
+from vt_env.judges.matching import concluded, without_announcement
 from vt_env.judges.phrases import stem
-from vt_env.judges.questions import Asked
-from vt_env.judges.tables import ALTERNATIVES, FUNCTION_WORDS, NEGATIONS
+from vt_env.judges.questions import Asked, antonyms
 
-_YES = frozenset("yes yeah yep yup y".split())
-_NO = frozenset("no nope nah n".split())
-_TRUTH = {"true": True, "false": False}
+_SHORT = {"y": True, "n": False}
+_TRUE_OR_FALSE = re.compile(
+    r"\btrue\b|\bfalse\b|\brichtig oder falsch\b|\bvrai ou faux\b|\bverdadero o falso\b", re.I
+)
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|[0-9]+(?:[.,][0-9]+)*")
-_FRAME = re.compile(r"(?:the )?(?:final |correct )?answer(?: is|:)?:?\s+", re.I)
-_ANTONYMS = {
-    word: other
-    for pair in (
-        "open closed|open shut|on off|left right|up down|full empty|day night|indoor outdoor|"
-        "same different|more less|more fewer|high low|old young|hot cold|big small|large small|"
-        "tall short|long short|increase decrease|rise fall|allow prohibit|allow forbid|clean dirty|"
-        "wet dry|male female|inside outside|above below|light dark|awake asleep|alive dead|"
-        "happy sad|wide narrow|thick thin|fast slow|new old|early late|near far|first last|"
-        "top bottom|front back|win lose|positive negative|even odd|safe dangerous|heavy light|"
-        "present absent|visible hidden|legal illegal|strong weak|true false|raw cooked|"
-        "sunny cloudy|clear cloudy|before after|greater smaller|equal unequal|standing sitting"
-    ).split("|")
-    for word, other in (pair.split(), reversed(pair.split()))
-}
-_VERBS = frozenset(
-    "is are was were be do does did has have had can could will would it's that's they're "
-    "isn't aren't wasn't weren't don't doesn't didn't hasn't haven't can't cannot there's".split()
+_OPEN_HAN = re.compile("什么|哪|谁|几|多少|怎么|何|誰|どこ|いつ|いくつ|いくら|どれ|どの|どう")
+_ELLIPSIS = re.compile(r"(?:it|he|she|they|there) (?P<verb>[a-z]+?)(?P<not>n't| not)?")
+"""*She is*, of which the question has the verb."""
+_STATEMENT = re.compile(
+    r"(?:the |this |that |it )(?:statement |claim |sentence |is |'s )*(?:is )?"
+    r"(?P<side>true|false|correct|incorrect)"
 )
-_DISTRUSTED = frozenset(
-    "correct right label score grade judge judgement judgment mark accept reference answer output "
-    "prediction verdict match equivalent idea doubt way problem comment".split()
-)
-"""Words that turn a yes or no into something else, unless the question has them."""
-_SUBJECTS = frozenset("it he she they this that".split())
-_HOLDS = frozenset("contains contain has have shows show".split())
-_LIMITS = frozenset("only just all every fully entirely solely mostly".split())
-_MAX_UNKNOWN = 2
 
 
-def side(text: str) -> bool | None:
-    """The side of a bare reference: yes/true or no/false, else ``None``."""
-    word = text.strip().strip(".!\"'").lower()
-    if word in _YES or word in _NO:
-        return word in _YES
-    return _TRUTH.get(word)
+@cache
+def _listed(name: str) -> frozenset[str]:
+    return frozenset(table("polarity")["other"][name].split())
 
 
-def names_both(text: str) -> bool:
-    """Whether a text has a word for yes and a word for no."""
-    words = {word.lower() for word in _WORD.findall(text)}
-    return bool(words & _YES and words & _NO)
+@cache
+def _sides(language: str) -> dict[str, bool]:
+    """The words for yes and no of a language and of English, the longest first."""
+    found = {
+        word: value
+        for name, value in (("yes", True), ("no", False))
+        for spoken in ("en", language)
+        for word in table("polarity")[name][spoken].split()
+    }
+    return dict(sorted(found.items(), key=lambda item: -len(item[0])))
 
 
-def side_taken(answer: str, asked: Asked, truth_words: bool) -> bool | None:
+@cache
+def _truth() -> dict[str, bool]:
+    return {w: value for name, value in (("true", True), ("false", False)) for w in _listed(name)}
+
+
+def is_closed(asked: Asked) -> bool:
+    """Whether a question asks for yes or no."""
+    if "yesno" in asked.kinds:
+        return True
+    return not asked.word_set & words("wh") and _OPEN_HAN.search(asked.text) is None
+
+
+def uses_truth(reference: str, asked: Asked) -> bool:
+    """Whether *true* and *false* count as yes and no."""
+    told = _TRUE_OR_FALSE.search(f"{reference} {asked.text}") is not None
+    return told or asked.statement or "yesno" in asked.kinds
+
+
+def side(text: str, asked: Asked) -> bool | None:
+    """The side of a bare reference, where the question asks for one; else ``None``."""
+    word = text.strip().strip(".!\"'。").lower()
+    known = _truth() | _SHORT | _sides(asked.language)
+    return known.get(word) if is_closed(asked) else None
+
+
+def led_side(reference: str, asked: Asked) -> bool | None:
+    """The side of a reference that is a sentence after yes or no: *No, it is shut*."""
+    lead = _lead(reference, asked, truth=False) if "yesno" in asked.kinds else None
+    return lead[0] if lead and lead[1][:1] in (",", "，", "、") else None
+
+
+def side_taken(answer: str, asked: Asked, truth: bool) -> bool | None:
     """The side that a cleaned answer takes, or ``None`` when it takes none or both.
 
     A leading yes or no decides, unless what follows contradicts it: the other word, a negation
@@ -67,40 +83,109 @@ def side_taken(answer: str, asked: Asked, truth_words: bool) -> bool | None:
     Args:
         answer: The cleaned answer.
         asked: The question.
-        truth_words: Whether ``true`` and ``false`` count as yes and no.
+        truth: Whether ``true`` and ``false`` count as yes and no.
     """
-    framed = _FRAME.match(answer)
-    answer = answer[framed.end() :] if framed else answer
-    words = [word.lower() for word in _WORD.findall(answer)]
-    if not words or len(words) > 40 or answer.endswith("?"):
+    answer = without_announcement(answer).strip().lstrip("\"'(*")
+    bare = answer.strip(" .!\"'。)*").lower()
+    if answer.endswith(("?", "？")) or not answer[:1].isalpha():
         return None
-    first, rest = words[0], words[1:]
-    if words[:3] == ["not", "at", "all"]:
+    found = [
+        w.lower()
+        for w in _WORD.findall(answer.replace("'", "' ") if asked.language == "fr" else answer)
+    ]
+    is_han = asked.language in ("zh", "ja")
+    lead = _lead(answer, asked, truth)
+    if lead is not None:
+        value, rest = lead
+        if is_han:
+            return value if _agrees_han(value, rest, asked) else None
+        if _is_separate(rest, asked):
+            by_truth = truth and found[0] in _truth()
+            return value if _agrees(value, rest, asked, by_truth) else None
+    elif (short := _ELLIPSIS.fullmatch(bare)) and asked.words[:1] == (short["verb"],):
+        return not short["not"]
+    elif truth and (stated := _STATEMENT.fullmatch(bare)):
+        return stated["side"] in ("true", "correct")
+    elif last := concluded(answer):
+        why, claim = last
+        return _concluded(why, claim, asked, truth)
+    return _declared_han(answer, asked) if is_han else _declared(found, asked)
+
+
+def _lead(text: str, asked: Asked, truth: bool) -> tuple[bool, str] | None:
+    """The yes or no that a text begins with, and what follows."""
+    sides = _sides(asked.language) | (_truth() if truth else {})
+    if asked.language in ("zh", "ja"):
+        word = next((word for word in sides if text.lower().startswith(word)), "")
+        return (sides[word], text[len(word) :]) if word else None
+    match = re.match(r"[^\W\d_]+", text)
+    value = sides.get(match[0].lower()) if match else None
+    return (value, text[match.end() :]) if match and value is not None else None
+
+
+def _concluded(why: str, claim: str, asked: Asked, truth: bool) -> bool | None:
+    """The side of *…, so yes*, if what stands before takes no other one."""
+    value = side_taken(claim, asked, truth)
+    before = _declared([w.lower() for w in _WORD.findall(why)], asked)
+    return value if before in (None, value) and len(_WORD.findall(claim)) == 1 else None
+
+
+def _is_separate(rest: str, asked: Asked) -> bool:
+    """Whether a leading yes or no stands for itself: *No lamp* is something else than *No, …*."""
+    found = [word.lower() for word in _WORD.findall(rest)]
+    return (
+        not found
+        or re.match(r"\s*[,.;:!)(\"'*-]", rest) is not None
+        or found[0] in _listed("follows")
+    )
+
+
+def _agrees_han(value: bool, rest: str, asked: Asked) -> bool:
+    """Whether nothing after a Chinese or Japanese yes or no takes it back."""
+    said = rest.strip("。.！!，,、 ")
+    denies = any(word in said for word in phrases("deny"))
+    if not said or (all(char in asked.text for char in said) and not denies):
+        return True
+    if rest[0] not in "，,。.、！!" or any(char in rest for char in phrases("offer")):
         return False
-    if first in _YES or first in _NO:
-        lead = first in _YES
-    elif truth_words and first in _TRUTH:
-        lead = _TRUTH[first]
-    else:
-        return _declared(words, asked)
-    if set(rest) & (_YES | ALTERNATIVES) - {lead and "yes"}:
-        return None
-    if answer.count(",") > 1 and not set(rest) & _VERBS:
-        return None
-    return lead if _consistent(lead, rest, asked) else None
+    if not value and not denies:
+        sides = _sides("zh") | _sides("ja")
+        return not any(said.lstrip("，,、 ").startswith(w) for w in sides if sides[w])
+    return value != denies
 
 
-def _negations(words: list[str]) -> int:
-    return sum(word in NEGATIONS or word.endswith("n't") for word in words)
+def _agrees(value: bool, rest: str, asked: Asked, by_truth: bool) -> bool:
+    """Whether nothing after a leading yes or no takes it back or makes another word of it."""
+    found = [word.lower() for word in _WORD.findall(rest)]
+    if not found:
+        return True
+    sides = _sides(asked.language)
+    doubts = _listed("doubts") | words("doubt") - words("deny") - _listed("harmless")
+    doubts |= words("talk") - _listed("harmless") | words("distrusted")
+    if set(found) & (doubts - asked.word_set):
+        return False
+    if any(sides.get(word) or (value and sides.get(word) is False) for word in found):
+        return False
+    if rest.count(",") > 1 and not set(found) & _listed("verbs"):
+        return False
+    return _consistent(value, found, asked, by_truth)
 
 
-def _content(words: list[str]) -> list[str]:
-    skipped = FUNCTION_WORDS | NEGATIONS | {"does", "do", "did", "any"}
-    return [stem(word) for word in words if word not in skipped and not word.endswith("n't")]
+def _negations(found: list[str]) -> int:
+    denials = words("deny") - _listed("denials_no")
+    return sum(word in denials or word.endswith("n't") for word in found)
 
 
-def _asked_content(asked: Asked) -> list[str]:
-    return _content([word.lower() for word in _WORD.findall(asked.text)])
+def _opposites(found: list[str], asked: Asked) -> list[str]:
+    return [word for word in found if word in asked.opposites]
+
+
+def _content(found: list[str], asked: Asked) -> list[str]:
+    skipped = function_words(asked.language) | words("deny") | {"does", "do", "did", "any"}
+    skipped -= antonyms().keys()
+    pairs = zip(found, [*found[1:], ""], strict=False)
+    found = [word for word, n in pairs if not (word in ("on", "off") and n in words("articles"))]
+    return [stem(word) for word in found if word not in skipped and not word.endswith("n't")]
 
 
 def _is_subsequence(short: list[str], long: list[str]) -> bool:
@@ -108,46 +193,59 @@ def _is_subsequence(short: list[str], long: list[str]) -> bool:
     return all(word in left for word in short)
 
 
-def _consistent(lead: bool, rest: list[str], asked: Asked) -> bool:
-    content, question = _content(rest), _asked_content(asked)
-    if not rest:
-        return True
+def _consistent(value: bool, rest: list[str], asked: Asked, by_truth: bool) -> bool:
+    content, question = _content(rest, asked), _content(list(asked.words), asked)
     negations = _negations(rest)
-    unknown = [word for word in content if word not in asked.stems]
-    opposites = [word for word in rest if stem(_ANTONYMS.get(word, "")) in asked.stems]
-    if len(unknown) > _MAX_UNKNOWN:
+    known = [word for word in content if word in asked.stems]
+    opposites = _opposites(rest, asked)
+    if content and not known and not _adds(value, rest, negations):
         return False
-    if len(unknown) == len(content) > 0 and not opposites and (lead or not _is_reason(rest, asked)):
-        return False
-    if set(rest) & _DISTRUSTED - asked.stems:
-        return False
-    if lead:
+    if by_truth:
+        turned = negations + _negations(list(asked.words)) + bool(opposites)
+        return value is (turned % 2 == 0)
+    if value:
         return not negations and not opposites
     if negations:
-        return not any(
-            _negations([before]) and word in opposites for before, word in itertools.pairwise(rest)
-        )
-    known = [word for word in content if word in asked.stems]
-    if opposites or not known or not _is_subsequence(known, question):
+        pairs = itertools.pairwise(rest)
+        return not any(_negations([before]) and word in opposites for before, word in pairs)
+    if not known or not _is_subsequence(known, question):
         return True
-    return bool(unknown) and known[-1] != question[-1]
+    missing = any(word not in known for word in question)
+    return missing and len(known) < len(content)
 
 
-def _is_reason(rest: list[str], asked: Asked) -> bool:
-    """Whether a no is followed by what there is instead: *No, it contains meat*."""
-    held = len(rest) > 2 and rest[0] in _SUBJECTS and rest[1] in _HOLDS
-    return held and stem(rest[1]) not in asked.stems and not set(rest) & (_LIMITS | NEGATIONS)
+def _adds(value: bool, rest: list[str], negations: int) -> bool:
+    """Whether words of which the question has none can follow: a place, or another thing."""
+    if negations:
+        return False
+    place = rest[0] in words("prepositions") | words("directions_of")
+    return place or (not value and not set(rest) & _listed("limits"))
 
 
-def _declared(words: list[str], asked: Asked) -> bool | None:
-    content, question = _content(words), _asked_content(asked)
-    if not set(words) & _VERBS:
+def _declared_han(answer: str, asked: Asked) -> bool | None:
+    """The side of a Chinese or Japanese sentence made of the question's own characters."""
+    denials = [word for word in phrases("deny") if word in answer and word not in asked.text]
+    for word in (*denials, *_listed("verbs_han")):
+        answer = answer.replace(word, "")
+    said = answer.strip("。.！! ")
+    return not denials if said and all(char in asked.text for char in said) else None
+
+
+def _declared(found: list[str], asked: Asked) -> bool | None:
+    """The side of a sentence made of the question's own words, or with the opposite of one."""
+    turned = [word for word in _opposites(found, asked) if stem(word) not in asked.stems]
+    said = [min(antonyms()[word] & asked.stems) if word in turned else word for word in found]
+    content, question = _content(said, asked), _content(list(asked.words), asked)
+    negations = _negations(found) + len(turned)
+    if not content or set(found) & (_listed("doubts") | words("past") - asked.word_set):
         return None
-    if not content or not question or content[-1] != question[-1] or len(content[-1]) < 2:
+    if asked.language != "en":
+        missing = set(question) - set(content)
+        is_whole = len(missing) <= (not asked.alternatives) and set(content) <= set(question)
+        return negations == 0 if len(found) > 2 and is_whole and negations < 2 else None
+    if not set(found) & _listed("verbs") or content[-1] != question[-1] or len(content[-1]) < 2:
         return None
-    if not _is_subsequence(content, question) or set(words) & ALTERNATIVES:
+    if negations > 1 or not _is_subsequence(content, question):
         return None
-    if set(words) & {"if", "whether", "but", "however", "unless", "wrong", "incorrect", "false"}:
-        return None
-    negations = _negations(words)
-    return None if negations > 1 else not negations
+    denied = _negations(list(asked.words)) if asked.statement else 0
+    return (negations + denied) % 2 == 0

@@ -1,118 +1,283 @@
-"""What a question tells about its answer: units, percentages, order, names, alternatives."""
+"""What a question tells about its answer: its kind, units, order, names, alternatives."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import pairwise, takewhile
 
-from vt_env.judges.characters import fold
+from vt_env.judges.characters import fold, is_cjk
 from vt_env.judges.latex import delatex
+from vt_env.judges.lexicon import SPACED, pairs, table, words
+from vt_env.judges.numerals import SCALES, spoken_number
 from vt_env.judges.phrases import stem
-from vt_env.judges.tables import (
-    ARTICLES,
-    COPULAS,
-    NAME_CUES,
-    ORDER_CUES,
-    PREPOSITIONS,
-    SCALE_WORDS,
-)
-from vt_env.judges.units import Unit, units_in
+from vt_env.judges.units import Unit, is_currency, parse_unit, units_in
 
-_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|[0-9]+(?:[.,][0-9]+)*")
+WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|[0-9]+(?:[.,][0-9]+)*")
 _LIST = re.compile(
     r"(?:[\w'-]{1,30}(?: [\w'-]{1,30})?, ){1,20}(?:[\w'-]{1,30}(?: [\w'-]{1,30})?,? )?"
-    r"(?:and|or) [\w'-]{1,30}(?: [\w'-]{1,30})?"
+    r"(?:and|or|und|oder|et|ou|y|o) [\w'-]{1,30}(?: [\w'-]{1,30})?"
 )
-_WH = frozenset("which who what whose where when how".split())
-_ORDERED = re.compile(
-    r"\bfirst\b.*\b(?:then|second|next)\b|\w(?:est|most) to (?:the )?\w+(?:est|\b)|\bformer\b", re.I
+_HAN_CHOICE = re.compile(
+    r"[\u3040-\u9fff]{1,6}(?:、[\u3040-\u9fff]{1,6})+"
+    r"|[\u3040-\u9fff]{1,4}(?:还是|或者|或|それとも|、それとも)[\u3040-\u9fff]{1,4}"
 )
-_CLOSING = (COPULAS | PREPOSITIONS | {"do", "does", "did", "can", "will"}) - {"of"}
-_LIMIT = 4_000
+_UNIT_ASKED = re.compile(r"(?:多少|几|何)(?P<unit>[a-zA-Z]+|[\u3040-\u9fff]{1,6})")
+_COUNTED = re.compile(r"\b(?:how many|wie ?viele|combien d[e']|cuánt[ao]s) ?(.*)", re.S)
+_LIMIT = 2_000
+_YEAR = 12
+_ALIKE = 4
+"""Letters that two forms of a word have in common at least, and in which they differ at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """A question as the rules see it.
 
     Attributes:
         text: The question, folded.
+        language: Its language: ``en``, ``de``, ``fr``, ``es``, ``zh``, or ``ja``.
+        words: Its words in lower case.
+        word_set: The same as a set.
         stems: Stems of its words, and its numbers.
         alternatives: Stems of words among which it asks to choose; they may not be echoed.
+        echo: Stems that an answer may echo: those of its words and of their synonyms.
+        asking: Words that end it or stand before a question word: *sitting on*, *until when*.
+        named: Stems of the words after a question word: *genus* of *which genus*.
+        opposites: Words that mean the opposite of one of its words.
+        placed: Words after a verb of being: the *on* of *what is on the table*.
         units: Units that it names.
+        periods: Periods that it names for money: *monthly*.
         scales: Scale words that it names (``million``).
-        percent: Whether it asks for a percentage.
-        proportion: Whether it asks for a share without saying how to write it.
+        kinds: Kinds of answers that it asks for, see ``asks.toml``.
+        measures: Groups of dimensions that it asks for.
         ordered: Whether the order of a list matters.
         names: Whether exact word forms matter.
         counted: Stems of what *how many* asks to count.
+        statement: Whether it asks whether a statement is true.
     """
 
     text: str
+    language: str
+    words: tuple[str, ...]
+    word_set: frozenset[str]
     stems: frozenset[str]
     alternatives: frozenset[str]
+    echo: frozenset[str]
+    asking: frozenset[str]
+    named: frozenset[str]
+    opposites: frozenset[str]
+    placed: frozenset[str]
     units: tuple[Unit, ...]
+    periods: tuple[Unit, ...]
     scales: frozenset[str]
-    percent: bool
-    proportion: bool
+    kinds: frozenset[str]
+    measures: frozenset[str]
     ordered: bool
     names: bool
     counted: frozenset[str]
+    statement: bool
+
+    def echoes(self, root: str) -> bool:
+        """Whether a stem is of its words, of a synonym or, but in English, of another form."""
+        if root in self.echo:
+            return True
+        if self.language not in ("de", "fr", "es") or root in self.alternatives:
+            return False
+        if spoken_number(root, self.language):
+            return False
+        return any(_is_form(root, word) for word in self.stems - self.alternatives)
+
+    @property
+    def percent(self) -> bool:
+        """Whether it asks for a percentage."""
+        return bool(words("percent") & self.word_set) or "%" in self.text
+
+    @property
+    def proportion(self) -> bool:
+        """Whether it asks for a share without saying how to write it."""
+        return bool(words("proportion") & self.word_set)
+
+    def group(self, unit: Unit) -> str:
+        """The group of cues in ``asks.toml`` that asks for what a unit measures; else empty."""
+        return "money" if is_currency((unit,)) else _groups().get(unit.dimension, "")
+
+    def measures_unit(self, unit: Unit) -> bool:
+        """Whether it asks for what a unit measures, or for something this does not tell."""
+        group = self.group(unit)
+        if group == "money":
+            return "money" in self.measures and self.measures <= words("beside_money")
+        if group == "months" and {"old", "age"} & self.word_set:
+            return unit.factor == _YEAR
+        return group in self.measures if group else not self.measures and not self.counted
 
 
-@lru_cache(maxsize=256)
+def _is_form(one: str, other: str) -> bool:
+    """Whether two stems may be forms of a verb or an adjective: *prend* and *prennent*."""
+    pairs = zip(one, other, strict=False)
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return common >= _ALIKE and max(len(one), len(other)) - common <= _ALIKE
+
+
+@cache
+def antonyms() -> dict[str, frozenset[str]]:
+    """Stems of the words that each word is the opposite of."""
+    pairs = [tuple(p.split("=")) for p in table("polarity")["other"]["antonyms"].split()]
+    both = [*pairs, *((right, left) for left, right in pairs)]
+    return {word: frozenset(stem(o) for w, o in both if w == word) for word, _ in both}
+
+
+@cache
+def _groups() -> dict[str, str]:
+    return pairs(table("asks")["dimension_of"]["groups"])
+
+
+@cache
+def _cues(section: str) -> dict[str, tuple[str, ...]]:
+    """Every kind's cues as they are looked for: a word with a space around, a beginning, a part."""
+
+    def read(cue: str) -> tuple[str, ...]:
+        if is_cjk(cue[0]) or cue == "%":
+            return (cue,)
+        return (f" {cue[:-1]}",) if cue.endswith("*") else (f" {cue} ", f" {cue}s ")
+
+    content: dict[str, str] = table("asks")[section]
+    return {
+        name: tuple(form for cue in text.split(",") for form in read(" ".join(cue.split())))
+        for name, text in content.items()
+    }
+
+
+@cache
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(table("asks")["patterns"][name], re.I)
+
+
+def _found(section: str, text: str) -> frozenset[str]:
+    """The kinds or measures that a question has a cue of."""
+    return frozenset(n for n, cues in _cues(section).items() if any(c in text for c in cues))
+
+
+@cache
+def _being(language: str) -> frozenset[str]:
+    return words("copulas", "en", language) | words("poses")
+
+
+@lru_cache(maxsize=512)
 def read_question(question: str) -> Asked:
-    """Reads a question once; only its last 4000 characters count."""
+    """Reads a question once; only its last 2000 characters count."""
     text = fold(delatex(fold(question[-_LIMIT:])))
-    words = [word.lower() for word in _WORD.findall(text)]
-    plain = set(words)
+    language = language_of(text)
+    spaced = text.replace("'", "' ") if language == "fr" else text
+    found = tuple(word.lower() for word in WORD.findall(spaced))
+    plain = frozenset(found)
+    stems = {stem(word) for word in found}
+    if language in ("zh", "ja"):
+        stems |= {char for char in text if is_cjk(char)}
+    alternatives = _alternatives(text)
+    groups = [group.split() for group in table("frames")["synonyms"].values()]
+    same = {stem(word) for group in groups if plain & set(group) for word in group}
+    opposites = frozenset(word for word, of in antonyms().items() if of & stems)
+    if plain & words("negations", "en", language):
+        same |= {stem(word) for word in opposites}
+    periods = pairs(table("units")["periods"])
+    haystack = f" {' '.join(found)} {text.lower()}"
+    patterns = {name for name in table("asks")["patterns"] if _pattern(name).search(text)}
     return Asked(
         text=text,
-        stems=frozenset(stem(word) for word in words),
-        alternatives=_alternatives(text),
-        units=units_in(text),
-        scales=frozenset(w.rstrip("s") for w in words) & frozenset(SCALE_WORDS),
-        percent="%" in text or bool(plain & {"percent", "percentage", "pct"}),
-        proportion=bool(
-            plain & set("fraction proportion share ratio probability chance rate".split())
+        language=language,
+        words=found,
+        word_set=plain,
+        stems=frozenset(stems),
+        alternatives=alternatives,
+        echo=frozenset(stems | same) - alternatives,
+        asking=frozenset(
+            w for w, n in zip(found, (*found[1:], "what"), strict=False) if n in words("wh")
         ),
-        ordered=bool(plain & ORDER_CUES) or _ORDERED.search(text) is not None,
-        names=bool(plain & NAME_CUES),
+        named=frozenset(stem(n) for w, n in pairwise(found) if w in words("wh")),
+        opposites=opposites,
+        placed=frozenset(n for w, n in pairwise(found) if w in _being(language)),
+        units=_units(text),
+        periods=tuple(unit for word in found for unit in parse_unit(periods.get(word, ""))),
+        scales=frozenset(w.rstrip("s") for w in plain) & frozenset(SCALES),
+        kinds=_found("kinds", haystack) | patterns,
+        measures=_found("dimensions", haystack),
+        ordered="ordered" in patterns or bool(plain & words("order_cues")),
+        names=bool(plain & words("name_cues")),
         counted=_counted(text),
+        statement="?" not in text and not plain & words("imperative"),
     )
+
+
+@lru_cache(maxsize=512)
+def language_of(text: str) -> str:
+    """The language of a text: by script, else by its function words; English in doubt."""
+    if any("\u3040" <= char <= "\u30ff" for char in text):
+        return "ja"
+    if any("\u4e00" <= char <= "\u9fff" for char in text):
+        return "zh"
+    if "¿" in text:
+        return "es"
+    found = [word.lower() for word in re.findall(r"[^\W\d_]+(?:'(?=\w))?", text)]
+    counts = {spoken: sum(word in _function_words(spoken) for word in found) for spoken in SPACED}
+    best = max(SPACED, key=lambda spoken: counts[spoken])
+    return best if counts[best] > counts["en"] else "en"
+
+
+@cache
+def _function_words(language: str) -> frozenset[str]:
+    groups = ("asking", "articles", "copulas", "prepositions", "pronouns", "deny")
+    listed = (frozenset(table("frames")[group].get(language, "").split()) for group in groups)
+    return frozenset[str]().union(*listed)
+
+
+def _units(text: str) -> tuple[Unit, ...]:
+    """The units that a question asks for, in Chinese and Japanese after *how many*."""
+    for match in _UNIT_ASKED.finditer(text):
+        for end in range(len(match["unit"]), 0, -1):
+            if not match["unit"].isascii() and (found := parse_unit(match["unit"][:end])):
+                return found
+    return units_in(text)
 
 
 def _counted(text: str) -> frozenset[str]:
     """Stems of the words after *how many*, up to a verb, a preposition or a sign."""
-    _, asked, after = text.lower().rpartition("how many ")
+    match = _COUNTED.search(text.lower())
+    closing = (words("copulas") | words("prepositions") | words("auxiliaries")) - {"of"}
     counted: list[str] = []
-    for word in re.findall(r"[^\W_]+|[^\w\s]", after if asked else ""):
-        if word in _CLOSING or not word.isalnum():
+    for word in re.findall(r"[^\W_]+|[^\w\s]", match[1] if match else ""):
+        if word in closing or not word.isalnum():
             break
         counted.append(stem(word))
     return frozenset(counted)
 
 
-def _is_clause(before: str, after: str) -> bool:
-    """Whether a comma ends a clause (*Which is taller, the ...*) instead of a first item."""
-    words = after.split(" ", 1)
-    starts = words[0].lower() in ARTICLES or words[0][:1].isupper()
-    return starts and any(word in _WH for word in before.lower().split())
-
-
 def _alternatives(text: str) -> frozenset[str]:
     """Words around an ``or`` (with a shared noun: two on each side), and items of a list."""
-    words = [word.lower() for word in _WORD.findall(text)]
+    found = [word.lower() for word in WORD.findall(text)]
     near: set[str] = set()
-    for index, word in enumerate(words):
-        if word in ("or", "versus", "vs"):
-            left = words[max(0, index - 2) : index]
-            right = [w for w in words[index + 1 : index + 4] if w not in ARTICLES][:2]
-            parallel = bool(left) and left[-1] in right
+    for index, word in enumerate(found):
+        if word in words("or"):
+            left = found[max(0, index - 2) : index]
+            right = [
+                w
+                for w in found[index + 1 : index + 4]
+                if w not in words("articles") | words("prepositions")
+            ][:2]
+            parallel = left[-1:] and left[-1] in right
             near.update(left + right if parallel else left[-1:] + right[:1])
+    for written in _HAN_CHOICE.finditer(text):
+        near.update(written[0])
+        one, _, other = written[0].partition("还是")
+        alike = takewhile(
+            lambda pair: pair[0] == pair[1], zip(one[::-1], other[::-1], strict=False)
+        )
+        near -= {char for char, _ in alike}
     for written in _LIST.finditer(text):
         first, _, others = written[0].partition(",")
-        skipped = _is_clause(text[: written.start()] + first, others.strip())
-        near.update(word.lower() for word in _WORD.findall(others if skipped else written[0]))
+        opens = others.split()[0].lower() in words("articles")
+        ahead = {w.lower() for w in WORD.findall(f"{text[: written.start()]}{first}")}
+        is_asked = ahead & words("wh") and (opens or ahead & words("copulas"))
+        near.update(word.lower() for word in WORD.findall(others if is_asked else written[0]))
     return frozenset(stem(word) for word in near)

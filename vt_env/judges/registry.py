@@ -5,38 +5,43 @@ from __future__ import annotations
 from typing import Any
 
 from vt_env.errors import ConfigError
-from vt_env.judges.base import Judge
+from vt_env.judges.base import Judge, JudgeLike, PlainJudge
 from vt_env.registry import Registry
 
-JUDGES: Registry[Judge] = Registry(
+JUDGES: Registry[JudgeLike] = Registry(
     "judge",
     "vt.judges",
     {
-        "exact": "vt_env.judges.basic:exact",
-        "numeric": "vt_env.judges.basic:numeric",
-        "mcq": "vt_env.judges.basic:mcq",
-        "relaxed": "vt_env.judges.benchmarks:relaxed",
-        "anls": "vt_env.judges.benchmarks:anls",
-        "substring": "vt_env.judges.benchmarks:substring",
-        "yesno": "vt_env.judges.benchmarks:yesno",
-        "vqa": "vt_env.judges.vqa:vqa",
-        "realworldqa": "vt_env.judges.letters:realworldqa",
-        "mmbench": "vt_env.judges.letters:mmbench",
-        "mathvista": "vt_env.judges.letters:mathvista",
-        "mmmu": "vt_env.judges.mmmu:mmmu",
-        "math": "vt_env.judges.math_judge:math",
-        "auto": "vt_env.judges.auto:auto",
-        "noisy": "vt_env.judges.noisy:noisy",
-        "openai": "vt_env.judges.models.server:openai_judge",
-        "cascade": "vt_env.judges.models.cascade:cascade_judge",
-        "panel": "vt_env.judges.models.panel:panel_judge",
+        "exact": "vt_env.judges.metrics.texts:exact",
+        "numeric": "vt_env.judges.metrics.values:numeric",
+        "mcq": "vt_env.judges.metrics.mcq:mcq",
+        "relaxed": "vt_env.judges.metrics.values:relaxed",
+        "anls": "vt_env.judges.metrics.texts:anls",
+        "substring": "vt_env.judges.metrics.texts:substring",
+        "yesno": "vt_env.judges.metrics.yesno:yesno",
+        "vqa": "vt_env.judges.metrics.vqa:vqa",
+        "realworldqa": "experiments.benchmarks.letters:realworldqa",
+        "mmbench": "experiments.benchmarks.letters:mmbench",
+        "mathvista": "experiments.benchmarks.letters:mathvista",
+        "mmmu": "experiments.benchmarks.letters:mmmu",
+        "math": "vt_env.judges.math_judge:MathJudge",
+        "auto": "vt_env.judges.auto:AutoJudge",
+        "noisy": "agents.judging.noisy:noisy",
+        "cascade": "agents.judging.cascade:cascade_judge",
+        "panel": "agents.judging.panel:panel_judge",
+        "openai": "agents.judging.openai_judge:openai_judge",
+        "transformers": "agents.judging.transformers_judge:transformers_judge",
+        "vllm": "agents.judging.vllm_judge:vllm_judge",
     },
 )
 register_judge = JUDGES.register
 
 
-def make_judge(spec: str | Judge, **kwargs: Any) -> Judge:
+def make_judge(spec: str | JudgeLike, **kwargs: Any) -> Judge:
     """A judge from ``NAME`` or ``NAME:ARGUMENT``; a judge is returned as it is.
+
+    An object that only has ``name`` and ``score`` is wrapped in a
+    :class:`~vt_env.judges.base.PlainJudge`, which has everything else.
 
     Args:
         spec: E.g. ``"auto"``, ``"relaxed:official"``, ``"numeric:0.01"``. What follows the colon
@@ -48,15 +53,37 @@ def make_judge(spec: str | Judge, **kwargs: Any) -> Judge:
         ConfigError: The name is unknown, or the judge does not take the arguments.
         MissingExtra: The judge needs a package that is not installed.
     """
-    if not isinstance(spec, str):
-        if kwargs:
-            raise ConfigError(f"A ready judge takes no arguments, got {', '.join(sorted(kwargs))}.")
-        return spec
+    if isinstance(spec, str):
+        judge = _whole(_made(spec, kwargs))
+        judge.spec = spec, kwargs
+        return judge
+    if kwargs:
+        raise ConfigError(f"A ready judge takes no arguments, got {', '.join(sorted(kwargs))}.")
+    return _whole(spec)
+
+
+def _made(spec: str, kwargs: dict[str, Any]) -> JudgeLike:
     spec = spec.strip()
-    if spec[:1] == "[" and spec[-1:] == "]":
-        return make_judge(spec[1:-1], **kwargs)
+    while spec[:1] == "[" and spec[-1:] == "]":
+        spec = spec[1:-1].strip()
     name, colon, argument = spec.partition(":")
     return JUDGES.make(name, *((argument,) if colon else ()), **kwargs)
+
+
+def _whole(judge: JudgeLike) -> Judge:
+    """A judge with everything that a judge can do.
+
+    Raises:
+        ConfigError: If it cannot be used as a judge.
+    """
+    if isinstance(judge, Judge):
+        return judge
+    if not isinstance(judge, JudgeLike):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(
+            f"expected a judge's name, or an object with `name` and `score(queries)`, got "
+            f"{type(judge).__name__}"
+        )
+    return PlainJudge(judge)
 
 
 def split_outside(spec: str, separator: str) -> list[str]:

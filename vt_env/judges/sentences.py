@@ -1,269 +1,380 @@
-"""Whether a sentence states one answer and nothing else.
+"""Answer sentences: one claim, and the words around it.
 
 An answer may come in a sentence. It is found without any model: the sentence is cut into what is
-claimed and the words around it, and these may only be function words of a closed list, words of
-the question, or the answer again. A negation, an alternative, a number that the question does not
-have, or any unknown word around the claim means that the sentence is not understood, and what is
-not understood is not accepted.
+claimed and its frame. A frame consists of function words of a closed list, of words of the
+question, and of spans that say where the answer was seen, at which place, or why. A negation, a
+hedge, a number that the question does not have, or an unknown word means that the sentence is not
+understood, and what is not understood is not accepted.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from itertools import islice
 
-from vt_env.judges.phrases import key, stem
-from vt_env.judges.questions import Asked
-from vt_env.judges.sameness import clean
-from vt_env.judges.tables import (
-    ALTERNATIVES,
-    ARTICLES,
-    COPULAS,
-    DIMENSIONS,
-    DIRECTIONS,
-    EXTREMES,
-    FUNCTION_WORDS,
-    HEADS,
-    NEGATIONS,
-    NUMBER_WORDS,
-    OPENERS,
-    PREPOSITIONS,
-    REPORTING,
-    SCENE,
-    TOTALS,
-    TURNS,
+from vt_env.judges.characters import is_cjk
+from vt_env.judges.compounds import items
+from vt_env.judges.lexicon import (
+    frame_words,
+    function_words,
+    months,
+    phrases,
+    plain,
+    table,
+    weekdays,
+    words,
 )
+from vt_env.judges.numerals import CARDINALS, HAN_DIGITS, spoken_number
+from vt_env.judges.phrases import key, singular, stem
+from vt_env.judges.questions import WORD, Asked
+from vt_env.judges.roles import is_directed, keeps_roles
+from vt_env.judges.topics import topic_codes
+from vt_env.judges.units import parse_unit
 
-_TOKEN = re.compile(r"[0-9]+(?:[.,:/][0-9]+)*|[^\W\d_]+(?:'[^\W\d_]+)*|\S")
-_PUNCTUATION = frozenset(".,:;!\"'()*`")
-_BLOCKED = NEGATIONS | ALTERNATIVES
-_CLAUSE = re.compile(r"(?:,? so |[.!;] (?=\S)|, (?:which is|i\.e\.) | - |\s\((?=[^()]*\)[ .!]*$))")
-_ASIDE = re.compile(r"\s?(?:\(([^()]{1,60})\)|- ([^-]{1,30}) -)(?=[\s.,]|$)")
-_DANGLING = frozenset(("from", "to", "of", "for", "with", "as", "into"))
-_RESTARTS = frozenset("it they he she i we you this these those there here so therefore".split())
-_PLACES = frozenset(
-    stem(word)
-    for word in "section page room level chapter platform gate flight vitamin place rank".split()
+TOKEN = re.compile(
+    r"[0-9]+(?:[.,:/][0-9]+)*|[\u3040-\u30ff\u3400-\u9fff々〇]|[^\W\d_\u3040-\u9fff]+(?:'[^\W\d_]+)*|\S"
 )
-_SUMS = frozenset(("amounts", "comes", "equal", "adds", "equals", "stands"))
-_MAX_TOKENS = 60
-_MAX_CLAUSES = 3
+PUNCTUATION = frozenset(".,:;!\"'()*`，。、：；！「」『』《》")
+_CLOSING = PUNCTUATION - {"(", "「", "『", "《"}
+_ELISION = re.compile(r"\b([ldsnjmtc]|qu)'(?!après)(?=\w)", re.I)
+_OPENING_MARKS = frozenset(":\"'(`*「《.,;!-")
+_COUNTS = {value: word for word, value in CARDINALS.items()}
+_MOST_TOKENS = 60
+_MOST_CLAIMS = 64
+_SLACK = 14
+"""Tokens that a claim may have more than three times as many as its reference has."""
 
-Same = Callable[[str, str, Asked], bool]
 
-
-def states(answer: str, reference: str, asked: Asked, same: Same) -> bool:
-    """Whether a cleaned answer states the reference: as it is, in a sentence, or in clauses."""
-    if answer.endswith("?") and not reference.endswith("?"):
-        return False
-    if same(answer, reference, asked):
-        return True
-    if not _echo_free(answer) or _is_echo(answer, reference, asked):
-        return False
-    if _in_sentence(answer, reference, asked, same):
-        return True
-    if (match := _ASIDE.search(answer)) and _repeats(match[1] or match[2], reference, asked, same):
-        return states(answer[: match.start()] + answer[match.end() :], reference, asked, same)
-    clauses = [part.strip(" ().;!") for part in _CLAUSE.split(answer)]
-    clauses = [part for part in clauses if part]
-    return 2 <= len(clauses) <= _MAX_CLAUSES and all(
-        same(part, reference, asked) or _in_sentence(part, reference, asked, same)
-        for part in clauses
+def is_blocked(word: str, language: str) -> bool:
+    """Whether a word may turn a sentence around: a negation or a hedge."""
+    if is_cjk(word[0]):
+        return any(word in phrases(group) for group in ("deny", "offer"))
+    return word.endswith("n't") or word in words("deny", "en", language) | words(
+        "offer", "en", language
     )
 
 
-def _repeats(aside: str, reference: str, asked: Asked, same: Same) -> bool:
-    """Whether an aside is the reference again, alone or as the result of a sum."""
-    sum_, equals, result = aside.rpartition("=")
-    if equals and re.fullmatch(r"[0-9 .,+*/×-]+", sum_):
-        aside = result.strip()
-    return same(aside, reference, asked)
+@cache
+def _spans(kind: str, language: str) -> re.Pattern[str] | None:
+    expression: str = table("sentences")[kind].get(language, "")
+    return re.compile(expression.replace("\n", ""), re.I) if expression else None
 
 
-def _echo_free(answer: str) -> bool:
-    first = answer.split(" ", 1)[0].lower()
-    return first not in ("what", "which", "who", "whose", "where", "when", "why", "how", "if")
+class _Sentence:
+    """An answer as tokens, with what each may be.
 
+    Attributes:
+        low: The tokens in lower case.
+        roots: Their stems.
+        known: Whether each may stand in a frame.
+        spanned: Whether each belongs to a span that says where the answer was seen.
+        tail: Whether each may stand after a claim.
+    """
 
-def _is_echo(answer: str, reference: str, asked: Asked) -> bool:
-    """Whether an answer is only a longer piece of the question than the reference."""
-    words = key(answer)
-    echo = f" {' '.join(words)} " in f" {' '.join(key(asked.text))} "
-    return echo and len(words) > len(key(reference))
+    def __init__(self, answer: str, asked: Asked) -> None:
+        if asked.language == "fr":
+            answer = _ELISION.sub(r"\1' ", answer)
+        self.text, self.asked = answer, asked
+        self.matches = list(islice(TOKEN.finditer(answer), _MOST_TOKENS + 1))
+        if len(self.matches) > _MOST_TOKENS:
+            self.text, self.matches = "", []
+        self.written = [match[0] for match in self.matches]
+        self.low = [word.lower() for word in self.written]
+        self.roots = [stem(word) for word in self.low]
+        self.covered = _covered(self.text)
+        self.spanned = self._in_spans("sources")
+        self.tail = self._in_spans("tails")
+        inner = self._in_spans("places")
+        self.known = [
+            self.spanned[i] or inner[i] or self._is_known(i) for i in range(len(self.low))
+        ]
+        self.values = [_is_value_word(word, asked) for word in self.written]
 
-
-def _in_sentence(answer: str, reference: str, asked: Asked, same: Same) -> bool:
-    """Whether some claim in a sentence is the reference, with only known words around it."""
-    found = list(_TOKEN.finditer(answer))
-    if len(found) < 2 or len(found) > _MAX_TOKENS:
-        return False
-    written = [match[0] for match in found]
-    words = [word.lower() for word in written]
-    if words[-1] in ARTICLES | PREPOSITIONS and words[-1] not in _words(asked):
-        return False
-    known = [_known(written, words, index, asked) for index in range(len(words))]
-    before = _runs([f or _is_head(word, asked) for f, word in zip(known, words, strict=True)])
-    after = list(reversed(_runs(list(reversed(known)))))
-    for start in range(len(found)):
-        if not before[start]:
-            break
-        if words[start] in ".,:;!" or not _can_begin(words, start, asked):
-            continue
-        for end in range(len(found), start, -1):
-            if not after[end - 1]:
-                break
-            if end - start == len(found) or not _can_end(written, end):
+    def _in_spans(self, kind: str) -> list[bool]:
+        """Which tokens belong to harmless spans of a kind."""
+        found = [False] * len(self.low)
+        pattern = _spans(kind, self.asked.language)
+        for span in pattern.finditer(self.text.rstrip(" .!。")) if pattern else ():
+            inside = [
+                i for i, m in enumerate(self.matches) if span.start() <= m.start() < span.end()
+            ]
+            is_whole = len(inside) >= len(found) - 1
+            if kind == "tails" and self._turns(inside):
                 continue
-            if _is_glued(found, start) or _is_glued(found, end):
-                continue
-            claim = answer[found[start].start() : found[end - 1].end()]
-            if start and words[start - 1] == "(" and "," in claim:
-                continue
-            if not _is_directed(words, start, claim, asked):
-                continue
-            if same(claim, reference, asked):
-                return True
-    return False
+            if not is_whole and all(self._is_harmless(i) for i in inside):
+                for i in inside:
+                    found[i] = True
+        return found
+
+    def _turns(self, inside: list[int]) -> bool:
+        """Whether a place is another one than the question's: *under the table* for *on* it."""
+        little = words("articles") | words("prepositions") | words("directions_of")
+        content = {self.roots[i] for i in inside if self.low[i] not in little}
+        return bool(content & self.asked.stems) and self.low[inside[0]] not in self.asked.word_set
+
+    def _is_harmless(self, index: int) -> bool:
+        """Whether an unknown word in a span can change nothing of the claim."""
+        word, asked = self.low[index], self.asked
+        if any(char.isdigit() for char in word):
+            return False
+        groups = ("doubt", "pivots", "talk", "numbers", "and")
+        if is_blocked(word, asked.language) or any(word in words(group) for group in groups):
+            return False
+        return self.roots[index] not in asked.alternatives
+
+    def _is_known(self, index: int) -> bool:
+        word, asked, low = self.low[index], self.asked, self.low
+        if is_cjk(word[0]):
+            return self.matches[index].start() in self.covered or (
+                word in asked.echo and word not in HAN_DIGITS
+            )
+        if word == "-":
+            ends = self.text[self.matches[index].start() - 1 : self.matches[index].end() + 1]
+            return ends == " - " or (len(ends) == 3 and ends[2].isalpha())
+        if word == "a" and asked.language == "en":
+            noun = self.written[index + 1] if index + 1 < len(low) else ""
+            is_noun = len(noun) > 1 or (noun != "" and noun in "$€£¥")
+            is_label = self.written[index] == "A" and "A" in WORD.findall(asked.text)
+            return is_label or (is_noun and (index == 0 or self.written[index] == "a"))
+        around = " ".join(low[max(0, index - 1) : index + 2])
+        if word in words("and", "en", asked.language):
+            return around in asked.text.lower()
+        if " ".join(low[max(0, index - 1) : index + 1]) in ("to be", "at least", "at most"):
+            return f"{low[index - 1]} {word}" in asked.text.lower()
+        if is_blocked(word, asked.language):
+            return f" {' '.join(low[index : index + 2])}" in asked.text.lower()
+        if (
+            word in asked.opposites - function_words(asked.language)
+            and self.roots[index] not in asked.echo
+        ):
+            return False
+        if word in words("poses") and self.roots[index] not in asked.echo:
+            return not (asked.counted or asked.word_set & words("poses"))
+        return (
+            word in PUNCTUATION
+            or word in frame_words(asked.language)
+            or asked.echoes(self.roots[index])
+        )
+
+    def claims(self, reference: str) -> Iterator[str]:
+        """What the sentence may claim: a part in a frame, the longest first, at most 64."""
+        wanted = {match.lower() for match in TOKEN.findall(reference)}
+        roots = {stem(word) for word in wanted}
+        limit = 3 * len(wanted) + _SLACK
+        anchors = [
+            value or root in roots for value, root in zip(self.values, self.roots, strict=True)
+        ]
+        for i, word in enumerate(self.low[:-1]):
+            anchors[i] = anchors[i] or (self.values[i + 1] and word in words("range_openers"))
+        size = len(self.low)
+        count = len(items(reference))
+        counts = {str(count), _COUNTS.get(count, "")} if count > 1 else set[str]()
+        free = [word in counts or self._counts(word, count) for word in self.low]
+        for start in self._starts(anchors, free):
+            for end in self._ends(anchors, start):
+                if end - start > limit or end - start == size:
+                    continue
+                claim = self.text[self.matches[start].start() : self.matches[end - 1].end()]
+                before, after = self.low[:start], self.low[end:]
+                if "," in claim and before[-1:] == ["("]:
+                    continue
+                is_number = spoken_number(claim, self.asked.language) is not None
+                is_number = is_number or (any(c.isdigit() for c in claim) and "=" not in claim)
+                if not is_directed(before, is_number, self.asked):
+                    continue
+                if not keeps_roles(before, after, self.asked):
+                    continue
+                if self._drops_negation(start, end):
+                    continue
+                yield claim
+
+    def _counts(self, word: str, count: int) -> bool:
+        """Whether a word says how many items a list has."""
+        number = spoken_number(word, self.asked.language) if count > 1 else None
+        return number is not None and number.value == count and not number.rest
+
+    def _drops_negation(self, start: int, end: int) -> bool:
+        """Whether the frame states what the question denies: *it has* for *what has it not*."""
+        denies = words("negations", "en", self.asked.language)
+        if not self.asked.word_set & denies or any(
+            word in denies | self.asked.opposites for word in self.low
+        ):
+            return False
+        frame = [*self.roots[:start], *self.roots[end:]]
+        return any(root in self.asked.stems for root in frame)
+
+    def _starts(self, anchors: list[bool], free: list[bool]) -> Iterator[int]:
+        """Where a claim can begin: before it, everything is known, or counts a list's items."""
+        for start, known in enumerate(self.known):
+            known = known or free[start]
+            is_start = (not known or anchors[start]) and self.low[start] not in _CLOSING
+            if is_start and not self.spanned[start] and self._can_begin(start):
+                yield start
+            if not known and not _is_head(self.low[start], self.asked):
+                return
+
+    def _ends(self, anchors: list[bool], start: int) -> Iterator[int]:
+        """Where a claim can end, the latest first: after it, everything is known."""
+        language = self.asked.language
+        for end in range(len(self.low), start, -1):
+            last = end - 1
+            is_noun = self.roots[last] in self.asked.stems and self.low[last] not in frame_words(
+                language
+            )
+            is_core = not self.known[last]
+            if (is_core or anchors[last] or is_noun) and self._can_end(end):
+                yield end
+            if is_core and not self.tail[last]:
+                return
+
+    def _is_cut(self, index: int) -> bool:
+        """Whether no space parts two tokens that belong together: ``7x``, ``十七``."""
+        if self.matches[index - 1].end() != self.matches[index].start():
+            return False
+        ends = self.written[index - 1][-1], self.written[index][0]
+        return all(char.isalnum() and not is_cjk(char) for char in ends)
+
+    def _can_begin(self, start: int) -> bool:
+        """Whether a claim can begin here: at the start, or after a word that introduces one."""
+        if start == 0:
+            return True
+        last, asked = self.low[start - 1], self.asked
+        if self._is_cut(start):
+            return False
+        if asked.language in ("zh", "ja") or last in _OPENING_MARKS:
+            return True
+        if last in _openers(asked.language) or _is_head(last, asked):
+            return True
+        if last in asked.word_set & words("directions"):
+            return True
+        root = self.roots[start - 1]
+        if self.low[start] in words("range_openers"):
+            return root in asked.echo
+        is_label = len(self.low[start]) == 1 or any(c.isdecimal() for c in self.low[start])
+        is_counted = not asked.counted or root in asked.counted
+        is_label = is_label or root in asked.named
+        is_first = start == 1 or self.low[start - 2] in frame_words(asked.language)
+        if is_first and root in asked.stems and is_label and is_counted:
+            return True
+        if not asked.echoes(root):
+            return self.spanned[start - 1]
+        if any(topic_codes(" ".join(self.low[start : start + 2]), asked)):
+            return True
+        is_verb = last.endswith(("ed", "s", "t", "ing")) and last not in asked.words
+        return is_verb or asked.language != "en"
+
+    def _can_end(self, end: int) -> bool:
+        """Whether a claim can end here: what follows must not belong to it or open another one."""
+        low, written, asked = self.low, self.written, self.asked
+        if end == len(low) or is_cjk(written[end][0]):
+            return end == len(low) or self._ends_han(end)
+        if self._is_cut(end):
+            return False
+        follows, last = low[end], low[end - 1]
+        if written[end][0].isupper() and written[end - 1][0].isalpha() and asked.language != "de":
+            return follows in words("categories") or "name" in asked.word_set
+        if follows in "'\"" and follows not in low[: end - 1]:
+            return False
+        if follows == "!" and last[-1].isdecimal():
+            return False
+        if follows == "uhr" and "clock" not in asked.kinds:
+            return False
+        if follows in ",;" and end + 1 < len(low):
+            return self.spanned[end + 1] or low[end + 1] in words(
+                "scene", "en", asked.language
+            ) | words("prepositions")
+        if follows in ("to", "into") and follows not in asked.word_set:
+            return False
+        if last[-1].isdecimal() or last in words("numbers"):
+            return follows in PUNCTUATION or follows in frame_words(asked.language)
+        return end + 1 < len(low) or follows not in words("copulas", "en", asked.language)
+
+    def _ends_han(self, end: int) -> bool:
+        """Whether what follows a number in Chinese or Japanese is no unit of it."""
+        last = self.low[end - 1]
+        if not (last[-1].isdecimal() or last in HAN_DIGITS):
+            return True
+        return self.matches[end].start() in self.covered
 
 
-def _is_glued(found: list[re.Match[str]], index: int) -> bool:
-    """Whether no space parts two tokens of letters or digits: ``7x``."""
-    if not 0 < index < len(found):
-        return False
-    left, right = found[index - 1], found[index]
-    glued = left.end() == right.start()
-    return glued and left[0][-1].isalnum() and right[0][0].isalnum()
-
-
-def _runs(known: list[bool]) -> list[bool]:
-    """Whether everything before each position is known."""
-    result, fine = [True], True
-    for word in known:
-        fine = fine and word
-        result.append(fine)
-    return result[:-1]
-
-
-def _known(written: list[str], words: list[str], index: int, asked: Asked) -> bool:
-    """Whether a word may stand around a claim."""
-    word = words[index]
-    if word == "a":
-        noun = written[index + 1] if index + 1 < len(words) else ""
-        is_article = index == 0 or written[index] == "a"
-        is_noun = len(noun) > 1 and noun.islower() and noun not in FUNCTION_WORDS - TOTALS
-        return is_article and is_noun
-    pair = f"{words[index - 1]} {word}" if index else ""
-    if pair in TURNS:
-        return pair in asked.text.lower()
-    if any(word in group and group & _words(asked) for group in EXTREMES):
-        return True
-    if word in DIMENSIONS:
-        return bool(DIMENSIONS[word] & _words(asked))
-    if word == "and":
-        return " ".join(words[max(0, index - 1) : index + 2]) in asked.text.lower()
-    if word in _PUNCTUATION or word in FUNCTION_WORDS or word in REPORTING:
-        return True
-    if word in _BLOCKED or word.endswith("n't"):
-        return _asked_negation(words, index, asked)
-    root = stem(word)
-    return root in asked.stems and root not in asked.alternatives
-
-
-def _asked_negation(words: list[str], index: int, asked: Asked) -> bool:
-    """Whether a negation stands before the same word as in the question (*had no rain*)."""
-    pair = " ".join(words[index : index + 2])
-    return words[index] in NEGATIONS and " " in pair and f" {pair}" in asked.text.lower()
-
-
-def _can_begin(words: list[str], start: int, asked: Asked) -> bool:
-    """Whether a claim can begin here: at the start, or after a word that introduces one."""
-    if start == 0:
-        return True
-    last = words[start - 1]
-    if last in DIRECTIONS and last in _words(asked):
-        return True
-    if start == 1 and last in _DANGLING:
-        return False
-    if last in OPENERS or last in REPORTING or last in ":\"'(`*" or _is_head(last, asked):
-        return True
-    if start == 1 and stem(last) in asked.stems and any(c.isdecimal() for c in words[start]):
-        return True
-    if last in ".,;!":
-        return all(w in FUNCTION_WORDS or w in _PUNCTUATION for w in words[:start])
-    if words[start] in PREPOSITIONS or words[start] in ("a", "an", "the"):
-        return last not in PREPOSITIONS
-    return _is_verb_of(last, asked)
-
-
-def _is_directed(words: list[str], start: int, claim: str, asked: Asked) -> bool:
-    """Whether a preposition before a claim is called for: *rose to 5* does not tell by how much."""
-    before = [word for word in words[:start] if word not in ARTICLES]
-    last, verb = before[-1] if before else "", before[-2] if len(before) > 1 else ""
-    text = _words(asked)
-    if verb in DIMENSIONS and last in PREPOSITIONS:
-        return False
-    if last in text or (last == "of" and verb not in COPULAS):
-        return True
-    if last not in DIRECTIONS | {"of"}:
-        return True
-    if any(c.isdecimal() for c in claim) or NUMBER_WORDS & set(claim.lower().split()):
-        summed = last == "to" and verb in _SUMS
-        return summed or last == "for" or (last == "by" and {"how", "much"} <= text)
-    participle = verb in REPORTING and verb.endswith(("ed", "en", "made"))
-    if last in ("by", "as"):
-        return participle or (last == "by" and asked.names)
-    moved = last in ("from", "to", "into") and "where" in text and not DIRECTIONS & text
-    return moved and stem(verb) in asked.stems
-
-
-def _words(asked: Asked) -> frozenset[str]:
-    return frozenset(re.findall(r"[^\W_]+", asked.text.lower()))
+@cache
+def _openers(language: str) -> frozenset[str]:
+    """Function words after which a claim can begin."""
+    if language != "en":
+        return frame_words(language)
+    groups = "articles copulas prepositions answers reporting poses".split()
+    return frozenset(("see", "say", "that")).union(*(words(group, "en") for group in groups))
 
 
 def _is_head(word: str, asked: Asked) -> bool:
+    """Whether an answer can directly follow a noun: *the word coffee*, *the year 2010*."""
     if asked.counted:
-        return word in ("number", "value")
-    return word in HEADS or word.removesuffix("s") in HEADS or stem(word) in asked.stems & _PLACES
+        return word in words("number_heads")
+    is_place = word in words("places") and stem(word) in asked.stems
+    return is_place or singular(word) in words("heads")
 
 
-def _is_verb_of(word: str, asked: Asked) -> bool:
-    return (
-        word.endswith(("ed", "s")) and stem(word) in asked.stems and word not in asked.text.lower()
-    )
+def _covered(answer: str) -> set[int]:
+    """Places in an answer that Chinese or Japanese frame phrases cover."""
+    covered: set[int] = set()
+    for phrase in () if answer.isascii() else phrases("phrases"):
+        place = answer.find(phrase)
+        while place >= 0:
+            covered.update(range(place, place + len(phrase)))
+            place = answer.find(phrase, place + 1)
+    return covered
 
 
-def _can_end(written: list[str], end: int) -> bool:
-    """Whether a claim can end here: what follows must not belong to it or open another one."""
-    if end == len(written):
+@lru_cache(maxsize=8192)
+def _is_value_word(word: str, asked: Asked) -> bool:
+    """Whether a claim may begin or end with a word, since it is of a value."""
+    if any(char.isdigit() for char in word) or word in HAN_DIGITS:
         return True
-    words, follows = [word.lower() for word in written], written[end].lower()
-    if written[end][0].isupper() and written[end - 1][0].isalpha():
-        return False
-    if follows in ("'", '"') and follows not in words[: end - 1]:
-        return False
-    if follows == "!" and words[end - 1][-1].isdecimal():
-        return False
-    if follows in ",;":
-        return end + 1 == len(words) or words[end + 1] in SCENE | PREPOSITIONS
-    if follows in ".!" and end + 1 < len(words):
-        return all(word in _PUNCTUATION or word in SCENE for word in words[end:])
-    if follows in ("and", "to", "into") or follows in _RESTARTS:
-        return False
-    if words[end - 1][-1].isdecimal() or words[end - 1] in NUMBER_WORDS:
-        return follows in FUNCTION_WORDS or follows in REPORTING or follows in _PUNCTUATION
-    return not (follows in COPULAS and end + 1 == len(words))
+    if not word[0].isalpha():
+        return word not in PUNCTUATION
+    low, bare, language = word.lower(), plain(word), asked.language
+    if low in ("am", "pm", "uhr", "a", "no", "none"):
+        return True
+    if bare in months(language) or bare in weekdays(language) or any(topic_codes(word, asked)):
+        return True
+    return bool(parse_unit(word)) or spoken_number(word, language) is not None
 
 
-_SEGMENT = re.compile(
-    r"\\boxed\s*\{.{1,150}\}|\$[^$]{1,150}\$|\\\(.{1,150}?\\\)|\\\[.{1,150}?\\\]", re.S
-)
+@lru_cache(maxsize=2048)
+def sentence(answer: str, asked: Asked) -> _Sentence:
+    """The tokens of a cleaned answer, read once for all references."""
+    return _Sentence(answer, asked)
 
 
-def claimed_expression(answer: str, asked: Asked) -> str:
-    """The one marked-up expression that an answer states, cleaned; else the cleaned answer."""
-    found = _SEGMENT.findall(answer)
-    if len(found) == 1:
-        frame = answer.replace(found[0], " 0 ")
-        if _in_sentence(clean(frame), "0", asked, lambda claim, _, __: claim == "0"):
-            return clean(found[0])
-    return clean(answer)
+def claims(answer: str, reference: str, asked: Asked) -> Iterator[str]:
+    """The parts of a cleaned sentence that stand in a frame, the longest first.
+
+    Args:
+        answer: The answer.
+        reference: A reference; it bounds how long a claim can be, and tells where it can begin.
+        asked: The question.
+    """
+    read = sentence(answer, asked)
+    low = read.low
+    if len(low) < 2 or low[0] in words("wh") or is_echo(answer, reference, asked):
+        return
+    if low[-1] in words("articles") | words("prepositions") and low[-1] not in asked.word_set:
+        return
+    if any(word in answer and word not in asked.text for word in phrases("adversatives")):
+        return
+    yield from read.claims(reference)
+
+
+def is_echo(answer: str, reference: str, asked: Asked) -> bool:
+    """Whether an answer is only a longer piece of the question than the reference."""
+    wanted = {stem(word) for word in TOKEN.findall(reference)}
+    if wanted <= asked.alternatives or (wanted & asked.alternatives and is_cjk(reference[0])):
+        return False
+    bare = answer.strip("".join(PUNCTUATION))
+    if is_cjk(answer[0]) and bare in asked.text:
+        return len(bare) > len(reference)
+    found = key(answer)
+    echo = f" {' '.join(found)} " in f" {' '.join(key(asked.text))} "
+    return echo and len(found) > len(key(reference))

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypedDict, get_args
+from typing import Literal, TypedDict, cast, get_args
 
 from vt_env.errors import ConfigError, DataError, PictureError, unknown_name
 from vt_env.pictures import Picture, PictureRules
 from vt_env.samples import PictureLike, Sample
-from vt_env.sources.base import Refusal
+from vt_env.sources.base import Refusal, Remark, Source, is_count, is_number
+
+logger = logging.getLogger(__name__)
 
 Check = Literal["none", "header", "decode"]
 """How closely pictures are looked at on opening: that the file exists, its header, every pixel."""
+
+KEPT = 1000
+"""Rows refused, and rows shown in part, that are kept as examples; the others are counted."""
 
 _SHOWN = 5
 
@@ -49,26 +55,16 @@ class Admission:
     rules: PictureRules = field(default_factory=PictureRules)
 
     def __post_init__(self) -> None:
-        if not _is_share(self.max_refused):
+        if not is_number(self.max_refused, 0, 1):
             raise ConfigError(f"max_refused is a share from 0 to 1, got {self.max_refused!r}")
         if self.check not in get_args(Check):
             raise unknown_name("picture check", self.check, get_args(Check))
         if self.limit is not None and not is_count(self.limit, 1):
             raise ConfigError(f"limit is a number of samples from 1 up, got {self.limit!r}")
-
-    @staticmethod
-    def option_names() -> list[str]:
-        """The names of the settings."""
-        return [f.name for f in fields(Admission)]
-
-
-def is_count(value: object, least: int) -> bool:
-    """Whether a setting is an integer of at least ``least``."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+        if not isinstance(cast("object", self.rules), PictureRules):
+            raise ConfigError(
+                f"rules is a vt_env.pictures.PictureRules, from Python only, got {self.rules!r}"
+            )
 
 
 class Intake:
@@ -79,15 +75,21 @@ class Intake:
         admission: What is asked.
 
     Attributes:
-        refused: The rows refused so far.
+        refused: The first rows refused, at most :data:`KEPT`.
+        n_refused: How many were refused so far.
+        partly_shown: The first rows whose picture is shown in part, at most :data:`KEPT`.
+        n_partly_shown: How many there were so far.
     """
 
     def __init__(self, name: str, admission: Admission) -> None:
         self.name = name
         self.admission = admission
         self.refused: list[Refusal] = []
+        self.n_refused = 0
+        self.partly_shown: list[Remark] = []
+        self.n_partly_shown = 0
         self._first: dict[str, int] = {}
-        self._checked: dict[Path, str] = {}
+        self._checked: dict[Path, tuple[str, str]] = {}
 
     def admit(self, rows: Iterable[tuple[int, Sample | Refusal]]) -> Iterator[tuple[int, Sample]]:
         """Yield the rows that may be served, then judge the whole.
@@ -100,41 +102,68 @@ class Intake:
         """
         admitted = 0
         for number, row in rows:
-            refusal = row if isinstance(row, Refusal) else self._fault(number, row)
+            refusal, notice = (row, "") if isinstance(row, Refusal) else self._seen(number, row)
             if refusal is not None:
-                self.refused.append(refusal)
+                self.n_refused += 1
+                if len(self.refused) < KEPT:
+                    self.refused.append(refusal)
             elif isinstance(row, Sample):
                 self._first[row.id] = number
                 admitted += 1
+                if notice:
+                    self.n_partly_shown += 1
+                    if len(self.partly_shown) < KEPT:
+                        self.partly_shown.append(Remark(row.id, notice))
                 yield number, row
                 if admitted == self.admission.limit:
                     break
         self._judge(admitted)
 
-    def _fault(self, number: int, sample: Sample) -> Refusal | None:
-        if (first := self._first.get(sample.id)) is not None:
-            return Refusal(sample.id, f"row {number} repeats the id of row {first}")
-        if self.admission.check != "none":
-            reason = self._picture_fault(sample.image)
-            if reason:
-                return Refusal(sample.id, reason)
-        return None
+    def report(self, source: Source) -> None:
+        """Tell a source what was refused and what is shown in part; of the latter log one line."""
+        source.refused, source.n_refused = tuple(self.refused), self.n_refused
+        source.partly_shown, source.n_partly_shown = tuple(self.partly_shown), self.n_partly_shown
+        if self.partly_shown:
+            logger.warning(
+                "source %r shows %d pictures in part, e.g. that of %s",
+                self.name,
+                self.n_partly_shown,
+                self.partly_shown[0],
+            )
 
-    def _picture_fault(self, image: PictureLike) -> str:
-        """Why a picture is refused, or ``""``. A file that many rows show is read once."""
+    def _seen(self, number: int, sample: Sample) -> tuple[Refusal | None, str]:
+        """Why a sample is refused, and what of its picture is not shown."""
+        if (first := self._first.get(sample.id)) is not None:
+            return Refusal(sample.id, f"row {number} repeats the id of row {first}"), ""
+        if self.admission.check == "none":
+            return None, ""
+        notices: list[str] = []
+        for image in sample.images:
+            fault, notice = self._look(image)
+            if fault:
+                return Refusal(sample.id, fault), ""
+            notices += [notice] if notice else []
+        return None, "; ".join(notices)
+
+    def _look(self, image: PictureLike) -> tuple[str, str]:
+        """Why a picture is refused and what of it is not shown; ``""`` for neither.
+
+        A file that many rows show is read once.
+        """
         if isinstance(image, Path) and image in self._checked:
             return self._checked[image]
-        reason = ""
+        picture = Picture(image, self.admission.rules)
         try:
-            Picture(image, self.admission.rules).check(decode=self.admission.check == "decode")
+            picture.check(decode=self.admission.check == "decode")
+            found = "", picture.notice
         except PictureError as error:
-            reason = str(error)
+            found = str(error), ""
         if isinstance(image, Path):
-            self._checked[image] = reason
-        return reason
+            self._checked[image] = found
+        return found
 
     def _judge(self, admitted: int) -> None:
-        refused = len(self.refused)
+        refused = self.n_refused
         total = admitted + refused
         if total == 0:
             raise DataError(f"source {self.name!r} has no rows")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -18,40 +19,72 @@ from vt_env.errors import DataError
 from vt_env.samples import PictureLike, Sample
 
 
+def is_number(value: object, least: float, most: float) -> bool:
+    """Whether a setting is a number in a range; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def is_count(value: object, least: int, most: float = math.inf) -> bool:
+    """Whether a setting is a whole number in a range."""
+    return isinstance(value, int) and is_number(value, least, most)
+
+
+REASON_LIMIT = 400
+"""Characters of a reason, which may repeat what somebody's data hold."""
+
+
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A row that a source does not serve.
+class Remark:
+    """What there is to say about a row.
 
     Attributes:
         row: The row's id (its own, or the one it would have got), or where it could not be read so
             far its number: the line in a text file, the position from 0 in a list or a Hugging
             Face data set.
-        reason: Why, in a sentence.
+        reason: What, in a sentence of at most :data:`REASON_LIMIT` characters; more is cut.
     """
 
     row: str | int
     reason: str
+
+    def __post_init__(self) -> None:
+        if len(self.reason) > REASON_LIMIT:
+            object.__setattr__(self, "reason", f"{self.reason[: REASON_LIMIT - 1]}…")
 
     def __str__(self) -> str:
         where = f"row {self.row}" if isinstance(self.row, int) else self.row
         return f"{where}: {self.reason}"
 
 
+class Refusal(Remark):
+    """A row that a source does not serve, and why."""
+
+    __slots__ = ()
+
+
 class Source(ABC):
     """A sequence of samples.
 
     Indices count what is served, ``0 <= i < len(source)``, negative ones from the end. A row that
-    is refused is in ``refused`` and leaves no gap; no other row is ever served in its place.
+    is refused is counted and leaves no gap; no other row is ever served in its place.
 
     Attributes:
         name: For tables and provenance.
-        refused: The rows that are not served, in the order of the data.
+        refused: Rows that are not served, in the order of the data; where there are very many, the
+            first of them.
+        n_refused: How many rows are not served.
+        partly_shown: Rows that are served though not all of their picture can be shown, such as the
+            further pages of a TIFF or frames of an animation; where there are very many, the first.
+        n_partly_shown: How many such rows there are, as far as pictures were looked at.
         tokens: The family of :mod:`vt_env.tokens` whose visual tokens are counted by default, where
             the pictures were made for one; else ``None``.
     """
 
     name: str
     refused: Sequence[Refusal] = ()
+    n_refused: int = 0
+    partly_shown: Sequence[Remark] = ()
+    n_partly_shown: int = 0
     tokens: str | None = None
 
     @abstractmethod
@@ -82,8 +115,9 @@ class Source(ABC):
             yield self._sample(index)
 
     def __repr__(self) -> str:
-        refused = f", {len(self.refused)} refused" if self.refused else ""
-        return f"<{type(self).__name__} {self.name!r}: {len(self)} samples{refused}>"
+        refused = f", {self.n_refused} refused" if self.n_refused else ""
+        partly = f", {self.n_partly_shown} shown in part" if self.n_partly_shown else ""
+        return f"<{type(self).__name__} {self.name!r}: {len(self)} samples{refused}{partly}>"
 
     def by_id(self, sample_id: str) -> Sample:
         """The sample with an id.
@@ -109,15 +143,13 @@ class Source(ABC):
         digest = hashlib.sha256()
         pictures: dict[Path, bytes] = {}
         for sample in self:
-            image = sample.image
-            if not isinstance(image, Path):
-                picture = picture_digest(image)
-            elif (known := pictures.get(image)) is not None:
-                picture = known
-            else:
-                picture = pictures[image] = picture_digest(image)
             digest.update(_text_of(sample).encode())
-            digest.update(picture)
+            for image in sample.images:
+                picture = pictures.get(image) if isinstance(image, Path) else None
+                picture = picture or picture_digest(image)
+                if isinstance(image, Path):
+                    pictures[image] = picture
+                digest.update(picture)
         return digest.hexdigest()
 
     @cached_property

@@ -11,12 +11,14 @@ of a picture could tell patterns apart by them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from vt_env.errors import ConfigError
+from vt_env.sources.base import is_count, is_number
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (220, 40, 40),
@@ -35,6 +37,9 @@ FAINT = "faint"
 CONTRASTS = (4, 40)
 """Least and most contrast that is left of such a number at half size, in grey levels."""
 
+MOST_SIDE = 4096
+"""Pixels of a picture's side at most."""
+
 _FONT = (  # digits 0 to 9 side by side, each 3 wide and 5 high
     "### .#. ### ### #.# ### ### ### ### ###",
     "#.# ##. ..# ..# #.# #.. #.. ..# #.# #.#",
@@ -47,7 +52,24 @@ _DIGITS: list[NDArray[np.bool_]] = [
 ]
 
 Pixels = NDArray[np.uint8]
-Box = tuple[slice, slice]
+Edges = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels."""
+
+
+class Drawn(NamedTuple):
+    """A picture and the truth about it.
+
+    Attributes:
+        pixels: uint8 [side, side, 3].
+        attributes: What is in it: ``colour``, ``shape``, ``corner`` (of the shape), ``number`` (two
+            digits), ``number_size`` (a faint one is big) and ``texture``; of a faint number also
+            ``number_contrast``, what is left of it at half size in grey levels.
+        places: Where the ``shape``, the ``number`` and the ``texture`` are.
+    """
+
+    pixels: Pixels
+    attributes: dict[str, str]
+    places: dict[str, Edges]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +77,7 @@ class Recipe:
     """How pictures are drawn.
 
     Attributes:
-        side: Width and height in pixels; even, 32 or more.
+        side: Width and height in pixels; even, from 32 to :data:`MOST_SIDE`.
         noise: Standard deviation of the Gaussian noise on every channel, in grey levels.
         snap: Small numbers stand at multiples of so many pixels: a model's patch side, so that it
             need not learn them at every offset. 1 lets them stand anywhere.
@@ -72,17 +94,26 @@ class Recipe:
     hard: bool = True
 
     def __post_init__(self) -> None:
-        if self.side < 32 or self.side % 2:
-            raise ConfigError(f"side must be an even number of pixels from 32 up, got {self.side}")
-        if not 1 <= self.snap <= self.side // 4:
-            raise ConfigError(f"snap must be between 1 and a quarter of the side, got {self.snap}")
-        if not 0 <= self.noise <= 128:
-            raise ConfigError(f"noise must be between 0 and 128 grey levels, got {self.noise}")
+        side = self.side
+        if not is_count(side, 32, MOST_SIDE) or side % 2:
+            raise ConfigError(
+                f"side must be an even number of pixels from 32 to {MOST_SIDE}, got {side!r:.80}"
+            )
+        quarter = side // 4
+        if not is_count(self.snap, 1, quarter):
+            raise ConfigError(
+                f"snap must be a whole number from 1 to {quarter}, a quarter of the side, "
+                f"got {self.snap!r:.80}"
+            )
+        if not is_number(self.noise, 0, 128):
+            raise ConfigError(
+                f"noise must be a number from 0 to 128 grey levels, got {self.noise!r:.80}"
+            )
+        if not isinstance(cast("object", self.hard), bool):
+            raise ConfigError(f"hard must be true or false, got {self.hard!r:.80}")
 
 
-def draw(
-    rng: np.random.Generator, recipe: Recipe, number_size: str | None = None
-) -> tuple[Pixels, dict[str, str]]:
+def draw(rng: np.random.Generator, recipe: Recipe, number_size: str | None = None) -> Drawn:
     """Draw one picture.
 
     Args:
@@ -90,21 +121,18 @@ def draw(
         recipe: How to draw.
         number_size: ``"small"``, ``"big"`` or ``"faint"``; small or big, drawn like the rest, if
             left out.
-
-    Returns:
-        uint8 [side, side, 3], and what is in it: ``colour``, ``shape``, ``corner`` (of the shape),
-        ``number`` (two digits), ``number_size`` (a faint one is big) and ``texture``; of a faint
-        number also ``number_contrast``, what is left of it at half size in grey levels.
     """
     background = int(rng.integers(200, 246))
     quadrants: list[int] = rng.permutation(4).tolist()
-    canvas, shape = _shape(rng, recipe, background, quadrants[0])
+    canvas, shape, at = _shape(rng, recipe, background, quadrants[0])
     pixels = np.asarray(canvas, dtype=np.float32).copy()
-    number = _number(rng, recipe, background, _corner(recipe, quadrants[1]), number_size, pixels)
-    texture = _texture(rng, recipe, _corner(recipe, quadrants[2]), pixels)
+    corner = _corner(recipe, quadrants[1])
+    number, number_at = _number(rng, recipe, background, corner, number_size, pixels)
+    texture, texture_at = _texture(rng, recipe, _corner(recipe, quadrants[2]), pixels)
     pixels += recipe.noise * rng.standard_normal(pixels.shape, dtype=np.float32)
     attributes = {**shape, **number, "texture": texture}
-    return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8), attributes
+    places = {"shape": at, "number": number_at, "texture": texture_at}
+    return Drawn(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8), attributes, places)
 
 
 def _corner(recipe: Recipe, quadrant: int) -> tuple[int, int]:
@@ -115,7 +143,7 @@ def _corner(recipe: Recipe, quadrant: int) -> tuple[int, int]:
 
 def _shape(
     rng: np.random.Generator, recipe: Recipe, background: int, quadrant: int
-) -> tuple[Image.Image, dict[str, str]]:
+) -> tuple[Image.Image, dict[str, str], Edges]:
     half = recipe.side // 2
     left, top = _corner(recipe, quadrant)
     r = int(rng.integers(half * 3 // 8, half // 2))
@@ -133,7 +161,8 @@ def _shape(
         pen.rectangle((x - k, y - k, x + k - 1, y + k - 1), fill=fill)
     else:
         pen.polygon([(x, y - r), (x - r, y + r - 1), (x + r - 1, y + r - 1)], fill=fill)
-    return canvas, {"colour": colour, "shape": shape, "corner": CORNERS[quadrant]}
+    attributes = {"colour": colour, "shape": shape, "corner": CORNERS[quadrant]}
+    return canvas, attributes, (x - r, y - r, x + r, y + r)
 
 
 def _number(
@@ -143,18 +172,15 @@ def _number(
     corner: tuple[int, int],
     size: str | None,
     pixels: NDArray[np.float32],
-) -> dict[str, str]:
+) -> tuple[dict[str, str], Edges]:
     drawn = NUMBER_SIZES[rng.integers(2)]  # also when it is given: the stream stays in step
     size = size or drawn
     first, second = (int(d) for d in rng.integers(10, size=2))
     glyphs: NDArray[np.bool_] = np.hstack([_DIGITS[first], np.zeros((5, 1), bool), _DIGITS[second]])
     if size == FAINT:
-        contrast = _faint_number(rng, recipe, background, corner, glyphs, pixels)
-        return {
-            "number": f"{first}{second}",
-            "number_size": "big",
-            "number_contrast": str(contrast),
-        }
+        contrast, at = _faint_number(rng, recipe, background, corner, glyphs, pixels)
+        number = {"number": f"{first}{second}", "number_size": "big"}
+        return {**number, "number_contrast": str(contrast)}, at
     if size == "big":
         glyphs = glyphs.repeat(2, axis=0).repeat(2, axis=1)
     height, width = len(glyphs), len(glyphs[0])
@@ -167,7 +193,8 @@ def _number(
         if recipe.hard:
             ink = max(0, background - int(rng.integers(90, 131)))
     pixels[y : y + height, x : x + width][glyphs] = ink
-    return {"number": f"{first}{second}", "number_size": size}
+    at = x, y, x + width, y + height
+    return {"number": f"{first}{second}", "number_size": size}, at
 
 
 def _faint_number(
@@ -177,12 +204,12 @@ def _faint_number(
     corner: tuple[int, int],
     glyphs: NDArray[np.bool_],
     pixels: NDArray[np.float32],
-) -> int:
+) -> tuple[int, Edges]:
     """A big number in a checkerboard of single pixels, on a darker quadrant.
 
     Its dots stand at even pixels, the grid of the half size, where the checkerboard averages to
     its mean: what is left is that the mean is a little darker than the quadrant. Returns by how
-    much.
+    much, and where.
     """
     contrast = int(rng.integers(CONTRASTS[0], CONTRASTS[1] + 1))
     half, (left, top) = recipe.side // 2, corner
@@ -193,7 +220,7 @@ def _faint_number(
     pixels[top : top + half, left : left + half] = plate
     dots = np.kron(glyphs, [[contrast + 50, contrast - 50], [contrast - 50, contrast + 50]])
     pixels[y : y + height, x : x + width] = plate - dots[..., None]
-    return contrast
+    return contrast, (x, y, x + width, y + height)
 
 
 def _snapped(position: int, step: int) -> int:
@@ -206,7 +233,7 @@ def _texture(
     recipe: Recipe,
     corner: tuple[int, int],
     pixels: NDArray[np.float32],
-) -> str:
+) -> tuple[str, Edges]:
     half = recipe.side // 2
     texture = TEXTURES[rng.integers(len(TEXTURES))]
     size = int(rng.integers(half // 2, half * 2 // 3))
@@ -225,4 +252,4 @@ def _texture(
         "plain": np.full((size, size), 0.5),
     }[texture]
     pixels[y : y + size, x : x + size] = (dark + (light - dark) * weight)[..., None]
-    return texture
+    return texture, (x, y, x + size, y + size)

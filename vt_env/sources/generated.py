@@ -8,19 +8,19 @@ has to look before it decides whether to ask. What is drawn is in :mod:`vt_env.s
 
 from __future__ import annotations
 
-import hashlib
-import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Unpack
+from typing import Any, Unpack, cast
 
 import numpy as np
 
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.samples import Sample
-from vt_env.sources.admission import Admission, AdmissionOptions, is_count
-from vt_env.sources.base import Source, picture_digest
+from vt_env.sources.admission import AdmissionOptions
+from vt_env.sources.base import is_number
 from vt_env.sources.drawing import FAINT, Recipe, draw
+from vt_env.sources.seeded import SPLITS, SeededSource, stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,6 @@ shows 0.25 + (share of fine) times the visual tokens of always-full: ``half`` is
 coarse, 0.75; ``laptop`` has 42.5 % fine, 0.675. In ``close`` no question is fine; what an oracle
 shows depends on what a visual token costs."""
 
-SPLITS = ("train", "validation", "test")
-
 _ALSO = {
     "horizontal": "horizontal stripes",
     "vertical": "vertical stripes",
@@ -102,18 +100,16 @@ def references(kind: Kind, attributes: Mapping[str, str]) -> tuple[str, ...]:
     return (answer, _ALSO[answer]) if answer in _ALSO else (answer,)
 
 
-class GeneratedSource(Source):
-    """Pictures and questions drawn from a seed.
-
-    Sample ``i`` depends on the seed, the split, ``i``, the mix and the recipe, but not on ``n``.
-    Splits are separate random streams. Nothing is kept: asking again draws again.
+class GeneratedSource(SeededSource):
+    """Pictures and questions drawn from a seed, see :class:`~vt_env.sources.seeded.SeededSource`.
 
     Answers are judged as exact text, numbers too: "07" is two digits to be read, not a quantity.
-    A sample's metadata holds the picture's attributes and ``needs_high``, whether its kind is fine.
+    A sample's metadata holds the picture's attributes, ``needs_high``, whether its kind is fine,
+    and ``answer_box``, where what is asked about is drawn.
 
     Args:
         n: Number of samples.
-        seed: Any non-negative integer.
+        seed: From 0 to 2⁶³ - 1.
         split: ``train``, ``validation`` or ``test``.
         kinds: The name of a mix (see MIXES), kinds in equal shares (``colour+texture``), or a
             mapping of kind to share; shares are scaled to sum to 1.
@@ -121,8 +117,7 @@ class GeneratedSource(Source):
         noise: In grey levels.
         snap: In pixels.
         hard: Faint digits and hatching.
-        **options: As every source has them. Nothing here is ever refused, so only ``limit`` has
-            an effect: it is one more bound on ``n``.
+        **options: As every source has them; only ``limit`` has an effect.
 
     Raises:
         ConfigError: On a value out of range or a wrong name.
@@ -143,18 +138,9 @@ class GeneratedSource(Source):
         hard: bool = True,
         **options: Unpack[AdmissionOptions],
     ) -> None:
-        if split not in SPLITS:
-            raise unknown_name("split", split, SPLITS)
-        for name, value, least in (("n", n, 1), ("seed", seed, 0)):
-            if not is_count(value, least):
-                raise ConfigError(f"{name} must be an integer from {least} up, got {value!r}")
-        limit = Admission(**options).limit
-        self.n = n if limit is None else min(n, limit)
-        self.seed = seed
-        self.split = split
+        super().__init__("generated", n, seed, split, options)
         self.mix = parse_mix(kinds)
         self.recipe = Recipe(side, noise, snap, hard)
-        self.name = f"generated-{split}"
         self._kinds = [KINDS[kind] for kind in self.mix]
         self._cumulative = np.cumsum(list(self.mix.values()))
 
@@ -163,25 +149,15 @@ class GeneratedSource(Source):
         """The expected share of fine questions, in [0, 1]."""
         return sum(share for kind, share in self.mix.items() if KINDS[kind].fine)
 
-    def __len__(self) -> int:
-        return self.n
-
-    def ids(self) -> Sequence[str]:
-        """The ids in order."""
-        return [self._id(index) for index in range(self.n)]
-
-    def _id(self, index: int) -> str:
-        return f"{self.split}-{self.seed}-{index:06d}"
+    def _settings(self) -> Sequence[Any]:
+        return self.mix, asdict(self.recipe)
 
     def _sample(self, index: int) -> Sample:
-        rng = np.random.Generator(
-            np.random.PCG64(
-                np.random.SeedSequence(self.seed, spawn_key=(SPLITS.index(self.split), index))
-            )
-        )
+        rng = stream(self.seed, SPLITS.index(self.split), index)
         chosen = np.searchsorted(self._cumulative, rng.random(), side="right")
         kind = self._kinds[min(int(chosen), len(self._kinds) - 1)]
-        pixels, attributes = draw(rng, self.recipe, kind.number_size)
+        pixels, attributes, places = draw(rng, self.recipe, kind.number_size)
+        place = places.get(kind.attribute, places["shape"])
         return Sample(
             id=self._id(index),
             question=kind.question,
@@ -190,19 +166,8 @@ class GeneratedSource(Source):
             source="generated",
             kind=kind.name,
             answer_type="exact",
-            metadata={**attributes, "needs_high": kind.fine},
+            metadata={**attributes, "needs_high": kind.fine, "answer_box": list(place)},
         )
-
-    def fingerprint(self) -> str:
-        """SHA-256 over all settings and the pixels of the first 16 samples.
-
-        The pixels make it change if the drawing or NumPy's random streams ever do.
-        """
-        settings = [self.n, self.seed, self.split, self.mix, asdict(self.recipe)]
-        digest = hashlib.sha256(json.dumps(settings).encode())
-        for index in range(min(self.n, 16)):
-            digest.update(picture_digest(self._sample(index).image))
-        return digest.hexdigest()
 
 
 def parse_mix(kinds: str | Mapping[str, float]) -> dict[str, float]:
@@ -213,10 +178,12 @@ def parse_mix(kinds: str | Mapping[str, float]) -> dict[str, float]:
     """
     if isinstance(kinds, str):
         kinds = MIXES[kinds] if kinds in MIXES else dict.fromkeys(kinds.split("+"), 1.0)
+    if not isinstance(cast("object", kinds), Mapping):
+        raise ConfigError(f"kinds are names joined by '+', or a mix, got {kinds!r:.80}")
     for kind, share in kinds.items():
         if kind not in KINDS:
             raise unknown_name("kind of question", kind, [*KINDS, *MIXES])
-        if not 0 <= share < float("inf"):
+        if not is_number(share, 0, sys.float_info.max):
             raise ConfigError(f"the share of {kind!r} must be 0 or more, got {share!r}")
     total = sum(kinds.values())
     if total <= 0:

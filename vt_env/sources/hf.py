@@ -1,9 +1,10 @@
-"""Hugging Face data sets: saved with ``save_to_disk``, in a local folder, or on the Hub.
+"""Hugging Face data sets: saved with ``save_to_disk``, in a local folder or file, or on the Hub.
 
-Rows are read from Arrow as they are asked for, pictures still encoded, so that the checks and the
-decoding are this package's own; only the ids are kept. The columns of VisionThink's release
-(``problem, original_answer, solution, images, data_source, info``) and the usual ones of VQA sets
-are understood, see :data:`vt_env.sources.rows.ALIASES`.
+Opening reads every column but the encoded pictures; a picture is read when its sample is asked
+for, still encoded, so that the checks and the decoding are this package's own. Only the ids are
+kept. The columns of VisionThink's release (``problem, original_answer, solution, images,
+data_source, info``) and the usual ones of VQA sets are understood, see
+:data:`vt_env.sources.columns.ALIASES`.
 """
 
 from __future__ import annotations
@@ -15,191 +16,114 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, cast
 
-from vt_env.errors import DataError, MissingExtra
-from vt_env.samples import PictureLike, Sample
-from vt_env.sources.admission import Admission, AdmissionOptions, Intake
-from vt_env.sources.base import Refusal, Source
-from vt_env.sources.rows import column_table, missing_columns, picture_in, read_row
+from vt_env.errors import ConfigError, DataError, MissingExtra
+from vt_env.sources.admission import Admission, AdmissionOptions
+from vt_env.sources.arrow import DatasetRows, ParquetRows, picture_columns
+from vt_env.sources.columns import (
+    Columns,
+    ColumnTable,
+    column_table,
+    missing_columns,
+    numbered_after,
+    top_column,
+)
+from vt_env.sources.hf_files import files_of, is_saved, numbers_of, one_split, saved_split, sliced
+from vt_env.sources.places import Place
+from vt_env.sources.serving import Reader, RowSource
+from vt_env.sources.tables import Rows, TextRows
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-ReadRow = Callable[[Mapping[str, Any], int], Sample | Refusal]
-_SAVED = ("dataset_info.json", "dataset_dict.json")
+
+Without = Callable[[Mapping[str, Any]], Sequence[str]]
+"""The columns to leave out of a table with such features."""
 
 
-class RowSource(Source):
-    """A loaded data set whose rows are read one at a time by a function.
-
-    Args:
-        name: For tables and provenance.
-        data: A ``datasets.Dataset``.
-        read: Makes a sample, or a refusal, of a row (column to value, pictures still encoded) and
-            its position from 0.
-        admission: What is asked of the rows.
-
-    Raises:
-        DataError: If too many rows are refused.
-    """
-
-    def __init__(self, name: str, data: Any, read: ReadRow, admission: Admission) -> None:
-        self.name = name
-        self.rows = len(data)
-        self._read_row = read
-        self._data = data.with_format("arrow")
-        self._labels = {
-            key: feature.names
-            for key, feature in data.features.items()
-            if hasattr(feature, "names")
-        }
-        intake = Intake(name, admission)
-        self._rows: list[int] = []
-        self._ids: list[str] = []
-        for number, sample in intake.admit((i, self._read(i)) for i in range(self.rows)):
-            self._rows.append(number)
-            self._ids.append(sample.id)
-        self.refused = tuple(intake.refused)
-
-    def ids(self) -> Sequence[str]:
-        """The ids in order."""
-        return self._ids
-
-    def _sample(self, index: int) -> Sample:
-        row = self._read(self._rows[index])
-        if isinstance(row, Refusal):
-            raise DataError(f"data set {self.name!r} changed since it was opened: {row}")
-        return row
-
-    def _read(self, number: int) -> Sample | Refusal:
-        row: dict[str, Any] = self._data[number].to_pylist()[0]
-        for key, names in self._labels.items():
-            if isinstance(row.get(key), int) and 0 <= row[key] < len(names):
-                row[key] = names[row[key]]
-        return self._read_row(row, number)
-
-
-class HuggingFaceSource(RowSource):
-    """A split of a Hugging Face data set.
-
-    Opening reads every row once, one at a time. A row's number, for refusals and for ids where
-    the data have none, is its position from 0.
+def local_rows(
+    path: Path, split: str | None, subset: str | None, table: ColumnTable, without: Without
+) -> Rows:
+    """The rows of a folder or a file.
 
     Args:
-        path: A folder, or ``organisation/name`` on the Hub (downloaded by ``datasets``).
-        split: Which split; may be left out where there is one.
-        subset: A configuration's name, for folders and Hub sets with several.
-        revision: Branch, tag or commit on the Hub.
-        columns: Field to column name, e.g. ``{"question": "text"}``.
-        **options: See :class:`~vt_env.sources.admission.Admission`.
+        path: Where it is.
+        split: Which split, or a part of one.
+        subset: A folder in it.
+        table: Columns by field.
+        without: Chooses columns to leave out.
 
     Raises:
-        DataError: If there is no such set or split, it lacks a column, or too many rows are
-            refused.
+        DataError: If it is no data set, or has no such split or subset.
         MissingExtra: If ``datasets`` is not installed.
     """
-
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        split: str | None = None,
-        subset: str | None = None,
-        revision: str | None = None,
-        columns: Mapping[str, str] | None = None,
-        **options: Unpack[AdmissionOptions],
-    ) -> None:
-        admission = Admission(**options)
-        folder = Path(path).expanduser()
-        root = folder if folder.is_dir() else None
-        name = folder.resolve().name if root else str(path)
-        table = column_table(columns)
-        data = one_split(load_set(path, root, split, subset, revision), split)
-        if gaps := missing_columns(data.column_names, table):
-            raise DataError(f"data set {path} has {gaps}")
-        wanted = next(key for key in table["image"] if key in data.column_names)
-        locate = partial(encoded_picture, root=root)
-
-        def read(row: Mapping[str, Any], number: int) -> Sample | Refusal:
-            return read_row(row, number, name=name, table=table, locate=locate)
-
-        super().__init__(name, with_pictures(data, [wanted]), read, admission)
+    datasets = hf_datasets()
+    name, ends = sliced(split)
+    if path.is_dir() and is_saved(path):
+        if subset is not None:
+            raise DataError(f"{path} was saved by datasets and has no subsets, got {subset!r}")
+        data = _loaded(path, lambda: datasets.load_from_disk(str(saved_split(path, name))))
+        if not (path / "dataset_dict.json").is_file():
+            _check_name(data, name)
+        rows: Rows = DatasetRows(data, without)
+    else:
+        rows = rows_of_files(files_of(path, subset, name), table, without)
+    return rows if ends is None else rows.chosen(numbers_of(ends, len(rows)))
 
 
-def encoded_picture(value: Any, root: Path | None = None) -> PictureLike:
-    """The encoded picture of a cell: its bytes, or a file in the set's own folder.
+def rows_of_files(files: Sequence[Path], table: ColumnTable, without: Without) -> Rows:
+    """The rows of files of one format.
 
     Raises:
-        DataError: If it holds none, or a path where there is no folder.
+        DataError: If one cannot be read.
     """
-    if isinstance(value, dict):
-        cell = cast("dict[str, Any]", value)
-        value = cell.get("bytes") or cell.get("path")
-    if isinstance(value, bytes):
-        return value
-    if value is None:
-        raise DataError("the picture is empty")
-    if root is None:
-        raise DataError("the picture is a path, and a set from the Hub has no folder for it")
-    return picture_in(root, value)
+    datasets = hf_datasets()
+    kind = files[0].suffix.lower()
+    if kind == ".parquet":
+        return ParquetRows(files, datasets.Features.from_arrow_schema, without)
+    if kind not in (".arrow", ".tar"):
+        return TextRows(files, table)
+    names = [str(file) for file in files]
+
+    def load() -> Any:
+        if kind == ".arrow":
+            return datasets.concatenate_datasets([datasets.Dataset.from_file(n) for n in names])
+        return datasets.load_dataset("webdataset", data_files={"train": names}, split="train")
+
+    return DatasetRows(_loaded(files[0], load), without)
 
 
-def with_pictures(data: Any, wanted: Sequence[str]) -> Any:
-    """Leave out the picture columns that are not wanted: they would be read in vain."""
-    pictures = [key for key, feature in data.features.items() if _holds_pictures(feature)]
-    return data.remove_columns([key for key in pictures if key not in wanted])
+def _check_name(data: Any, split: str | None) -> None:
+    held = None if data.split is None else str(data.split).partition("[")[0]
+    if split is not None and held is not None and split != held:
+        raise DataError(f"the data set is the split {held!r}, asked for {split!r}")
 
 
-def is_saved(folder: Path) -> bool:
-    """Whether ``datasets.save_to_disk`` made a folder."""
-    return any((folder / name).is_file() for name in _SAVED)
-
-
-def one_split(data: Any, split: str | None) -> Any:
-    """One ``datasets.Dataset`` of what was loaded.
-
-    Raises:
-        DataError: If the split is unknown, or none is named and there are several.
-    """
-    if not isinstance(data, Mapping):
-        held = None if data.split is None else str(data.split)
-        if split is not None and held is not None and split.partition("[")[0] != held:
-            raise DataError(f"the data set is the split {held!r}, asked for {split!r}")
-        return data
-    splits = cast("Mapping[str, Any]", data)
-    if split is None and len(splits) == 1:
-        return next(iter(splits.values()))
-    if split is None or split not in splits:
-        asked = "name one of them" if split is None else f"asked for {split!r}"
-        raise DataError(f"the data set has the splits {', '.join(splits)}; {asked}")
-    return splits[split]
-
-
-def load_set(
-    path: str | Path, root: Path | None, split: str | None, subset: str | None, revision: str | None
-) -> Any:
-    """What ``datasets`` makes of a path: a Dataset, or a DatasetDict of them.
-
-    Args:
-        path: The folder, or a name on the Hub.
-        root: The folder, where there is one.
-        split: Which split; all by default.
-        subset: A configuration's name.
-        revision: Branch, tag or commit on the Hub.
+def from_hub(path: str, split: str | None, subset: str | None, revision: str | None) -> Any:
+    """A ``datasets.Dataset`` from the Hub.
 
     Raises:
-        DataError: If it cannot be loaded.
+        DataError: If it cannot be loaded, or several splits are there and none is named.
         MissingExtra: If ``datasets`` is not installed.
     """
-    if root is None and not _HUB_NAME.fullmatch(str(path)):
+    if not _HUB_NAME.fullmatch(path):
         raise DataError(
-            f"expected a folder or a Hub name such as organisation/name, found nothing at {path}"
+            f"expected a folder, a file or a Hub name such as organisation/name, found nothing at "
+            f"{path}"
         )
     datasets = hf_datasets()
+    data = _loaded(
+        path, lambda: datasets.load_dataset(path, name=subset, split=split, revision=revision)
+    )
+    return one_split(cast("Mapping[str, Any]", data), None) if isinstance(data, Mapping) else data
+
+
+def _loaded(path: str | Path, load: Callable[[], Any]) -> Any:
+    """What ``datasets`` loads, or a sentence."""
     try:
-        if root is not None and is_saved(root):
-            return datasets.load_from_disk(str(root))
-        name = str(path) if root is None else str(root)
-        return datasets.load_dataset(name, name=subset, split=split, revision=revision)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"data set {path} cannot be loaded: {error}") from error
+        return load()
+    except DataError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        told = " ".join(str(error).split())
+        raise DataError(f"data set {path} cannot be loaded: {told:.500}") from error
 
 
 def hf_datasets() -> Any:
@@ -214,10 +138,63 @@ def hf_datasets() -> Any:
         raise MissingExtra("datasets", "hf", "reading Hugging Face data sets") from error
 
 
-def _holds_pictures(feature: Any) -> bool:
-    """Whether a feature is a picture or a list of them."""
-    while hasattr(feature, "feature"):
-        feature = feature.feature
-    if isinstance(feature, list):
-        return any(_holds_pictures(item) for item in cast("list[Any]", feature))
-    return type(feature).__name__ == "Image"
+class HuggingFaceSource(RowSource):
+    """A split of a Hugging Face data set.
+
+    A row's number, for refusals and for ids where the data have none, is its position from 0.
+
+    Args:
+        path: A folder, a file, or ``organisation/name`` on the Hub (downloaded by ``datasets``).
+        split: Which split; may be left out where there is one. ``train[:100]`` and
+            ``train[10%:20%]`` are parts of one.
+        subset: A configuration's name, for folders and Hub sets with several.
+        revision: Branch, tag or commit on the Hub.
+        columns: Field to column, see :func:`~vt_env.sources.columns.column_table`.
+        root: A folder that pictures may lie in beside the set's own, see
+            :class:`~vt_env.sources.places.Place`.
+        **options: See :class:`~vt_env.sources.admission.Admission`. ``check`` is ``none`` by
+            default: a picture is looked at when it is shown.
+
+    Raises:
+        DataError: If there is no such set or split, it lacks a column, or too many rows are
+            refused.
+        MissingExtra: If ``datasets`` is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        split: str | None = None,
+        subset: str | None = None,
+        revision: str | None = None,
+        columns: Columns | None = None,
+        root: str | Path | None = None,
+        **options: Unpack[AdmissionOptions],
+    ) -> None:
+        options.setdefault("check", "none")
+        admission = Admission(**options)
+        table = column_table(columns)
+        local = Path(path).expanduser()
+        without = partial(unwanted_pictures, table=table)
+        if local.exists():
+            if revision is not None:
+                raise ConfigError(f"revision belongs to a set on the Hub, and {path} is here")
+            rows = local_rows(local, split, subset, table, without)
+            folder = local if local.is_dir() else local.parent
+            name = local.resolve().name if local.is_dir() else local.stem
+        else:
+            rows = DatasetRows(from_hub(str(path), split, subset, revision), without)
+            folder, name = None, str(path)
+        if gaps := missing_columns(rows.names, table):
+            raise DataError(f"data set {path} has {gaps}"[:2000])
+        place = None if folder is None else Place.of(folder, root)
+        unseen = admission.check == "none"
+        super().__init__(name, rows, Reader(name, table, rows, place, unseen), admission)
+
+
+def unwanted_pictures(features: Mapping[str, Any], table: ColumnTable) -> list[str]:
+    """The picture columns that no field names: they would be read in vain."""
+    wanted = {top_column(column, features) for columns in table.values() for column in columns}
+    wanted.update(*(numbered_after(column, features) for column in table["image"]))
+    return [name for name in picture_columns(features) if name not in wanted]

@@ -6,33 +6,33 @@ A spec is ``name[:argument][,key=value]…`` (``generated``, ``jsonl:data/vqa.js
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from vt_env.errors import ConfigError, DataError, unknown_name
-from vt_env.registry import Registry, spec_value
+from vt_env.registry import Registry
 from vt_env.samples import Sample
-from vt_env.sources.admission import Admission
 from vt_env.sources.base import Source
-from vt_env.sources.folder import table_in
-from vt_env.sources.hf import is_saved
-from vt_env.sources.tables import ListSource
+from vt_env.sources.hf_files import is_saved
+from vt_env.sources.serving import ListSource, table_in
+from vt_env.specs import checked, option_names
+from vt_env.specs import parse_spec as parts_of
 
 SOURCES: Registry[Source] = Registry(
     "source",
     "vt.sources",
     {
         "generated": "vt_env.sources.generated:GeneratedSource",
-        "jsonl": "vt_env.sources.jsonl:JsonlSource",
-        "folder": "vt_env.sources.folder:FolderSource",
+        "pages": "vt_env.sources.pages:PagesSource",
+        "jsonl": "vt_env.sources.serving:JsonlSource",
+        "folder": "vt_env.sources.serving:FolderSource",
         "hf": "vt_env.sources.hf:HuggingFaceSource",
+        "chosen": "vt_env.sources.chosen:ChosenSource",
     },
 )
 
-_OPTION = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_][\w-]+")
 
 
@@ -70,17 +70,18 @@ def open_source(spec: str | Path | Source | Sequence[Sample], **options: Any) ->
             raise ConfigError(f"a source that is open takes no options, got {', '.join(options)}")
         return spec
     if isinstance(spec, Path):
-        return _make(guess_source(spec.expanduser()), [spec], options)
+        factory = SOURCES.get(name := guess_source(spec.expanduser()))
+        return SOURCES.make(name, spec, **checked(f"source {name!r}", factory, options))
     if not isinstance(spec, str):
         return _from_samples(spec, options)
-    name, argument, written = parse_spec(spec)
-    if twice := sorted(written.keys() & options.keys()):
-        raise ConfigError(f"{', '.join(twice)} stands in the spec {spec!r} and beside it")
+    if not spec.strip():
+        raise ConfigError(f"expected a source's name or a path, got {spec!r}")
+    name, path, _ = parse_spec(spec)
     if not name:
-        if _WORD.fullmatch(argument) and not Path(argument).exists():
-            raise unknown_name("source", argument, source_names())
-        name = guess_source(Path(argument).expanduser())
-    return _make(name, [argument] if argument else [], {**written, **options})
+        if _WORD.fullmatch(path) and not Path(path).exists():
+            raise unknown_name("source", path, source_names())
+        spec = f"{guess_source(Path(path).expanduser())}:{spec}"
+    return SOURCES.from_spec(spec, **options)
 
 
 def source_names() -> list[str]:
@@ -89,29 +90,16 @@ def source_names() -> list[str]:
 
 
 def parse_spec(spec: str) -> tuple[str, str, dict[str, Any]]:
-    """A spec's name (empty for a bare path), argument and options.
-
-    The options are the ``key=value`` pieces at the end, so that a path may have commas.
-    """
-    name, colon, rest = spec.partition(":")
-    if not colon:
-        name, comma, rest = spec.partition(",")
-        rest = comma + rest
-    if name not in source_names():
-        if colon and _WORD.fullmatch(name) and not Path(spec.partition(",")[0]).exists():
+    """A spec's name (empty for a bare path), argument and options; see :mod:`vt_env.specs`."""
+    name = re.split("[:,]", spec, maxsplit=1)[0]
+    if name in source_names():
+        known = option_names(SOURCES.get(name))
+    else:
+        if ":" in spec and _WORD.fullmatch(name) and not Path(spec.partition(",")[0]).exists():
             raise unknown_name("source", name, source_names())
-        name, rest = "", spec
-    pieces = rest.split(",")
-    options: dict[str, Any] = {}
-    while len(pieces) > (not name) and (match := _OPTION.fullmatch(pieces[-1])):
-        if match[1] in options:
-            raise ConfigError(f"{match[1]} is written twice in {spec!r}")
-        options[match[1]] = spec_value(match[2])
-        pieces.pop()
-    argument = ",".join(pieces)
-    if not spec.strip():
-        raise ConfigError(f"expected a source's name or a path, got {spec!r}")
-    return name, argument.lstrip(",") if name else argument, dict(reversed(options.items()))
+        spec, known = f":{spec}", option_names(SOURCES.get("hf"))
+    name, positional, options = parts_of(spec, known)
+    return name, ",".join(positional), options
 
 
 def guess_source(path: Path) -> str:
@@ -142,30 +130,11 @@ def guess_source(path: Path) -> str:
     )
 
 
-def _make(name: str, arguments: Sequence[Any], options: dict[str, Any]) -> Source:
-    factory = SOURCES.get(name)
-    known: list[str] = []
-    for parameter in inspect.signature(factory).parameters.values():
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
-            known.append(parameter.name)
-        else:
-            known += Admission.option_names() if isinstance(factory, type) else options
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"option of source {name!r}", option, known)
-    return SOURCES.make(name, *arguments, **options)
-
-
 def _from_samples(samples: Sequence[Sample], options: dict[str, Any]) -> Source:
-    name = options.pop("name", "samples")
-    for option in options:
-        if option not in Admission.option_names():
-            raise unknown_name(
-                "option of a list of samples", option, ["name", *Admission.option_names()]
-            )
+    settings = checked("list of samples", ListSource, options)
     for sample in cast("Sequence[object]", samples):
         if not isinstance(sample, Sample):
             raise ConfigError(
                 f"expected a spec, a source or a list of Sample, got a {type(sample).__name__}"
             )
-    return ListSource(samples, name, Admission(**options))
+    return ListSource(samples, **settings)

@@ -1,0 +1,162 @@
+"""Who does what to whom, and which way: whether an answer keeps the roles of its question."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import cache
+
+from vt_env.judges.lexicon import frame_words, phrases, words
+from vt_env.judges.phrases import stem
+from vt_env.judges.questions import Asked
+
+
+def is_directed(before: list[str], is_number: bool, asked: Asked) -> bool:
+    """Whether a preposition before a claim is called for: *rose to 5* does not tell by how much.
+
+    Args:
+        before: The words before the claim, in lower case.
+        is_number: Whether the claim is a number.
+        asked: The question.
+    """
+    found = [word for word in before if word not in words("articles", "en")]
+    last, verb = found[-1] if found else "", found[-2] if len(found) > 1 else ""
+    if is_number and last in words("bounds"):
+        return False
+    if last in words("starts") - asked.word_set and asked.word_set & words("ways_asked"):
+        return False
+    if last == "of":
+        return verb not in words("copulas", "en")
+    pointing = words("prepositions") | words("directions") | words("directions_of")
+    if last in asked.word_set & pointing:
+        is_free = last in asked.asking or asked.words[0] in words("where")
+        return is_number or is_free or _before_choice(last, asked)
+    if last not in words("directions") or (last == "to" and verb in words("belongs")):
+        return True
+    if is_number:
+        how_much = last == "by" and {"how", "much"} <= asked.word_set
+        return how_much or last == "for" or (last == "to" and verb in words("sums"))
+    if last in ("by", "as"):
+        by_whom = asked.words[:1] and asked.words[0] in words("persons")
+        is_done = verb in words("reporting", "en") and verb.endswith(("ed", "en", "made"))
+        return bool(by_whom or is_done or (last == "by" and verb not in words("copulas")))
+    where = words("whither") if last in ("to", "into", "towards") else {"where"}
+    moved = where & asked.word_set
+    return bool(moved) and not words("directions") & asked.word_set
+
+
+def _before_choice(word: str, asked: Asked) -> bool:
+    """Whether a question has a word before what it asks to choose: *on the left or right*."""
+    said = [other for other in asked.words if other not in words("articles", "en")]
+    return any(w == word and stem(n) in asked.alternatives for w, n in itertools.pairwise(said))
+
+
+def keeps_roles(before: list[str], after: list[str], asked: Asked) -> bool:
+    """Whether words of the question stand around a claim as the question has them.
+
+    A claim asked for with *who* comes before the verb, or after *by*; the content words keep the
+    order of the question, but for phrases that a preposition of the question begins. A negation
+    that the question has before a word must not be dropped.
+    """
+    content = [stem(word) for word in asked.words]
+    ahead = [stem(word) for word in before if _is_content(word, asked)]
+    used = ahead + [stem(word) for word in after if _is_content(word, asked)]
+    if asked.language in ("zh", "ja"):
+        return not _drops_negation_han("".join(before), "".join(after), asked)
+    if after[:1] and after[0] in words("origins") | {"of"} and _is_turned(after[1:], asked):
+        return False
+    if _is_elsewhere([*before, "", *after], asked) or _is_of_another(before, asked):
+        return False
+    if ahead and _is_of_the_lesser(ahead, [*before, *after], asked):
+        return False
+    if not _has_roles(asked):
+        return True
+    last = next((word for word in reversed(before) if word not in words("articles")), "")
+    if last in words("agents") or last in words("being"):
+        return True
+    places = [content.index(word) for word in used]
+    is_free = asked.language != "en" and not ahead
+    if places != sorted(places) and not is_free:
+        first = before[0] if before else ""
+        shifted = first in words("prepositions") and first in asked.word_set
+        return bool(ahead) and (shifted or len(ahead) < 2)
+    verb = next((w for w in content[1:] if w not in _auxiliary_stems(asked.language)), "")
+    return verb not in ahead or content[1:2] != [verb] or len(ahead) < 2
+
+
+def _is_of_the_lesser(ahead: Sequence[str], frame: Sequence[str], asked: Asked) -> bool:
+    """Whether *B is … taller* stands where the question has *A taller than B*."""
+    than = next((word for word in ("than", "als") if word in asked.words), "")
+    if not than or than in frame:
+        return False
+    behind = {stem(word) for word in asked.words[asked.words.index(than) + 1 :]}
+    return set(ahead) <= behind
+
+
+def _has_roles(asked: Asked) -> bool:
+    """Whether a question asks who or what does something to somebody or something."""
+    if not asked.words or asked.words[0] not in words("subjects"):
+        return False
+    if asked.words[0] in words("persons") or any(word.endswith("ing") for word in asked.words):
+        return True
+    return not any(word in words("copulas") | words("auxiliaries") for word in asked.words[1:4])
+
+
+@cache
+def _auxiliary_stems(language: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in words("copulas", "en", language))
+
+
+def _is_content(word: str, asked: Asked) -> bool:
+    return (
+        word[0].isalnum() and word not in frame_words(asked.language) and stem(word) in asked.stems
+    )
+
+
+def _places(found: Sequence[str]) -> dict[str, str]:
+    """The preposition of place before each word, articles left out."""
+    said = [word for word in found if word not in words("articles")]
+    pairs = [(p, w) for p, w in itertools.pairwise(said) if p in words("place")]
+    return {stem(word): place for place, word in pairs if word and word not in words("things")}
+
+
+def _is_elsewhere(frame: list[str], asked: Asked) -> bool:
+    """Whether a frame has another preposition of place before a word than the question."""
+    there = _places(asked.words)
+    return any(there.get(word, place) != place for word, place in _places(frame).items())
+
+
+def _is_turned(after: list[str], asked: Asked) -> bool:
+    """Whether a side is told of what the question asks for: *north of B* where B is to be found."""
+    if not (asked.word_set & words("ways_asked") and asked.word_set & words("origins")):
+        return False
+    starts = {
+        stem(n)
+        for w, n in itertools.pairwise(
+            word for word in asked.words if word not in words("articles")
+        )
+        if w in words("origins") | {"of", "to"}
+    }
+    said = [stem(word) for word in after if _is_content(word, asked)]
+    return bool(said) and said[0] not in starts
+
+
+def _is_of_another(before: list[str], asked: Asked) -> bool:
+    """Whether a frame says *invoice number* where the question says *order number*."""
+    asked_for = {n: w for w, n in itertools.pairwise(asked.words) if n in words("heads")}
+    return any(
+        noun in words("things") and head in asked_for and stem(noun) not in asked.stems
+        for noun, head in itertools.pairwise(before)
+        if asked_for.get(head) not in frame_words(asked.language)
+    )
+
+
+def _drops_negation_han(before: str, after: str, asked: Asked) -> bool:
+    """Whether a frame repeats what stands after a negation of the question, without it."""
+    for denial in phrases("deny"):
+        place = asked.text.find(denial)
+        denied = asked.text[place + len(denial) :][:2]
+        for said in (before, after) if place >= 0 and denied else ():
+            if denied in said and f"{denial}{denied}" not in said:
+                return True
+    return False

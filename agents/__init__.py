@@ -1,9 +1,13 @@
+# ruff: noqa: E402
 """Policies that act in the environment.
 
-``agents`` is also the import name of another well-known package (``openai-agents``). Where both
-are installed, the one that comes first on the path wins; :func:`experiments.check_packages` says so
-in one sentence instead of a puzzling ImportError.
+``agents`` is also the import name of another well-known package (``openai-agents``);
+:mod:`vt_env.packages` imports this one where the name leads to the other.
 """
+
+from vt_env.packages import settle
+
+settle(__name__)  # before anything is imported by these names
 
 from agents.base import Agent, Conversation, Reply, answer_turn, request_turn
 from agents.registry import AGENTS, closing, make_agent

@@ -27,6 +27,11 @@ class Guess:
     how: str
     sharper_helps: bool = True
 
+    @classmethod
+    def nothing(cls, sought: str) -> Guess:
+        """A guess without content; a larger picture may help."""
+        return cls("unknown", 0.0, f"No {sought} can be read here.")
+
 
 @runtime_checkable
 class Answerer(Protocol):
@@ -62,9 +67,18 @@ class Ideal:
                 f"the answerer 'ideal' needs metadata['needs_high'], which sample {sample.id!r} "
                 "lacks; use answerer=ocr for real pictures"
             )
-        if needs_high and view.method != "original":
+        if needs_high and not _shows_all(view, sample):
             return Guess("unreadable", 0.0, "The detail is lost at this size.")
         return Guess(sample.references[0], 1.0, "It can be made out.")
+
+
+def _shows_all(view: View, sample: Sample) -> bool:
+    """Whether a view is the original, or shows the place of the answer with all of its pixels."""
+    box, region = sample.answer_box, view.region
+    if view.method == "original" or box is None or region is None or region.picture:
+        return view.method == "original"
+    sharp = view.size[0] >= region.box.width and view.size[1] >= region.box.height
+    return sharp and box.within(region.box) == box
 
 
 class Auto:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from vt_env.actions import NoTurn
 from vt_env.dialogue import Dialogue
-from vt_env.pictures import View
+from vt_env.grammars import VISIONTHINK
+from vt_env.pictures import Picture, View
+from vt_env.regions import Region
 from vt_env.samples import Sample
-
-TURN_ENDS = ("</answer>", "</tool_call>")
-"""Where a turn may be taken to end, though the model has not said that it does: stop strings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,15 @@ class Conversation:
         rng: This rollout's own generator, the same over its turns; it does not depend on which
             rollouts share a batch.
         sample: What is asked about, with the references. Only oracles may read it.
+        rollout: The rollout's own id, the same over its turns and in every copy; by it an agent
+            that is a model finds the tokens of the turns before. ``""``: there is none, and the
+            conversation cannot be gone on with.
+        picture: The source picture, as the environment decodes it. Only oracles may look at it.
+        written: How many of the first turns somebody else wrote in the agent's place.
+        ask: Writes the turn that asks for a region, with a thought, in the protocol's own words;
+            ToolError where none of its tools can. ``None`` where that is not known.
+        ends: Where a turn may be taken to end, though the model has not said that it does: the
+            stop strings of the protocol's grammar, of which some have none.
     """
 
     question: str
@@ -39,6 +48,11 @@ class Conversation:
     can_request: bool
     rng: np.random.Generator
     sample: Sample
+    rollout: str = ""
+    picture: Picture | None = None
+    written: int = 0
+    ask: Callable[[Region, str], str] | None = None
+    ends: Sequence[str] = VISIONTHINK.ends
 
     @classmethod
     def of(cls, dialogue: Dialogue, rng: np.random.Generator) -> Conversation:
@@ -51,6 +65,10 @@ class Conversation:
             can_request=dialogue.can_request,
             rng=rng,
             sample=dialogue.sample,
+            rollout=dialogue.id,
+            picture=dialogue.picture,
+            ask=dialogue.ask,
+            ends=dialogue.protocol.grammar.ends,
         )
 
 
@@ -69,6 +87,7 @@ class Reply:
         forced: How many of the first ``token_ids`` the caller chose; their ``log_probs`` are the
             model's own.
         tokens: How many tokens were generated, where that is all that is known of them.
+        failure: Why there is no turn: the rollout is given up, unscored. Empty if there is one.
     """
 
     text: str
@@ -78,6 +97,12 @@ class Reply:
     truncated: bool = False
     forced: int = 0
     tokens: int | None = None
+    failure: str = ""
+
+    @property
+    def action(self) -> str | NoTurn:
+        """What an environment is given."""
+        return NoTurn(self.failure) if self.failure else self.text
 
     @property
     def generated(self) -> int | None:
@@ -99,11 +124,11 @@ class Agent(Protocol):
         ...
 
 
-def cut_turn(text: str, start: int = 0) -> tuple[str, bool]:
-    """A turn up to the first of :data:`TURN_ENDS` after ``start``, and whether there is one."""
-    places = ((text.find(mark, start), mark) for mark in TURN_ENDS)
-    ends = [place + len(mark) for place, mark in places if place >= 0]
-    return (text[: min(ends)], True) if ends else (text, False)
+def cut_turn(text: str, ends: Sequence[str], start: int = 0) -> tuple[str, bool]:
+    """A turn up to the first of its ends after ``start``, and whether there is one."""
+    places = ((text.find(mark, start), mark) for mark in ends)
+    found = [place + len(mark) for place, mark in places if place >= 0]
+    return (text[: min(found)], True) if found else (text, False)
 
 
 def answer_turn(answer: str, thought: str) -> str:

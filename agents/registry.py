@@ -6,8 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from agents.base import Agent
-from agents.options import checked
-from vt_env.registry import Registry, parse_spec
+from vt_env.registry import Registry
 
 AGENTS: Registry[Agent] = Registry(
     "agent",
@@ -19,9 +18,12 @@ AGENTS: Registry[Agent] = Registry(
         "size-threshold": "agents.scripted:SizeThreshold",
         "oracle": "agents.scripted:Oracle",
         "confident": "agents.scripted:Confident",
+        "zoom-oracle": "agents.scripted:ZoomOracle",
+        "zoom-random": "agents.scripted:ZoomRandom",
         "ocr": "agents.ocr:OcrAgent",
         "transformers": "agents.transformers:TransformersAgent",
         "tiny": "agents.tiny:TinyAgent",
+        "pages": "agents.tiny.pages.zoom:PagesAgent",
         "vllm": "agents.vllm_agent:VllmAgent",
         "openai": "agents.served:OpenAiAgent",
     },
@@ -32,13 +34,11 @@ def make_agent(agent: str | Agent) -> Agent:
     """An agent from its spec, ``NAME[:ARG,…,key=value,…]``, e.g. ``random:0.3,answerer=ocr``.
 
     Raises:
-        ConfigError: On an unknown name, or arguments that it does not take.
+        ConfigError: On an unknown name, or arguments that it does not take, lacks, or takes only
+            of another type or in another range.
         MissingExtra: If it needs a package that is not installed.
     """
-    if not isinstance(agent, str):
-        return agent
-    name, positional, keywords = parse_spec(agent)
-    return AGENTS.make(name, *positional, **checked(name, AGENTS.get(name), keywords))
+    return AGENTS.from_spec(agent) if isinstance(agent, str) else agent
 
 
 @contextmanager

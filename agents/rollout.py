@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agents.base import Agent, Conversation, Reply
-from vt_env.actions import Action
+from vt_env.actions import Action, NoTurn
 from vt_env.dialogue import Message
 from vt_env.errors import VisionThinkError
 from vt_env.judges import Verdict
@@ -36,6 +36,7 @@ class Episode:
         verdict: What the judge said.
         outcome: What the rewards are computed from.
         reward: The reward's terms.
+        partly_shown: What of the sample's files is not shown; empty where all is.
     """
 
     sample: Sample
@@ -49,6 +50,7 @@ class Episode:
     verdict: Verdict
     outcome: Outcome
     reward: Reward
+    partly_shown: str = ""
 
 
 class AgentError(VisionThinkError, RuntimeError):
@@ -90,15 +92,24 @@ def rollout(
     ended: dict[str, Any] = {}
     while (active := np.flatnonzero(env.active)).size:
         turns = _act(agent, [Conversation.of(env.dialogue(int(r)), rngs[int(r)]) for r in active])
-        actions = [""] * env.num_envs
+        actions: list[str | NoTurn] = [""] * env.num_envs
         for row, reply in zip(active, turns, strict=True):
             replies[int(row)].append(reply)
-            actions[row] = reply.text
+            actions[row] = reply.action
         *_, info = env.step(actions)
         for key in ("verdict", "outcome", "reward_terms"):
             column = ended.setdefault(key, {})
             column.update({int(r): info[key][r] for r in np.flatnonzero(info[f"_{key}"])})
     return [_episode(env, row, replies[row], ended) for row in rows]
+
+
+def play(
+    env: VisionThinkVectorEnv, agent: Agent, sample_ids: Sequence[str], seed: int = 0
+) -> list[Episode]:
+    """Play samples, as many at once as the environment has groups; see :func:`rollout`."""
+    groups = env.num_envs // env.group_size
+    parts = [sample_ids[begin : begin + groups] for begin in range(0, len(sample_ids), groups)]
+    return [e for part in parts for e in rollout(env, agent, seed=seed, sample_ids=part)]
 
 
 def _act(agent: Agent, conversations: list[Conversation]) -> list[Reply]:
@@ -133,4 +144,5 @@ def _episode(
         verdict=ended["verdict"][row],
         outcome=ended["outcome"][row],
         reward=ended["reward_terms"][row],
+        partly_shown=dialogue.partly_shown,
     )

@@ -1,7 +1,9 @@
 """Agents whose decision is a rule: the baselines that a trained policy has to beat.
 
 Each asks for the original by its own rule and leaves the answer to an *answerer*, which is the
-same for all of them, so that they differ in nothing but when they ask.
+same for all of them, so that they differ in nothing but when they ask. Zooming ones choose a part
+of the picture in whatever words the protocol has (a box, a point, a named part), and answer from
+the view of which their answerer is surest.
 """
 
 from __future__ import annotations
@@ -12,9 +14,103 @@ from collections.abc import Sequence
 from agents.answerers import Answerer, Guess, make_answerer
 from agents.base import Conversation, Reply, answer_turn, request_turn
 from agents.steering import FORCED, Arm
-from vt_env.errors import ConfigError
-from vt_env.judges import Judge, Query, make_judge
+from vt_env.errors import ConfigError, PictureError
+from vt_env.judges import JudgeLike, Query, make_judge
 from vt_env.pictures import Picture, View
+from vt_env.regions import Box, Region
+from vt_env.tools import ToolError
+
+
+class Zooming(ABC):
+    """A rule for what to look at, and an answerer.
+
+    Args:
+        answerer: As for :class:`agents.scripted.ScriptedAgent`.
+    """
+
+    name = "zooming"
+
+    def __init__(self, answerer: str | Answerer = "auto") -> None:
+        self.answerer = make_answerer(answerer)
+
+    @abstractmethod
+    def region(self, conversation: Conversation) -> Region | None:
+        """What to look at in this turn; ``None`` answers."""
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """Ask for what the rule says, else answer."""
+        return [Reply(self._turn(conversation)) for conversation in conversations]
+
+    def _turn(self, conversation: Conversation) -> str:
+        region = self.region(conversation) if conversation.can_request else None
+        if region is not None and conversation.ask is not None:
+            try:
+                return conversation.ask(region, "I look closer.")
+            except ToolError:
+                pass  # it cannot be asked for in this protocol's words
+        look, question, sample = self.answerer.guess, conversation.question, conversation.sample
+        guesses = [look(question, view, sample) for view in conversation.images]
+        best = max(guesses, key=lambda guess: guess.confidence)
+        return answer_turn(best.text, best.how)
+
+
+class ZoomOracle(Zooming):
+    """Looks at the place where the answer is, once.
+
+    It reads where that is, so it is no policy: it is the bound of policies that look once.
+    """
+
+    name = "zoom-oracle"
+
+    def region(self, conversation: Conversation) -> Region | None:
+        """The box of the answer, in the first turn.
+
+        Raises:
+            ConfigError: If the sample does not say where the answer is.
+        """
+        box, first = conversation.sample.answer_box, conversation.images[0].region
+        if box is None:
+            raise ConfigError(
+                f"zoom-oracle needs metadata['answer_box'], which sample "
+                f"{conversation.sample.id!r} lacks"
+            )
+        if conversation.turn or first is None:
+            return None
+        return Region(0, box.whole().within(Box.of(first.of)), first.of)
+
+
+class ZoomRandom(Zooming):
+    """Looks at places drawn at random, then answers.
+
+    Args:
+        zooms: How often it looks, as far as the budget goes.
+        share: Side of what it looks at, over the picture's.
+        answerer: As for :class:`agents.scripted.ScriptedAgent`.
+    """
+
+    name = "zoom-random"
+
+    def __init__(
+        self, zooms: int = 1, share: float = 0.5, answerer: str | Answerer = "auto"
+    ) -> None:
+        if int(zooms) < 1 or not 0 < float(share) <= 1:
+            raise ConfigError(
+                f"zooms must be at least 1 and share above 0 and at most 1, got {zooms}, {share}"
+            )
+        super().__init__(answerer)
+        self.zooms, self.share = int(zooms), float(share)
+
+    def region(self, conversation: Conversation) -> Region | None:
+        """A place by the rollout's own generator."""
+        first = conversation.images[0].region
+        if conversation.turn >= self.zooms or first is None:
+            return None
+        width, height = (max(1, int(side * self.share)) for side in first.of)
+        left, top = (
+            int(conversation.rng.integers(0, side - part + 1))
+            for side, part in zip(first.of, (width, height), strict=True)
+        )
+        return Region(0, Box(left, top, left + width, top + height), first.of)
 
 
 class ScriptedAgent(ABC):
@@ -34,26 +130,26 @@ class ScriptedAgent(ABC):
     def asks(self, conversation: Conversation) -> str | None:
         """Why it asks for the original, or ``None`` if it does not."""
 
+    def reasons(self, conversations: Sequence[Conversation]) -> list[str | None]:
+        """:meth:`asks` of each, for rules that are cheaper for many at once."""
+        return [self.asks(conversation) for conversation in conversations]
+
     def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """Ask where the rule says so, else answer."""
-        return [Reply(self._turn(conversation)) for conversation in conversations]
+        return self.steer(conversations, [None] * len(conversations))
 
     def steer(
         self, conversations: Sequence[Conversation], arms: Sequence[Arm | None]
     ) -> list[Reply]:
         """Ask or answer as told, and by the rule where nothing is."""
-        say = {"request": lambda _: request_turn(FORCED), "direct": self._answer}
-        return [
-            Reply(say.get(arm or "", self._turn)(conversation))
-            for conversation, arm in zip(conversations, arms, strict=True)
-        ]
-
-    def _turn(self, conversation: Conversation) -> str:
-        may_ask = conversation.can_request and len(conversation.images) == 1
-        reason = self.asks(conversation) if may_ask else None
-        if reason is not None:
-            return request_turn(reason)
-        return self._answer(conversation)
+        pairs = list(zip(conversations, arms, strict=True))
+        free = [c for c, arm in pairs if arm is None and c.can_request and len(c.images) == 1]
+        reasons = {id(c): why for c, why in zip(free, self.reasons(free), strict=True)}
+        turns: list[str] = []
+        for conversation, arm in pairs:
+            reason = FORCED if arm == "request" else reasons.get(id(conversation))
+            turns.append(self._answer(conversation) if reason is None else request_turn(reason))
+        return [Reply(turn) for turn in turns]
 
     def _answer(self, conversation: Conversation) -> str:
         guess = self.look(conversation, conversation.images[-1])
@@ -167,23 +263,34 @@ class Oracle(ScriptedAgent):
 
     name = "oracle"
 
-    def __init__(self, judge: str | Judge = "auto", answerer: str | Answerer = "auto") -> None:
+    def __init__(self, judge: str | JudgeLike = "auto", answerer: str | Answerer = "auto") -> None:
         super().__init__(answerer)
         self.judge = make_judge(judge)
 
     def asks(self, conversation: Conversation) -> str | None:
         """By comparing both answers with the references."""
-        sample = conversation.sample
-        views = (conversation.images[-1], Picture(sample.image).original)
-        queries = [
-            Query(
-                sample.question,
-                sample.references,
-                self.look(conversation, view).text,
-                sample.answer_type,
-                sample.choices,
-            )
-            for view in views
+        return self.reasons([conversation])[0]
+
+    def reasons(self, conversations: Sequence[Conversation]) -> list[str | None]:
+        """As :meth:`asks`, from one call of the judge."""
+        queries: list[Query] = []
+        for conversation in conversations:
+            views = conversation.images[-1], self._original(conversation)
+            queries += [self._query(conversation, view) for view in views]
+        verdicts = iter(self.judge.score(queries) if queries else [])
+        return [
+            "It pays to ask." if high.correct and not low.correct else None
+            for low, high in zip(verdicts, verdicts, strict=True)
         ]
-        low, high = self.judge.score(queries)
-        return "It pays to ask." if high.correct and not low.correct else None
+
+    def _original(self, conversation: Conversation) -> View:
+        """The original, or what was shown where it cannot be read, so that nothing is gained."""
+        picture = conversation.picture or Picture(conversation.sample.image)
+        try:
+            return picture.original
+        except PictureError:
+            return conversation.images[-1]
+
+    def _query(self, conversation: Conversation, view: View) -> Query:
+        sample, answer = conversation.sample, self.look(conversation, view).text
+        return Query(sample.question, sample.references, answer, sample.answer_type, sample.choices)

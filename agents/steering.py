@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Literal, Protocol, runtime_checkable
 
 from agents.base import Agent, Conversation, Reply, request_turn
+from vt_env.prompts import block_text
 from vt_env.protocol import Protocol as Rules
 
 Arm = Literal["direct", "request"]
@@ -60,13 +61,13 @@ class Steered:
         if isinstance(self.agent, Steerable):
             return self.agent.steer(conversations, arms)
         turns = {
-            index: self._without_tool(conversation) if arm == "direct" else conversation
+            index: self._without_tool(conversation) if arm == "direct" else _written(conversation)
             for index, (conversation, arm) in enumerate(zip(conversations, arms, strict=True))
             if arm != "request"
         }
-        said = iter(self.agent.act(list(turns.values())) if turns else [])
+        replies = iter(self.agent.act(list(turns.values())) if turns else [])
         return [
-            next(said) if index in turns else Reply(request_turn(FORCED), tokens=0)
+            next(replies) if index in turns else Reply(request_turn(FORCED), tokens=0)
             for index in range(len(arms))
         ]
 
@@ -78,5 +79,12 @@ class Steered:
     def _without_tool(self, conversation: Conversation) -> Conversation:
         if self.plain is None:
             return conversation
-        messages = self.plain.opening(conversation.question)
+        messages = self.plain.opening(conversation.question, len(conversation.images))
         return replace(conversation, messages=messages, can_request=False)
+
+
+def _written(conversation: Conversation) -> Conversation:
+    """The conversation; where its first turn was written here, it says so."""
+    first = next((m for m in conversation.messages if m["role"] == "assistant"), None)
+    written = first is not None and block_text(first["content"]) == request_turn(FORCED)
+    return replace(conversation, written=1) if written else conversation

@@ -1,23 +1,24 @@
 """A vision-language model of ``transformers`` as an agent.
 
-Prompts go through the model's own chat template. Keys and values are kept from one turn of a
-rollout to the next, every distinct view of a batch is encoded once, and siblings of a group read
-once what they have in common: the prompt, and a tool's reply if they have said the same. A reply
-keeps the tokens and their log-probabilities as they were generated; what the model said is never
-tokenised again.
+Prompts go through the model's own chat template. The KV cache is kept from one turn of a rollout to
+the next, every distinct view of a batch is encoded once, and what siblings of a group share (the
+prompt, and a tool's reply after equal turns) is prefilled once. A reply keeps the tokens and
+their log-probabilities as they were generated; a generated turn is never tokenised again.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.base import TURN_ENDS, Conversation, Reply, cut_turn
-from agents.models.generation import Memory, Stretch, Turns, read, speak
+from agents.base import Conversation, Reply, cut_turn
+from agents.models.generation import Chunk, KVCache, decode, prefill
 from agents.models.loading import load_vlm
 from agents.models.transcript import Transcript, Transcripts, reply_of
 from agents.models.vlm import VisionLanguageModel
@@ -34,25 +35,23 @@ PREFIXES: Mapping[str, str] = {
 }
 """Beginnings of a turn that decide it: for an answer, and for a request."""
 
-_LAST = max(map(len, TURN_ENDS))
-
 
 @dataclass(slots=True, eq=False)
 class _Rollout(Transcript):
-    """One conversation so far, and what of it the model has read.
+    """One conversation so far, and what of it is in a KV cache.
 
     Attributes:
-        read: How many of the tokens are in the memory.
-        position: Of the next token to read.
-        views: How many views have been read.
-        memory: Where its keys and values are, if they are kept.
+        cached: How many of the tokens are in the cache.
+        position: Of the next token.
+        views: How many views are in the cache.
+        cache: Where its keys and values are, if they are kept.
         row: Its row there.
     """
 
-    read: int = 0
+    cached: int = 0
     position: int = 0
     views: int = 0
-    memory: Memory | None = None
+    cache: KVCache | None = None
     row: int = 0
 
     def rewind(self, texts: Sequence[str]) -> bool:
@@ -66,7 +65,7 @@ class _Rollout(Transcript):
 
     def forget(self) -> None:
         """Drop keys and values; the tokens stay."""
-        self.memory, self.read, self.position, self.views = None, 0, 0, 0
+        self.cache, self.cached, self.position, self.views = None, 0, 0, 0
 
 
 class TransformersAgent:
@@ -80,12 +79,15 @@ class TransformersAgent:
             or the loaded model.
         temperature: Of sampling; 0 takes the likeliest token.
         max_new_tokens: Most tokens of one turn; a turn that reaches it is cut off.
-        batch: Most conversations at once.
-        stop: Whether a turn ends with one of :data:`agents.base.TURN_ENDS`, as with a server's stop
-            strings, and not only with the end-of-turn token. Trainers switch it off: the policy
+        batch: Most conversations at once, so also those whose keys and values grow.
+        stop: Whether a turn ends with the stop strings of its protocol's grammar, as with a
+            server's, and not only with the end-of-turn token. Trainers switch it off: the policy
             has to learn to end its turns.
         dtype: See :func:`agents.models.loading.load_vlm`.
         device: As there.
+        cache_gib: GiB of keys and values that may be kept from one turn of the rollouts in play to
+            the next, beside those of the batch at work. What does not fit is read again, from the
+            same tokens.
         arm: ``"direct"`` or ``"request"`` forces every first turn that could ask; ``None`` leaves
             the choice to the model.
 
@@ -105,12 +107,17 @@ class TransformersAgent:
         stop: bool = True,
         dtype: str = "auto",
         device: str | None = None,
+        cache_gib: float = 4.0,
         arm: str | None = None,
     ) -> None:
         if not 0 <= temperature < float("inf"):
             raise ConfigError(f"temperature must be a finite number from 0 up, got {temperature}")
         if min(max_new_tokens, batch) < 1:
-            raise ConfigError("max_new_tokens and batch must be at least 1")
+            raise ConfigError(
+                f"max_new_tokens and batch must be at least 1, got {max_new_tokens} and {batch}"
+            )
+        if not cache_gib >= 0:
+            raise ConfigError(f"cache_gib must be at least 0, got {cache_gib}")
         if arm is not None and arm not in self.prefixes:
             raise unknown_name("arm", arm, self.prefixes)
         loaded = isinstance(path, VisionLanguageModel)
@@ -122,31 +129,48 @@ class TransformersAgent:
         self.arm = arm
         source = self.vlm.model.config.name_or_path if loaded else str(path)
         self.name = Path(source).name or "model"
-        self._rollouts = Transcripts(_Rollout, max(4 * batch, 1024))
+        self._cache_bytes = cache_gib * 2**30
+        self._rollouts = Transcripts(_Rollout)
+        self._lock = threading.Lock()
 
     def act(
         self,
         conversations: Sequence[Conversation],
         forced: Sequence[str | None] | None = None,
     ) -> list[Reply]:
-        """One turn for each conversation.
+        """One turn for each conversation. Calls from several threads take turns.
 
         Args:
             conversations: Any number. Siblings that see the same view share it as one object.
             forced: What each turn must begin with, e.g. one of :attr:`prefixes`; ``None`` or
                 ``""`` for a free one.
+
+        Raises:
+            AgentError: If a conversation goes on of which this agent has no tokens.
         """
         starts = self._starts(conversations, forced)
-        rollouts = [self._rollouts.of(conversation.messages) for conversation in conversations]
-        kept = {id(rollout) for rollout in rollouts}
-        for rollout in self._rollouts.values():
-            if id(rollout) not in kept:
+        with self._lock:
+            rollouts = self._rollouts.of(conversations)
+            in_play = set(map(id, rollouts))
+            for rollout in self._rollouts.values():
+                if id(rollout) not in in_play:
+                    rollout.forget()
+            replies: list[Reply] = []
+            for begin in range(0, len(conversations), self.batch):
+                part = slice(begin, begin + self.batch)
+                replies += self._turns(rollouts[part], conversations[part], starts[part])
+                self._bound(rollouts, rollouts[part])
+            return replies
+
+    def _bound(self, in_play: Sequence[_Rollout], fresh: Sequence[_Rollout]) -> None:
+        """Drop the keys and values of a batch that has spoken, if all together are too many.
+
+        The older ones stay: in the next turn they are needed first, when these would have gone.
+        """
+        caches = {id(r.cache): r.cache for r in in_play if r.cache is not None}
+        if sum(cache.nbytes for cache in caches.values()) > self._cache_bytes:
+            for rollout in fresh:
                 rollout.forget()
-        replies: list[Reply] = []
-        for begin in range(0, len(conversations), self.batch):
-            part = slice(begin, begin + self.batch)
-            replies += self._turns(rollouts[part], conversations[part], starts[part])
-        return replies
 
     def steer(
         self, conversations: Sequence[Conversation], arms: Sequence[Arm | None]
@@ -156,7 +180,8 @@ class TransformersAgent:
 
     def forget(self) -> None:
         """Drop what is kept for turns to come, e.g. after the model's weights have changed."""
-        self._rollouts.clear()
+        with self._lock:
+            self._rollouts.clear()
 
     def _starts(
         self, conversations: Sequence[Conversation], forced: Sequence[str | None] | None
@@ -181,81 +206,78 @@ class TransformersAgent:
     ) -> list[Reply]:
         """One batch of turns; rollouts whose keys and values lie together go together."""
         prompts = [
-            rollout.prompt(self.vlm, conversation.images)
+            rollout.prompt(self.vlm, conversation.messages, conversation.images)
             for rollout, conversation in zip(rollouts, conversations, strict=True)
         ]
         groups: dict[int, list[int]] = {}
         for index, rollout in enumerate(rollouts):
-            groups.setdefault(id(rollout.memory), []).append(index)
+            groups.setdefault(id(rollout.cache), []).append(index)
         replies: dict[int, Reply] = {}
         for indices in groups.values():
             members = [rollouts[i] for i in indices]
-            memory, logits = self._read(members, [conversations[i].images for i in indices])
-            turns = speak(
+            cache, logits = self._prefill(members, [conversations[i].images for i in indices])
+            ends = [conversations[i].ends if self.stop else () for i in indices]
+            generated = decode(
                 self.vlm,
-                memory,
+                cache,
                 logits,
                 np.array([member.position for member in members]),
                 np.stack([conversations[i].rng.random(self.max_new_tokens) for i in indices]),
                 temperature=self.temperature,
                 forced=[starts[i] for i in indices] if any(starts[i] for i in indices) else None,
-                ended=self._ended if self.stop else None,
+                ended=[partial(self._ended, marks) for marks in ends] if any(ends) else None,
             )
             for place, index in enumerate(indices):
                 rollout = rollouts[index]
-                rollout.memory, rollout.row = memory, place
-                rollout.read = len(rollout.ids) + turns.read[place]
-                rollout.position += turns.read[place]
-                reply = self._reply(turns, place, prompts[index], starts[index])
-                rollout.say(reply.text, turns.ids[place])
+                rollout.cache, rollout.row = cache, place
+                rollout.cached = len(rollout.ids) + generated.cached[place]
+                rollout.position += generated.cached[place]
+                ids = generated.ids[place]
+                reply = reply_of(
+                    self.vlm,
+                    prompts[index],
+                    ids,
+                    generated.log_probs[place],
+                    forced=min(len(starts[index]), len(ids)),
+                    ends=ends[place],
+                )
+                rollout.add_turn(reply.text, ids)
                 replies[index] = reply
         return [replies[index] for index in range(len(rollouts))]
 
-    def _ended(self, ids: Sequence[int]) -> bool:
+    def _ended(self, ends: Sequence[str], ids: Sequence[int]) -> bool:
         """Whether what was said last closes a turn; no token is less than a letter of it."""
-        return cut_turn(self.vlm.decode(ids[-_LAST:]))[1]
+        last = max(map(len, ends), default=0)
+        return last > 0 and cut_turn(self.vlm.decode(ids[-last:]), ends)[1]
 
-    def _reply(
-        self, turns: Turns, place: int, prompt: Sequence[int], start: Sequence[int]
-    ) -> Reply:
-        ids = turns.ids[place]
-        return reply_of(
-            self.vlm,
-            prompt,
-            ids,
-            turns.log_probs[place],
-            forced=min(len(start), len(ids)),
-            stop=self.stop,
-        )
-
-    def _read(
+    def _prefill(
         self, rollouts: Sequence[_Rollout], images: Sequence[Sequence[View]]
-    ) -> tuple[Memory, Tensor]:
-        """Let rollouts of one memory read what they have not; equal beginnings are read once.
+    ) -> tuple[KVCache, Tensor]:
+        """Prefill what rollouts of one cache have new; equal beginnings once.
 
         Returns:
-            The memory, one row a rollout, and the logits of the next tokens.
+            The cache, one row a rollout, and the logits of the next tokens.
         """
         keys = [(tuple(r.ids), tuple(map(id, v))) for r, v in zip(rollouts, images, strict=True)]
         first = {key: index for index, key in reversed(list(enumerate(keys)))}
         rows = {key: row for row, key in enumerate(reversed(first))}
-        memory = rollouts[0].memory
-        if memory is not None:
-            memory = memory.take([rollouts[first[key]].row for key in rows])
-        stretches: list[Stretch] = []
-        unread: list[View] = []
+        cache = rollouts[0].cache
+        if cache is not None:
+            cache = cache.take([rollouts[first[key]].row for key in rows])
+        chunks: list[Chunk] = []
+        new_views: list[View] = []
         for key in rows:
             index = first[key]
             rollout, views = rollouts[index], images[index][rollouts[index].views :]
-            ids = rollout.ids[rollout.read :]
+            ids = rollout.ids[rollout.cached :]
             where, after = self.vlm.positions(ids, views, rollout.position)
-            stretches.append(Stretch(ids, where, after))
-            unread.extend(views)
-        memory, logits = read(self.vlm, memory, stretches, self.vlm.pictures(unread))
+            chunks.append(Chunk(ids, where, after))
+            new_views.extend(views)
+        cache, logits = prefill(self.vlm, cache, chunks, self.vlm.pictures(new_views))
         if len(rows) < len(rollouts):
             order = [rows[key] for key in keys]
-            memory, logits = memory.take(order), logits[order]
+            cache, logits = cache.take(order), logits[order]
         for rollout, key, views in zip(rollouts, keys, images, strict=True):
-            rollout.position = stretches[rows[key]].after
+            rollout.position = chunks[rows[key]].after
             rollout.views = len(views)
-        return memory, logits
+        return cache, logits

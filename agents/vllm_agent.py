@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from agents.base import TURN_ENDS, Conversation, Reply
-from agents.models.engine import bias, end, heard
-from agents.models.loading import load_words
+from agents.base import Conversation, Reply
+from agents.models.engine import completion_tokens, logit_bias, shut_down
+from agents.models.loading import load_processor
 from agents.models.transcript import Transcript, Transcripts, reply_of
 from agents.rollout import AgentError
 from vt_env.errors import ConfigError, MissingExtra
@@ -28,8 +28,8 @@ class VllmAgent:
         path: Folder or Hub name of a checkpoint of Qwen's line.
         temperature: Of sampling; 0 takes the likeliest token.
         max_new_tokens: Most tokens of one turn; a turn that reaches it is cut off.
-        stop: Whether a turn ends with one of :data:`agents.base.TURN_ENDS`, and not only with the
-            end-of-turn token.
+        stop: Whether a turn ends with the stop strings of its protocol's grammar, and not only
+            with the end-of-turn token.
         images: Most pictures in a conversation.
         dtype: ``"auto"`` (the checkpoint's), ``"float32"``, ``"bfloat16"`` or ``"float16"``.
         max_model_len: Most tokens of a conversation; 0 for what the model can.
@@ -60,13 +60,14 @@ class VllmAgent:
             raise ConfigError(f"temperature must be a finite number from 0 up, got {temperature}")
         if min(max_new_tokens, images, tensor_parallel) < 1 or max_model_len < 0:
             raise ConfigError(
-                "max_new_tokens, images and tensor_parallel must be at least 1, max_model_len 0"
+                "max_new_tokens, images and tensor_parallel must be at least 1, max_model_len 0, "
+                f"got {max_new_tokens}, {images}, {tensor_parallel} and {max_model_len}"
             )
         if find_spec("vllm") is None:
             raise MissingExtra("vllm", "vllm", "the agent 'vllm'")
         self.path = str(path)
-        self.words = load_words(path)
-        if self.words.chat.around:
+        self.processor = load_processor(path)
+        if self.processor.chat.around:
             raise ConfigError(
                 f"the agent 'vllm' takes models of Qwen's line; serve {self.path!r} and play it by "
                 "openai:MODEL@URL"
@@ -76,14 +77,16 @@ class VllmAgent:
         self.max_new_tokens = max_new_tokens
         self.stop = stop
         self.images = images
+        if dtype == "auto":  # the checkpoint's; vLLM's own would round float32
+            dtype = str(self.processor.model.config.dtype or dtype).removeprefix("torch.")
         self._settings = {
-            "dtype": _dtype(self.words.model.config) if dtype == "auto" else dtype,
+            "dtype": dtype,
             "max_model_len": max_model_len or None,
             "gpu_memory_utilization": memory,
             "tensor_parallel_size": tensor_parallel,
             "enforce_eager": eager,
         }
-        self._bias = bias(self.words)
+        self._bias = logit_bias(self.processor)
         self._transcripts = Transcripts(Transcript)
         self._engine: Any = None
 
@@ -92,26 +95,26 @@ class VllmAgent:
 
         Raises:
             AgentError: If the engine cannot be started, fails, or reads something else than was
-                meant; or a conversation does not fit.
+                meant; or a conversation does not fit, or goes on without its tokens being here.
         """
         if not conversations:
             return []
         engine = self._started()
-        self._transcripts.most = max(1024, 4 * len(conversations))
-        transcripts = [self._transcripts.of(c.messages) for c in conversations]
+        transcripts = self._transcripts.of(conversations)
         pairs = list(zip(transcripts, conversations, strict=True))
-        prompts = [t.prompt(self.words, c.images) for t, c in pairs]
-        asked = [self._asked(t, c) for t, c in pairs]
+        prompts = [t.prompt(self.processor, c.messages, c.images) for t, c in pairs]
+        inputs = [self._asked(t, c) for t, c in pairs]
         sampling = [self._sampling(t, c) for t, c in pairs]
         try:
-            outputs = engine.generate(asked, sampling, use_tqdm=False)
+            outputs = engine.generate(inputs, sampling, use_tqdm=False)
         except Exception as error:  # what a dead engine raises is of no one type
             raise AgentError(f"vLLM failed on {self.path!r}: {error}") from error
         replies: list[Reply] = []
-        for transcript, prompt, output in zip(transcripts, prompts, outputs, strict=True):
-            said, log_probs = heard(output, transcript, self._bias)
-            reply = reply_of(self.words, prompt, said, log_probs, stop=self.stop)
-            transcript.say(reply.text, said)
+        for (transcript, asked), prompt, output in zip(pairs, prompts, outputs, strict=True):
+            tokens, log_probs = completion_tokens(output, transcript, self._bias)
+            ends = asked.ends if self.stop else ()
+            reply = reply_of(self.processor, prompt, tokens, log_probs, ends=ends)
+            transcript.add_turn(reply.text, tokens)
             replies.append(reply)
         return replies
 
@@ -120,7 +123,7 @@ class VllmAgent:
         engine, self._engine = self._engine, None
         self._transcripts.clear()
         if engine is not None:
-            end(engine)
+            shut_down(engine)
 
     def _started(self) -> Any:
         if self._engine is None:
@@ -148,7 +151,7 @@ class VllmAgent:
                 f"{self.images}: give the agent images={len(views)}"
             )
         return {
-            "prompt_token_ids": transcript.marked(self.words.image_id),
+            "prompt_token_ids": transcript.with_placeholders(self.processor.image_id),
             "multi_modal_data": {"image": [view.image for view in views]},
         }
 
@@ -166,15 +169,10 @@ class VllmAgent:
             temperature=self.temperature,
             max_tokens=min(self.max_new_tokens, room),
             seed=int(conversation.rng.integers(2**31)),
-            stop=list(TURN_ENDS) if self.stop else None,
-            stop_token_ids=sorted(self.words.stop_ids),
+            stop=list(conversation.ends) if self.stop else None,
+            stop_token_ids=sorted(self.processor.stop_ids),
             logit_bias=self._bias,
             logprobs=0,
             skip_special_tokens=False,
             detokenize=self.stop,
         )
-
-
-def _dtype(config: Any) -> str:
-    """The checkpoint's; vLLM's own ``auto`` would round float32."""
-    return str(config.dtype or "auto").removeprefix("torch.")

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agents.judging.asking import Ask, Completion, Failure, Response
+from agents.judging.judge import ModelJudge
+from agents.judging.local import Local
+from agents.judging.settings import Judging, make, read_spec
 from vt_env.errors import ConfigError, MissingExtra
-from vt_env.judges.models.asking import Ask, Outcome, Reply
-from vt_env.judges.models.judge import ModelJudge
-from vt_env.judges.models.judging import Judging
-from vt_env.judges.models.local import Local
-from vt_env.judges.models.settings import make, read_spec
+
+_NO_NUMBERS = "the model's probabilities are no numbers (try another dtype, such as bfloat16)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ def transformers_judge(spec: str = "", **options: Any) -> ModelJudge:
     """
     path, options = read_spec("transformers", spec, options)
     judging, loading = make("transformers", options, Judging, Loading)
+    return judge_with(*_load(path, loading), path, loading, judging)
+
+
+def _load(path: str, loading: Loading) -> tuple[Any, Any]:
+    """A model on its device, in evaluation mode, and its tokenizer."""
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -65,7 +71,7 @@ def transformers_judge(spec: str = "", **options: Any) -> ModelJudge:
         model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=loading.dtype, **named)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(f"cannot load {path!r} as a language model: {error}") from error
-    return judge_with(model.to(device).eval(), tokenizer, path, loading, judging)
+    return model.to(device).eval(), tokenizer
 
 
 def judge_with(
@@ -105,18 +111,27 @@ class Reader:
         self.model = model
         self.tokenizer = tokenizer
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Outcome]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(
+            "a judge around a model that is loaded cannot be sent to another process: make it "
+            "there, from its spec transformers:PATH"
+        )
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Response]:
         """One reply an ask: the likelier word, and the accepting word's probability."""
         prompts = [self._encode(self._rendered(ask)) for ask in asks]
         words = [self._encode(word) for ask in asks for word in ask.choices]
         prefixes = [prompt for prompt in prompts for _ in range(2)]
         sums = self._log_probabilities(prefixes, words)
-        outcomes: list[Outcome] = []
+        outcomes: list[Response] = []
         for place, ask in enumerate(asks):
             right, wrong = sums[2 * place : 2 * place + 2]
+            if math.isnan(wrong - right):
+                outcomes.append(Failure(_NO_NUMBERS, len(prompts[place])))
+                continue
             probability = 1 / (1 + math.exp(min(wrong - right, 700.0)))
             word = ask.right if right > wrong else ask.wrong
-            outcomes.append(Reply(word, probability, len(prompts[place]), 0))
+            outcomes.append(Completion(word, probability, len(prompts[place]), 0))
         return outcomes
 
     def _encode(self, text: str) -> list[int]:

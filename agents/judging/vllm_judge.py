@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.models.engine import end
+from agents.judging.asking import Ask, Completion, Failure, Response
+from agents.judging.judge import ModelJudge
+from agents.judging.local import Local
+from agents.judging.reading import probability, read_verdict
+from agents.judging.settings import Judging, make, read_spec
+from agents.models.engine import shut_down
 from vt_env.errors import MissingExtra
-from vt_env.judges.models.asking import Ask, Failure, Outcome, Reply
-from vt_env.judges.models.judge import ModelJudge
-from vt_env.judges.models.judging import Judging
-from vt_env.judges.models.local import Local
-from vt_env.judges.models.reading import probability, read_verdict
-from vt_env.judges.models.settings import make, read_spec
 
 _CANDIDATES = 20
 
@@ -58,7 +57,7 @@ def vllm_judge(spec: str = "", **options: Any) -> ModelJudge:
     try:
         from vllm import LLM
     except ImportError as error:
-        raise MissingExtra("vllm", "openrlhf", "the judge 'vllm'") from error
+        raise MissingExtra("vllm", "vllm", "the judge 'vllm'") from error
     model = LLM(
         model=path,
         dtype=engine.dtype,
@@ -90,7 +89,13 @@ class Chooser:
         self.model = model
         self.scores = scores
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Outcome]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(
+            "a judge around a running engine cannot be sent to another process: make it there, "
+            "from its spec vllm:PATH"
+        )
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Response]:
         """One outcome an ask."""
         answers = self.model.chat(
             [ask.messages() for ask in asks],
@@ -102,7 +107,7 @@ class Chooser:
 
     def close(self) -> None:
         """End the engine; it answers nothing more."""
-        end(self.model)
+        shut_down(self.model)
 
     def _sampling(self, ask: Ask) -> Any:
         from vllm import SamplingParams
@@ -115,13 +120,13 @@ class Chooser:
             structured_outputs=StructuredOutputsParams(choice=list(ask.choices)),
         )
 
-    def _outcome(self, ask: Ask, answer: Any) -> Outcome:
-        said = answer.outputs[0]
-        spent = len(answer.prompt_token_ids or ()), len(said.token_ids)
-        if read_verdict(said.text, ask) is None:
-            return Failure(f"unreadable reply {said.text[:60]!r}", *spent)
+    def _outcome(self, ask: Ask, answer: Any) -> Response:
+        output = answer.outputs[0]
+        spent = len(answer.prompt_token_ids or ()), len(output.token_ids)
+        if read_verdict(output.text, ask) is None:
+            return Failure(f"unreadable reply {output.text[:60]!r}", *spent)
         graded = None
-        if self.scores and said.logprobs:
-            found = {str(item.decoded_token): item.logprob for item in said.logprobs[0].values()}
+        if self.scores and output.logprobs:
+            found = {str(item.decoded_token): item.logprob for item in output.logprobs[0].values()}
             graded = probability(found, ask)
-        return Reply(said.text, graded, *spent)
+        return Completion(output.text, graded, *spent)

@@ -70,7 +70,7 @@ class Scores:
     hidden: torch.Tensor
 
 
-class Spoken(Protocol):
+class Trajectory(Protocol):
     """What of an episode its tokens are made of."""
 
     @property
@@ -84,7 +84,7 @@ class Spoken(Protocol):
         ...
 
 
-def collate(vlm: VisionLanguageModel, episodes: Sequence[Spoken]) -> TokenBatch:
+def collate(vlm: VisionLanguageModel, episodes: Sequence[Trajectory]) -> TokenBatch:
     """Episodes that this model played, exactly as it read and said them.
 
     Args:
@@ -148,7 +148,7 @@ class _Row:
     before: list[int]
 
 
-def _row(vlm: VisionLanguageModel, episode: Spoken) -> _Row:
+def _row(vlm: VisionLanguageModel, episode: Trajectory) -> _Row:
     row = _Row([], np.empty(0), [], [], [], [], [])
     for turn, reply in enumerate(episode.replies):
         if reply.prompt_ids is None or reply.token_ids is None or reply.log_probs is None:
@@ -190,15 +190,15 @@ def score(
     features = features if features is not None else vlm.features(batch.views)
     alike = _alike(batch)
     buckets = _buckets({row: batch.lengths[row] for row in alike})
-    read = [_states(vlm, batch, features, {row: alike[row] for row in rows}) for rows in buckets]
-    states = torch.cat([states for states, _ in read])
-    rows, tokens = torch.cat([places for _, places in read]).unbind(1)
+    passes = [_states(vlm, batch, features, {row: alike[row] for row in rows}) for rows in buckets]
+    states = torch.cat([states for states, _ in passes])
+    rows, tokens = torch.cat([places for _, places in passes]).unbind(1)
     log_probs = (vlm.logits(states) / (temperature or 1.0)).log_softmax(-1)
-    said = log_probs.gather(1, batch.tokens[rows, tokens, None])[:, 0]
+    log_prob = log_probs.gather(1, batch.tokens[rows, tokens, None])[:, 0]
     entropy = -(log_probs.exp() * log_probs).sum(-1)
     empty = log_probs.new_zeros(batch.mask.shape)
     return Scores(
-        log_probs=empty.index_put((rows, tokens), said),
+        log_probs=empty.index_put((rows, tokens), log_prob),
         entropy=empty.index_put((rows, tokens), entropy),
         hidden=states.new_zeros(*batch.mask.shape, states.shape[-1]).index_put(
             (rows, tokens), states

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from agents.marks import safe
+from vt_env.marks import safe
 
-_SAID = "WHAT-THE-MODEL-SAID"
+_TURN = "THE-TURN-OF-THE-MODEL"
+_LONGEST_KEY = 2**14
 
 
 class Chat:
@@ -31,7 +32,7 @@ class Chat:
         self.around = tuple(around)
         marks = tokenizer.convert_ids_to_tokens([image_id, *around])
         self._marks = tuple(mark for mark in marks if not mark.startswith("<|"))
-        self._tokens = lru_cache(maxsize=4096)(self._tokenised)
+        self._remembered = lru_cache(maxsize=4096)(self._tokenised)
 
     def opening(
         self, messages: Sequence[Mapping[str, Any]], image_tokens: Sequence[int]
@@ -42,7 +43,9 @@ class Chat:
             messages: In chat format.
             image_tokens: Visual tokens of each picture, in order.
         """
-        return self._expanded(self._tokens(self._key(messages, said=False), False), image_tokens)
+        return self._expanded(
+            self._tokens(self._key(messages, after_turn=False), False), image_tokens
+        )
 
     def continuation(
         self, messages: Sequence[Mapping[str, Any]], image_tokens: Sequence[int]
@@ -55,14 +58,20 @@ class Chat:
             messages: The whole conversation; a turn of the model and what came after it are last.
             image_tokens: Visual tokens of each picture since, in order.
         """
-        return self._expanded(self._tokens(self._key(messages, said=True), True), image_tokens)
+        return self._expanded(
+            self._tokens(self._key(messages, after_turn=True), True), image_tokens
+        )
 
-    def _tokenised(self, key: str, after_said: bool) -> tuple[int, ...]:
+    def _tokens(self, key: str, after_turn: bool) -> tuple[int, ...]:
+        """Of a key that is not too long to be remembered, once."""
+        return (self._remembered if len(key) <= _LONGEST_KEY else self._tokenised)(key, after_turn)
+
+    def _tokenised(self, key: str, after_turn: bool) -> tuple[int, ...]:
         text = self.tokenizer.apply_chat_template(
             json.loads(key), tokenize=False, add_generation_prompt=True
         )
-        if after_said:
-            text = text.rpartition(_SAID)[2]
+        if after_turn:
+            text = text.rpartition(_TURN)[2]
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     def _expanded(self, ids: Sequence[int], image_tokens: Sequence[int]) -> list[int]:
@@ -85,7 +94,7 @@ class Chat:
         made.extend(ids[at:])
         return made
 
-    def _key(self, messages: Sequence[Mapping[str, Any]], *, said: bool) -> str:
+    def _key(self, messages: Sequence[Mapping[str, Any]], *, after_turn: bool) -> str:
         """The messages as a key of the cache, made safe.
 
         A chat mark inside a text would forge a turn or a picture, so a space is put into it. Turns
@@ -93,8 +102,8 @@ class Chat:
         """
         return json.dumps(
             [
-                {"role": "assistant", "content": [{"type": "text", "text": _SAID}]}
-                if said and message["role"] == "assistant"
+                {"role": "assistant", "content": [{"type": "text", "text": _TURN}]}
+                if after_turn and message["role"] == "assistant"
                 else {"role": message["role"], "content": safe(message["content"], self._marks)}
                 for message in messages
             ]

@@ -1,8 +1,7 @@
-"""What an engine of vLLM answers, token by token.
+"""The output of a vLLM engine, token by token.
 
-An engine gets token ids and gives token ids. What it read must be what was meant, pictures
-included, and it may not say a token that stands for a picture: a mismatch stops the run instead of
-going on with something else.
+An engine takes and gives token ids. Its prompt must be the one that was meant, pictures included,
+and it may not generate a token that stands for a picture: a mismatch stops the run.
 """
 
 from __future__ import annotations
@@ -14,31 +13,31 @@ from agents.models.transcript import Transcript
 from agents.models.vlm import VisionLanguageModel
 from agents.rollout import AgentError
 
-_NEVER = -100.0
+_FORBIDDEN = -100.0
 
 
-def bias(words: VisionLanguageModel) -> dict[int, float]:
-    """vLLM's ``logit_bias`` that keeps the model from saying what it may not."""
-    return dict.fromkeys(words.forbidden, _NEVER)
+def logit_bias(processor: VisionLanguageModel) -> dict[int, float]:
+    """vLLM's ``logit_bias`` that keeps the model from generating forbidden tokens."""
+    return dict.fromkeys(processor.forbidden, _FORBIDDEN)
 
 
-def end(engine: Any) -> None:
+def shut_down(engine: Any) -> None:
     """End a ``vllm.LLM`` and its processes, which it does not do by itself."""
     engine.llm_engine.engine_core.shutdown()
 
 
-def heard(
+def completion_tokens(
     output: Any, transcript: Transcript, forbidden: Iterable[int]
 ) -> tuple[list[int], list[float]]:
-    """The tokens that an engine said, and their log-probabilities where they were asked for.
+    """The tokens that an engine generated, and their log-probabilities where they were asked for.
 
     Args:
         output: vLLM's ``RequestOutput``.
-        transcript: What it was to read.
-        forbidden: Tokens that it may not say.
+        transcript: Its prompt.
+        forbidden: Tokens that it may not generate.
 
     Raises:
-        AgentError: If it read something else, or said nothing, or what it may not.
+        AgentError: If its prompt was another, or it generated nothing, or a forbidden token.
     """
     if list(output.prompt_token_ids) != transcript.ids:
         raise AgentError(
@@ -46,25 +45,25 @@ def heard(
             "were meant; do the engine and the image processor size pictures alike?"
         )
     made = output.outputs[0]
-    said = allowed(made.token_ids, forbidden, made.finish_reason)
+    tokens = checked_tokens(made.token_ids, forbidden, made.finish_reason)
     scores = made.logprobs or ()
-    return said, [at[token].logprob for at, token in zip(scores, said, strict=False)]
+    return tokens, [at[token].logprob for at, token in zip(scores, tokens, strict=False)]
 
 
-def allowed(said: Iterable[int], forbidden: Iterable[int], ended: object) -> list[int]:
-    """The tokens that an engine said.
+def checked_tokens(tokens: Iterable[int], forbidden: Iterable[int], ended: object) -> list[int]:
+    """The tokens that an engine generated, none of them forbidden.
 
     Args:
-        said: What it said.
-        forbidden: Tokens that it may not say.
-        ended: Why it ended, in its words.
+        tokens: What it generated.
+        forbidden: Tokens that it may not generate.
+        ended: Why it ended, in its own words.
 
     Raises:
-        AgentError: If it said nothing, or what it may not.
+        AgentError: If there are none, or one is forbidden.
     """
-    said = list(said)
-    if wrong := sorted(set(said).intersection(forbidden)):
+    tokens = list(tokens)
+    if wrong := sorted(set(tokens).intersection(forbidden)):
         raise AgentError(f"the engine said tokens that are forbidden: {wrong}")
-    if not said:
+    if not tokens:
         raise AgentError(f"the engine said nothing and ended with {ended!r}")
-    return said
+    return tokens

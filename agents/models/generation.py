@@ -1,6 +1,6 @@
 """Batched generation with a cache of keys and values that outlives a turn.
 
-Columns of a batch are padded on the left of every stretch of text, and padding is masked, so rows
+Columns of a batch are padded on the left of every chunk of text, and padding is masked, so rows
 of different lengths grow together. All tensors are on the model's device.
 """
 
@@ -17,33 +17,44 @@ from transformers import DynamicCache
 
 from agents.models.vlm import VisionLanguageModel
 
+_KINDS = ("keys", "values")
+
+Ended = Callable[[Sequence[int]], bool]
+"""Whether a turn is over, from the tokens that a row generated of its own accord."""
+
 
 @dataclass(slots=True)
-class Memory:
-    """What a batch of rows has read and said.
+class KVCache:
+    """Keys and values of a batch of rows.
 
     Attributes:
         cache: Keys and values: [rows, heads, columns, size of a head] in every layer.
         valid: bool [rows, columns], false where a column is padding.
     """
 
-    cache: DynamicCache
+    past: DynamicCache
     valid: torch.Tensor
 
-    def take(self, rows: Sequence[int]) -> Memory:
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the keys and values."""
+        tensors = (getattr(layer, kind) for layer in self.past.layers for kind in _KINDS)
+        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
+    def take(self, rows: Sequence[int]) -> KVCache:
         """These rows in this order, each as often as it is named."""
         if list(rows) == list(range(len(self.valid))):
             return self
         index = torch.tensor(rows, device=self.valid.device)
-        cache = copy(self.cache)
+        cache = copy(self.past)
         cache.layers = [copy(layer) for layer in cache.layers]
         cache.batch_select_indices(index)
-        return Memory(cache, self.valid[index])
+        return KVCache(cache, self.valid[index])
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Tokens that a row reads at once.
+class Chunk:
+    """Tokens that are prefilled at once.
 
     Attributes:
         ids: The tokens.
@@ -57,155 +68,137 @@ class Stretch:
 
 
 @torch.no_grad()
-def read(
+def prefill(
     vlm: VisionLanguageModel,
-    memory: Memory | None,
-    stretches: Sequence[Stretch],
+    cache: KVCache | None,
+    chunks: Sequence[Chunk],
     pictures: torch.Tensor | None,
-) -> tuple[Memory, torch.Tensor]:
-    """Let every row read a stretch.
+) -> tuple[KVCache, torch.Tensor]:
+    """Put a chunk of every row into the cache.
 
     Args:
         vlm: The model.
-        memory: What the rows have read; ``None`` at the beginning. It is changed.
-        stretches: One a row, none of them empty.
+        cache: Of what the rows have so far; ``None`` at the beginning. It is changed.
+        chunks: One a row, none of them empty.
         pictures: See :meth:`VisionLanguageModel.hidden`.
 
     Returns:
-        The memory, and the logits of the next token: float32 [rows, vocabulary].
+        The cache, and the logits of the next token: float32 [rows, vocabulary].
     """
-    rows, width = len(stretches), max(len(stretch.ids) for stretch in stretches)
+    rows, width = len(chunks), max(len(chunk.ids) for chunk in chunks)
     ids = np.full((rows, width), vlm.tokenizer.pad_token_id, np.int64)
     positions = np.zeros((3, rows, width), np.int64)
     real = np.zeros((rows, width), bool)
-    for row, stretch in enumerate(stretches):
-        begin = width - len(stretch.ids)
-        ids[row, begin:] = stretch.ids
-        positions[:, row, begin:] = stretch.positions
+    for row, chunk in enumerate(chunks):
+        begin = width - len(chunk.ids)
+        ids[row, begin:] = chunk.ids
+        positions[:, row, begin:] = chunk.positions
         real[row, begin:] = True
     device = vlm.device
     new = torch.from_numpy(real).to(device)
-    if memory is None:
-        memory = Memory(DynamicCache(config=vlm.model.config.get_text_config()), new[:, :0])
-    before = memory.valid.shape[1]
-    memory.valid = torch.cat([memory.valid, new], 1)
+    if cache is None:
+        cache = KVCache(DynamicCache(config=vlm.model.config.get_text_config()), new[:, :0])
+    before = cache.valid.shape[1]
+    cache.valid = torch.cat([cache.valid, new], 1)
     causal = torch.ones(width, before + width, dtype=torch.bool, device=device).tril(before)
     itself = torch.eye(width, before + width, dtype=torch.bool, device=device).roll(before, 1)
     hidden = vlm.hidden(
         torch.from_numpy(ids).to(device),
         torch.from_numpy(positions).to(device),
         pictures=pictures,
-        mask=memory.valid[:, None, None, :] & causal | itself,  # padding sees itself, not nothing
-        cache=memory.cache,
+        mask=cache.valid[:, None, None, :] & causal | itself,  # padding sees itself, not nothing
+        cache=cache.past,
     )
-    return memory, vlm.logits(hidden[:, -1])
+    return cache, vlm.logits(hidden[:, -1])
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
-    """What every row said.
+class Generated:
+    """What every row generated.
 
     Attributes:
         ids: The tokens of each row, the end-of-turn token included.
         log_probs: Of the same shape, in nats.
-        read: Tokens of each row that are in the memory already: all, or all but the last.
+        cached: Tokens of each row that are in the cache already: all, or all but the last.
     """
 
     ids: list[list[int]]
     log_probs: list[list[float]]
-    read: list[int]
+    cached: list[int]
 
 
 @torch.no_grad()
-def speak(
+def decode(
     vlm: VisionLanguageModel,
-    memory: Memory,
+    cache: KVCache,
     logits: torch.Tensor,
     position: NDArray[np.int64],
     draws: NDArray[np.float64],
     *,
     temperature: float,
     forced: Sequence[Sequence[int]] | None = None,
-    ended: Callable[[Sequence[int]], bool] | None = None,
-) -> Turns:
-    """Let every row say a turn.
+    ended: Sequence[Ended] | None = None,
+) -> Generated:
+    """Generate a turn for every row.
 
     Args:
         vlm: The model.
-        memory: What the rows have read. It is changed.
+        cache: Of what the rows have so far. It is changed.
         logits: Of the first token: float32 [rows, vocabulary].
         position: Of the first token: int64 [rows].
         draws: Uniform numbers in [0, 1), one for each token: float64 [rows, most tokens].
         temperature: Of the sampling distribution; 0 takes the likeliest token, whose
             log-probability is then that at temperature 1.
         forced: Tokens that each row begins with.
-        ended: Says of the tokens that a row has said of its own accord whether its turn is over
-            although it has not said so.
+        ended: Of each row, whether its turn is over before its end-of-turn token.
     """
     rows, longest = draws.shape
     uniform = torch.from_numpy(draws).to(vlm.device, torch.float32)
     at = torch.from_numpy(position).to(vlm.device)
     stops = torch.tensor(sorted(vlm.stop_ids), device=vlm.device)
     script = _script(forced, rows, longest).to(vlm.device)
-    speaking = torch.ones(rows, dtype=torch.bool, device=vlm.device)
+    active = torch.ones(rows, dtype=torch.bool, device=vlm.device)
     steps: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-    own = _Own(forced or [()] * rows)
+    starts = [len(start) for start in forced or [()] * rows]
+    own: list[list[int]] = [[] for _ in starts]
     for step in range(longest):
         log_probs = (logits / (temperature or 1.0)).log_softmax(-1)
         token = _sampled(log_probs, uniform[:, step]) if temperature else log_probs.argmax(-1)
         if step < script.shape[1]:
             token = torch.where(script[:, step] >= 0, script[:, step], token)
-        steps.append((token, log_probs.gather(1, token[:, None])[:, 0], speaking))
-        goes_on = speaking & ~torch.isin(token, stops)
+        steps.append((token, log_probs.gather(1, token[:, None])[:, 0], active))
+        goes_on = active & ~torch.isin(token, stops)
+        for row, generated in enumerate(token.tolist() if ended else ()):
+            own[row] += [generated] * (step >= starts[row])
         if ended is not None:
-            goes_on &= own.goes_on(token, ended)
+            over = [of(said) for of, said in zip(ended, own, strict=True)]
+            goes_on &= ~torch.tensor(over, device=token.device)
         if step + 1 == longest or not goes_on.any():
             break
-        memory.valid = torch.cat([memory.valid, speaking[:, None]], 1)
-        logits = _next(vlm, memory, token, at + step)
-        speaking = goes_on
+        cache.valid = torch.cat([cache.valid, active[:, None]], 1)
+        logits = _next(vlm, cache, token, at + step)
+        active = goes_on
     return _turns(*(torch.stack(column, 1) for column in zip(*steps, strict=True)))
 
 
-class _Own:
-    """What every row says of its own accord.
-
-    Args:
-        forced: Tokens that each row begins with, which are not its own.
-    """
-
-    def __init__(self, forced: Sequence[Sequence[int]]) -> None:
-        self.left = [len(start) for start in forced]
-        self.said: list[list[int]] = [[] for _ in forced]
-
-    def goes_on(self, token: torch.Tensor, ended: Callable[[Sequence[int]], bool]) -> torch.Tensor:
-        """Take one token a row, int64 [rows]; which rows' turns are not over: bool [rows]."""
-        for row, said in enumerate(token.tolist()):
-            if self.left[row]:
-                self.left[row] -= 1
-            else:
-                self.said[row].append(said)
-        return ~torch.tensor([ended(said) for said in self.said], device=token.device)
-
-
 def _next(
-    vlm: VisionLanguageModel, memory: Memory, token: torch.Tensor, at: torch.Tensor
+    vlm: VisionLanguageModel, cache: KVCache, token: torch.Tensor, at: torch.Tensor
 ) -> torch.Tensor:
-    """Read one token a row, which always sees itself: the logits of the next one."""
-    mask = memory.valid[:, None, None, :].clone()
+    """Prefill one token a row, which always sees itself: the logits of the next one."""
+    mask = cache.valid[:, None, None, :].clone()
     mask[..., -1] = True
     position = at.expand(3, -1)[..., None]
-    hidden = vlm.hidden(token[:, None], position, mask=mask, cache=memory.cache)
+    hidden = vlm.hidden(token[:, None], position, mask=mask, cache=cache.past)
     return vlm.logits(hidden[:, -1])
 
 
-def _turns(ids: torch.Tensor, log_probs: torch.Tensor, spoken: torch.Tensor) -> Turns:
-    lengths = spoken.sum(1).tolist()
+def _turns(ids: torch.Tensor, log_probs: torch.Tensor, active: torch.Tensor) -> Generated:
+    lengths = active.sum(1).tolist()
     steps = ids.shape[1]
-    return Turns(
+    return Generated(
         [row[:n] for row, n in zip(ids.tolist(), lengths, strict=True)],
         [row[:n] for row, n in zip(log_probs.tolist(), lengths, strict=True)],
-        [n - (n == steps) for n in lengths],  # nobody reads what was said in the last step
+        [n - (n == steps) for n in lengths],  # the last step's token is not prefilled
     )
 
 

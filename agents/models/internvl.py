@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import GotOcr2ImageProcessorPil
 
-from agents.models.chat import Chat
-from agents.models.vlm import Features, VisionLanguageModel
+from agents.models.vlm import VisionLanguageModel
 from vt_env.errors import ConfigError
 from vt_env.pictures import View
 
@@ -32,19 +31,12 @@ class InternVL(VisionLanguageModel):
     pillow_processor: ClassVar[Any] = GotOcr2ImageProcessorPil
 
     def _around(self) -> tuple[int, int]:
-        """The tokens before and after a picture."""
         words = self.tokenizer.get_vocab()
         names = (("start_image_token", "<img>"), ("end_image_token", "</img>"))
         begin, end = (words.get(getattr(self.tokenizer, name, word)) for name, word in names)
         if begin is None or end is None:
             raise ConfigError("the tokenizer has no tokens that begin and end a picture")
         return begin, end
-
-    def _chat(self) -> Chat:
-        return Chat(self.tokenizer, self.image_id, self._around())
-
-    def _marks(self) -> list[int]:
-        return [*super()._marks(), *self._around()]
 
     def _tiles(self, view: View) -> int:
         width, height = view.size
@@ -71,28 +63,25 @@ class InternVL(VisionLanguageModel):
     def _position_ids(self, positions: torch.Tensor) -> torch.Tensor:
         return positions[0]
 
-    def features(self, views: Sequence[View]) -> Features:
-        """Encode views, each once; gradients flow if the vision encoder is trained."""
+    def _encoder(self) -> Sequence[torch.nn.Module]:
+        return self.model.model.vision_tower, self.model.model.multi_modal_projector
+
+    def _encoded(self, views: Sequence[View]) -> torch.Tensor:
         made = self.image_processor(
             images=[view.image for view in views], return_tensors="pt", **_CUT
         )
-        tiles, inner = made["pixel_values"], self.model.model
+        tiles, config = made["pixel_values"], self.model.config
         if len(tiles) != sum(map(self._tiles, views)):
             raise ConfigError(f"the image processor made {len(tiles)} tiles, not those counted")
-        parts = (*inner.vision_tower.parameters(), *inner.multi_modal_projector.parameters())
-        trained = torch.is_grad_enabled() and any(p.requires_grad for p in parts)
-        config = self.model.config
-        with torch.set_grad_enabled(trained):
-            seen = self.model.get_image_features(
-                pixel_values=tiles.to(self.device),
-                vision_feature_layer=config.vision_feature_layer,
-                vision_feature_select_strategy=config.vision_feature_select_strategy,
-                return_dict=True,
-            ).pooler_output
+        seen = self.model.get_image_features(
+            pixel_values=tiles.to(self.device),
+            vision_feature_layer=config.vision_feature_layer,
+            vision_feature_select_strategy=config.vision_feature_select_strategy,
+            return_dict=True,
+        ).pooler_output
         if seen.shape[1] != config.image_seq_length:
             raise ConfigError(
                 f"the encoder makes {seen.shape[1]} tokens of a tile where image_seq_length is "
                 f"{config.image_seq_length}"
             )
-        starts = np.cumsum([0, *map(self.count, views)]).tolist()
-        return Features(seen.flatten(0, 1), starts)
+        return seen.flatten(0, 1)

@@ -20,11 +20,12 @@ from transformers.utils import logging
 from transformers.utils.import_utils import is_torchvision_available
 
 from agents.models.internvl import InternVL
+from agents.models.qwen import QwenVL
 from agents.models.vlm import VisionLanguageModel
 from vt_env.errors import ConfigError, unknown_name
 
 FAMILIES: dict[str, type[VisionLanguageModel]] = {
-    name: kind for kind in (VisionLanguageModel, InternVL) for name in kind.families
+    name: kind for kind in (QwenVL, InternVL) for name in kind.families
 }
 """By model type: those whose positions and picture features are handled, and tested, here. Others,
 which mask or position pictures in their own ways, are played through a server."""
@@ -55,7 +56,7 @@ def load_vlm(
     Raises:
         ConfigError: If it cannot be read, or is of a family that is not handled here.
     """
-    words = load_words(path)
+    processor = load_processor(path)
     try:
         with quiet():
             model = AutoModelForImageTextToText.from_pretrained(
@@ -65,10 +66,10 @@ def load_vlm(
         raise _unreadable(path, error) from error
     model = model.eval()
     torch.nn.Module.to(model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return type(words)(model, words.tokenizer, words.image_processor)
+    return type(processor)(model, processor.tokenizer, processor.image_processor)
 
 
-def load_words(path: str | Path) -> VisionLanguageModel:
+def load_processor(path: str | Path) -> VisionLanguageModel:
     """A model that can be talked about, but has no weights to run.
 
     The processor is put together from the tokenizer and the image processor, since
@@ -81,6 +82,11 @@ def load_words(path: str | Path) -> VisionLanguageModel:
     Raises:
         ConfigError: If it cannot be read, or is of a family that is not handled here.
     """
+    if _is_path(path) and not Path(path).is_dir():
+        raise ConfigError(
+            f"there is no folder {str(path)!r}; name a checkpoint's folder, or a model on the "
+            "Hub as organisation/name"
+        )
     try:
         config = AutoConfig.from_pretrained(path)
         if config.model_type not in FAMILIES:
@@ -90,7 +96,9 @@ def load_words(path: str | Path) -> VisionLanguageModel:
         processor = AutoImageProcessor if is_torchvision_available() else family.pillow_processor
         image_processor = processor.from_pretrained(path)
         return family(shell, AutoTokenizer.from_pretrained(path), image_processor)
-    except OSError as error:
+    except ConfigError:
+        raise
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 
@@ -102,5 +110,12 @@ def _generation(path: str | Path, config: Any) -> GenerationConfig:
         return GenerationConfig.from_model_config(config)
 
 
-def _unreadable(path: str | Path, error: OSError) -> ConfigError:
-    return ConfigError(f"no model can be read from {str(path)!r}: {error}")
+def _is_path(path: str | Path) -> bool:
+    """Whether this cannot be a name on the Hub, which is ``model`` or ``owner/model``."""
+    text = str(path)
+    return isinstance(path, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1
+
+
+def _unreadable(path: str | Path, error: Exception) -> ConfigError:
+    reason = " ".join(str(error).split())
+    return ConfigError(f"no model can be read from {str(path)!r}: {reason:.300}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -10,14 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import Qwen2VLImageProcessorPil
 
 from agents.models.chat import Chat
-from agents.models.images import counter_of, patches
-from agents.models.positions import positions
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.pictures import View
-from vt_env.tokens import TokenCounter
 
 _FORBIDDEN = -1e9
 
@@ -42,8 +40,8 @@ class Features:
         return self.values[torch.cat(index).to(self.values.device)]
 
 
-class VisionLanguageModel:
-    """A model of Qwen's line; other families derive from it.
+class VisionLanguageModel(ABC):
+    """A model of one family or several: what is the same for all, and what each has to say.
 
     Attributes:
         families: The model types.
@@ -57,8 +55,8 @@ class VisionLanguageModel:
         forbidden: Tokens that the model may not say: they stand for pictures, or for nothing.
     """
 
-    families: ClassVar[Sequence[str]] = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
-    pillow_processor: ClassVar[Any] = Qwen2VLImageProcessorPil
+    families: ClassVar[Sequence[str]]
+    pillow_processor: ClassVar[Any]
 
     def __init__(self, model: Any, tokenizer: Any, image_processor: Any) -> None:
         if model.config.model_type not in self.families:
@@ -69,7 +67,7 @@ class VisionLanguageModel:
         self.tokenizer = tokenizer
         self.image_processor = image_processor
         self.image_id: int = model.config.image_token_id
-        self.chat = self._chat()
+        self.chat = Chat(tokenizer, self.image_id, self._around())
         self.stop_ids = _stop_ids(model, tokenizer)
         size: int = model.config.get_text_config().vocab_size
         self.forbidden = sorted({*self._marks(), *range(len(tokenizer), size)})
@@ -82,13 +80,9 @@ class VisionLanguageModel:
         """Where the model is."""
         return self.model.device
 
-    @cached_property
-    def counter(self) -> TokenCounter:
-        """How the image processor sizes pictures."""
-        return counter_of(self.image_processor)
-
-    def _chat(self) -> Chat:
-        return Chat(self.tokenizer, self.image_id)
+    def _around(self) -> Sequence[int]:
+        """The tokens before and after a picture that the chat template does not put there."""
+        return ()
 
     def _marks(self) -> list[int]:
         """Tokens that stand for pictures or for nothing."""
@@ -96,41 +90,49 @@ class VisionLanguageModel:
         names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
         ids = [getattr(config, name, None) for name in names]
         ids.append(self.tokenizer.get_vocab().get("<|vision_pad|>"))
-        ids += [self.tokenizer.pad_token_id, self.tokenizer.unk_token_id]
+        ids += [self.tokenizer.pad_token_id, self.tokenizer.unk_token_id, *self._around()]
         return [token for token in ids if token not in (None, self.tokenizer.eos_token_id)]
 
-    def grid(self, view: View) -> tuple[int, int]:
-        """Rows and columns of the visual tokens of a view."""
-        rows, columns = self.counter.grid(*view.size)
-        return rows // self.counter.merge, columns // self.counter.merge
-
+    @abstractmethod
     def count(self, view: View) -> int:
         """Visual tokens of a view."""
-        rows, columns = self.grid(view)
-        return rows * columns
 
+    @abstractmethod
     def positions(
         self, ids: Sequence[int], views: Sequence[View], start: int = 0
     ) -> tuple[NDArray[np.int64], int]:
-        """Where the tokens of a stretch stand; see :func:`agents.models.positions.positions`."""
-        return positions(ids, self.image_id, [self.grid(view) for view in views], start)
+        """Where the tokens of a stretch stand.
+
+        Args:
+            ids: The tokens; every picture is a run of :attr:`image_id`.
+            views: The pictures in ``ids``, in order.
+            start: Position of the first token.
+
+        Returns:
+            int64 [3, tokens], and the position of the token that follows.
+
+        Raises:
+            ValueError: If the image tokens are not those of the pictures.
+        """
+
+    @abstractmethod
+    def _encoder(self) -> Iterable[torch.nn.Module]:
+        """What sees."""
+
+    @abstractmethod
+    def _encoded(self, views: Sequence[View]) -> torch.Tensor:
+        """Features of views, one after the other: [visual tokens of all views, width].
+
+        Raises:
+            ConfigError: If the image processor or the encoder does not make what was counted.
+        """
 
     def features(self, views: Sequence[View]) -> Features:
         """Encode views, each once; gradients flow if the vision encoder is trained."""
-        pixels, grids = patches(self.image_processor, views)
-        visual = self.model.model.visual
-        trained = torch.is_grad_enabled() and any(p.requires_grad for p in visual.parameters())
-        with torch.set_grad_enabled(trained):
-            made = self.model.get_image_features(
-                pixels.to(self.device), grids.to(self.device), return_dict=True
-            )
-            deeper = getattr(made, "deepstack_features", None) or []
-            layers = [made.pooler_output, *deeper]
-            values = torch.cat([_together(layer) for layer in layers], -1)
-        starts = [0]
-        for piece in made.pooler_output:
-            starts.append(starts[-1] + len(piece))
-        return Features(values, starts)
+        learns = any(p.requires_grad for part in self._encoder() for p in part.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
+            values = self._encoded(views)
+        return Features(values, np.cumsum([0, *map(self.count, views)]).tolist())
 
     @torch.no_grad()
     def pictures(self, views: Sequence[View]) -> torch.Tensor | None:
@@ -182,10 +184,16 @@ class VisionLanguageModel:
             inputs_embeds=embedded,
             position_ids=self._position_ids(positions),
             attention_mask=mask,
-            past_key_values=cache,
             use_cache=cache is not None,
+            **{self._cache_name: cache},
             **deeper,
         ).last_hidden_state
+
+    @cached_property
+    def _cache_name(self) -> str:
+        """What the language model calls its cache: transformers 5.24 renamed it."""
+        known = inspect.signature(self.model.model.language_model.forward).parameters
+        return "cache" if "cache" in known else "past_key_values"
 
     def _position_ids(self, positions: torch.Tensor) -> torch.Tensor:
         """Positions as the language model takes them."""
@@ -203,11 +211,6 @@ class VisionLanguageModel:
         return self.tokenizer.decode(
             ids[:end], skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
-
-
-def _together(pieces: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
-    """Features of all views; some versions of transformers have cut them into views, some not."""
-    return pieces if isinstance(pieces, torch.Tensor) else torch.cat(list(pieces))
 
 
 def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -1,7 +1,6 @@
 """An agent without a language model: it reads words, and asks when it reads badly."""
 
-from agents.ocr.agent import OcrAgent, OcrAnswerer
-from agents.ocr.answers import answer
+from agents.ocr.agent import OcrAgent, OcrAnswerer, answer
 from agents.ocr.reader import Reader, Word
 
 __all__ = ["OcrAgent", "OcrAnswerer", "Reader", "Word", "answer"]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from agents.answerers import Guess
 from agents.ocr.bars import bars, is_number, mended, number_format, usual_format
-from agents.ocr.guess import nothing
 from agents.ocr.reader import Word
 
 _SAME_NAME = 0.75
@@ -25,11 +24,11 @@ def value_of(question: str, words: Sequence[Word]) -> Guess:
     """The number at the bar that the question names."""
     found, share = bars(words)
     if not found:
-        return nothing("bar")
+        return Guess.nothing("bar")
     scored = [(_mentioned(bar.label.text, question), len(bar.label.text), bar) for bar in found]
     score, _, bar = max(scored, key=lambda s: s[:2])
     if score < _SAME_NAME:
-        return nothing("bar of that name")
+        return Guess.nothing("bar of that name")
     usual = number_format(bar.value.text) == usual_format(found)
     trust = bar.confidence * score * (0.9 + 0.1 * share) * (1.0 if usual else 0.7)
     return Guess(bar.value.text, trust, f"The number at {bar.label.text!r}.")
@@ -39,7 +38,7 @@ def extreme(words: Sequence[Word], highest: bool) -> Guess:
     """The category whose number is the largest or the smallest; a missing bar costs trust."""
     found, share = bars(words)
     if len(found) < 2:
-        return nothing("row of bars")
+        return Guess.nothing("row of bars")
     usual = usual_format(found)
     alike = [bar for bar in found if number_format(bar.value.text) == usual] or found
     bar = (max if highest else min)(alike, key=lambda b: b.number)
@@ -66,7 +65,7 @@ def line_end(name: str, words: Sequence[Word], image: NDArray[np.uint8] | None) 
     names = [(_mentioned(w.text, name), w) for w in words if not is_number(w)]
     score, legend = max(names, key=lambda s: s[0], default=(0.0, None))
     if not ends or legend is None or image is None or score < _SAME_NAME:
-        return nothing("such line")
+        return Guess.nothing("such line")
     wanted = _color_before(legend, image)
     gaps = [float(np.abs(_color_before(end, image) - wanted).sum()) for end in ends]
     gap, word = min(zip(gaps, ends, strict=True), key=lambda s: s[0])

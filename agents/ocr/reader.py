@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vt_env.errors import MissingExtra
+from vt_env.errors import ConfigError, MissingExtra
 
 _DETECTOR_SIDE = 1536
 """The detector sees at most this many pixels on the longer side; the recogniser sees them all."""
@@ -27,6 +27,10 @@ _ENLARGE_BELOW = 1000
 This invents no detail; it only brings the letters to the size the detector was trained on."""
 
 _LARGEST_SIDE = 8000
+_MOST_PIXELS = 25_000_000
+"""A larger picture is shrunk to that many: the engine takes some 40 bytes a pixel."""
+
+_BYTES_PER_WORD = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +66,25 @@ class Reader:
     Args:
         threads: Threads of the inference engine; more than the machine's cores counts as unset.
             They wait by spinning: with other work on the same cores, 1 is faster than 2.
-        remember: How many pictures' words are kept, the least recently used forgotten first.
+        remember: Bytes that the words of pictures may take, those least recently used forgotten
+            first. 128 MiB are the words of some thousands of scans: as many agents as a command
+            has read each picture once.
 
     Raises:
+        ConfigError: With less than one thread.
         MissingExtra: When rapidocr or onnxruntime is not installed.
     """
 
-    def __init__(self, threads: int = 2, remember: int = 256) -> None:
+    def __init__(self, threads: int = 2, remember: int = 2**27) -> None:
+        if threads < 1:
+            raise ConfigError(f"threads must be at least 1, got {threads}")
         for package in ("rapidocr", "onnxruntime"):
             if importlib.util.find_spec(package) is None:
                 raise MissingExtra(package, "ocr", "Reading text in pictures")
         self.threads = threads
         self.remember = remember
         self._known: OrderedDict[bytes, list[Word]] = OrderedDict()
+        self._size = 0
         self._lock = threading.Lock()
 
     def read(self, image: NDArray[np.uint8]) -> list[Word]:
@@ -92,9 +102,10 @@ class Reader:
             words = self._known.pop(key.digest(), None)
             if words is None:
                 words = self._read(image)
+                self._size += _size(words)
             self._known[key.digest()] = words
-            if len(self._known) > self.remember:
-                self._known.popitem(last=False)
+            while self._size > self.remember and len(self._known) > 1:
+                self._size -= _size(self._known.popitem(last=False)[1])
         return list(words)
 
     @cached_property
@@ -116,14 +127,20 @@ class Reader:
     def _read(self, image: NDArray[np.uint8]) -> list[Word]:
         height, width = image.shape[:2]
         scale = max(1.0, min(2.0, _ENLARGE_BELOW / max(height, width)))
-        if scale > 1:
-            enlarged = (round(width * scale), round(height * scale))
-            image = np.asarray(Image.fromarray(image).resize(enlarged, Image.Resampling.BICUBIC))
+        scale = min(scale, (_MOST_PIXELS / (height * width)) ** 0.5)
+        if scale != 1:
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
         found = self._engine(np.ascontiguousarray(image[:, :, ::-1]))  # the engine expects BGR
         if found.txts is None:
             return []
         rows = zip(found.txts, found.scores, found.boxes, strict=True)
         return [Word(text.strip(), float(score), _bounds(box, scale)) for text, score, box in rows]
+
+
+def _size(words: list[Word]) -> int:
+    """About how many bytes the words of a picture take, the key and the list included."""
+    return _BYTES_PER_WORD * (1 + len(words)) + sum(4 * len(word.text) for word in words)
 
 
 def _bounds(corners: NDArray[np.float32], scale: float) -> tuple[float, float, float, float]:

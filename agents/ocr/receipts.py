@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from statistics import median
 
 from agents.answerers import Guess
-from agents.ocr.guess import nothing
 from agents.ocr.layout import below, right_of
 from agents.ocr.reader import Word
 
@@ -53,7 +52,7 @@ def total(words: Sequence[Word]) -> Guess:
         weight -= 0.3 if len(beside) > 1 else 0.0  # a row of a table, often of taxes
         found.append((weight, min(read, label.confidence), amount, label.text))
     if not found:
-        return nothing("total")
+        return Guess.nothing("total")
     weight, read, amount, label = max(found, key=lambda f: (f[0], f[1]))
     return Guess(amount, read * max(0.0, min(1.0, weight)), f"The amount beside {label!r}.")
 
@@ -107,7 +106,7 @@ def date(words: Sequence[Word]) -> Guess:
         if _plausible(match)
     ]
     if not found:
-        return nothing("date")
+        return Guess.nothing("date")
     often = Counter(_digits(text) for text, _ in found)
     text, word = max(found, key=lambda f: (often[_digits(f[0])], id(f[1]) in near))
     certain = 1.0 if id(word) in near or often[_digits(text)] > 1 else 0.95
@@ -143,7 +142,7 @@ def issuer(words: Sequence[Word]) -> Guess:
     """The name at the head of a receipt, up to its legal form and without its number."""
     word = _head_name(words)
     if word is None:
-        return nothing("name")
+        return Guess.nothing("name")
     text = re.sub(r"\s*\([^)]*\d[^)]*\)?\s*", " ", word.text).strip(" ,:-") or word.text
     legal = list(_LEGAL.finditer(text))
     text = text[: legal[-1].end()] if legal else text
@@ -155,7 +154,7 @@ def shop(words: Sequence[Word]) -> Guess:
     legal = [word for word in words if _LEGAL.search(word.text)]
     word = min(legal, key=lambda w: w.box[1]) if legal else _head_name(words)
     if word is None:
-        return nothing("name")
+        return Guess.nothing("name")
     first = re.match(r"[\w.&'-]+", word.text)
     text = first.group() if first else word.text
     if legal:

@@ -2,8 +2,8 @@
 
     Conversation ──messages──▶ request ──client──▶ reply ──turns──▶ Reply
 
-The connection (keys, retries, limits) is that of the judges in ``vt_env.judges.models``. A reply is
-either what the model said, checked, or an error that stops the run.
+The connection (keys, retries, limits) is :mod:`agents.llm`. A reply is either what the model said,
+checked, or says why there is none; the rollout is then unscored.
 """
 
 from agents.served.agent import OpenAiAgent

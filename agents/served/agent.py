@@ -9,34 +9,31 @@ from concurrent.futures import Future
 from typing import Any
 
 from agents.base import Conversation, Reply, cut_turn
+from agents.llm import Client, FailureWatch, Limits, RefusedError, Trouble, read_address
 from agents.rollout import AgentError
-from agents.served.pictures import DataUris
-from agents.served.request import Request, chat_messages
+from agents.served.request import DataUris, Request, chat_messages
 from agents.served.turns import Turn, read_turn
 from vt_env.errors import ConfigError
-from vt_env.judges.models import asking
-from vt_env.judges.models.address import read_address
-from vt_env.judges.models.client import Client, RefusedError
-from vt_env.judges.models.limits import Limits
-from vt_env.judges.models.retry import Trouble
 
 logger = logging.getLogger(__name__)
 
-_TOO_LONG = ("context length", "context_length", "context size", "maximum model length")
+_MAX_FAILURES, _FAILURES_OVER = 0.5, 50
+"""Share of the last turns that may fail, and after how many."""
 
 
 class OpenAiAgent:
     """``make_agent("openai:MODEL@http://127.0.0.1:8000/v1,temperature=1")``.
 
-    A turn depends on the conversation and on its own generator, not on which conversations share a
+    A picture that the conversation shows as it is in its file is sent as that file. A turn depends
+    on the conversation and on its own generator, not on which conversations share a
     batch, as far as the server is deterministic.
 
     Args:
         address: ``MODEL@URL``, or ``MODEL`` alone for OpenAI's own server.
         temperature: Of sampling; 0 takes the likeliest token.
         max_new_tokens: Most tokens of one turn; a turn that reaches it is cut off.
-        stop: Whether a turn ends with one of :data:`agents.base.TURN_ENDS`, and not only where the
-            model ends it.
+        stop: Whether a turn ends with the stop strings of its protocol's grammar, and not only
+            where the model ends it.
         key_env: The environment variable that holds the server's key.
         concurrency: Requests at the same time.
         timeout: Seconds that one attempt may take.
@@ -47,7 +44,7 @@ class OpenAiAgent:
     Raises:
         ConfigError: On a value out of range, an address that cannot be used, or a key that is not
             there. The message repeats no URL.
-        MissingExtra: If the package ``openai`` is not installed.
+        MissingExtra: If the package ``httpx2`` is not installed.
     """
 
     def __init__(
@@ -72,6 +69,8 @@ class OpenAiAgent:
         self.request = Request(where.model, temperature, max_new_tokens, stop)
         self.name = where.model.rpartition("/")[2]
         self._uris = DataUris()
+        self._watch = FailureWatch(_MAX_FAILURES, _FAILURES_OVER)
+        self._works = False
 
     def __repr__(self) -> str:
         return f"OpenAiAgent({self.request.model!r})"
@@ -79,83 +78,81 @@ class OpenAiAgent:
     def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """One turn for each conversation, all asked for at the same time.
 
+        Where the server gives no turn within the limits, the reply says so
+        (:attr:`~agents.base.Reply.failure`), and the others are what they are.
+
         Raises:
-            AgentError: If the server gives no turn for one of them within the limits.
+            AgentError: If the server has never given a turn yet, or if it gives none in more than
+                half of the last 50 turns.
         """
-        self._uris.prepare(view for c in conversations for view in c.images)
-        asked = [(chat_messages(c, self._uris), int(c.rng.integers(2**31))) for c in conversations]
+        asked = [(c, int(c.rng.integers(2**31))) for c in conversations]
         done: Future[list[Reply]] = Future()
 
         async def all_of_them() -> None:
-            turns = [asyncio.ensure_future(self._turn(*one)) for one in asked]
             try:
-                done.set_result(await asyncio.gather(*turns))
-            except BaseException as error:
-                for turn in turns:
-                    turn.cancel()
-                done.set_exception(error)
+                done.set_result(await asyncio.gather(*(self._turn(*one) for one in asked)))
+            except asyncio.CancelledError:
+                done.set_exception(AgentError(f"{self!r} was closed while it was asked"))
 
         self.client.loop.run(all_of_them)
         try:
-            return done.result()
+            replies = done.result()
         except KeyboardInterrupt:
             self.client.loop.cancel()
             raise
+        self._check(replies)
+        return replies
 
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
 
-    async def _turn(self, messages: list[dict[str, Any]], seed: int) -> Reply:
-        heard: list[Turn] = []
+    def _check(self, replies: Sequence[Reply]) -> None:
+        """Stop where going on is no use."""
+        last = ""
+        for reply in replies:
+            self._works |= not reply.failure
+            last = reply.failure or last
+            if failures := self._watch.note(bool(reply.failure)):
+                raise AgentError(f"{last}; that is so in {failures} turns, too many to go on")
+        if last and not self._works:
+            raise AgentError(last)
 
-        async def attempt() -> asking.Reply:
-            heard.append(await self._heard(messages, seed))
-            return asking.Reply(heard[-1].text)
+    async def _turn(self, conversation: Conversation, seed: int) -> Reply:
+        async def attempt() -> Turn:
+            messages = await asyncio.to_thread(chat_messages, conversation, self._uris)
+            return await self._requested(messages, seed, conversation.ends)
 
-        outcome = await self.client.persist(attempt)
-        if isinstance(outcome, asking.Failure):
-            raise AgentError(
+        turn, spent = await self.client.persist(attempt)
+        if turn is None:
+            failure = (
                 f"the server at {self.client.address.url} gave no turn of "
-                f"{self.request.model!r} in {outcome.tries} attempt(s): {outcome.reason}"
+                f"{self.request.model!r} in {spent.tries} attempt(s): {spent.reason}"
             )
-        turn = heard[-1]
-        text, ended = cut_turn(turn.text) if self.request.stop else (turn.text, False)
+            logger.warning("%s", failure)
+            return Reply("", tokens=0, failure=failure)
+        text, ended = cut_turn(turn.text, conversation.ends if self.request.stop else ())
         return Reply(text, truncated=turn.truncated and not ended, tokens=turn.tokens)
 
-    async def _heard(self, messages: list[dict[str, Any]], seed: int) -> Turn:
+    async def _requested(
+        self, messages: list[dict[str, Any]], seed: int, ends: Sequence[str]
+    ) -> Turn:
         """One attempt; asking anew without what the server does not take is no new attempt."""
         while True:
-            body = self.request.body(messages, seed)
+            body = self.request.body(messages, seed, ends)
             try:
-                turn = read_turn(await self.client.send(body), "stop" in body)
+                turn = read_turn(await self.client.send(body), body.get("stop", ()))
             except RefusedError as refusal:
-                self._mend(refusal, body)
+                name = self.request.complained_of(refusal.message.lower(), body)
+                if name is None:
+                    raise Trouble(str(refusal), again=False) from None
+                self._without(name, "refuses it")
                 continue
             if not turn.vague:
                 return turn
             self._without("stop", "does not say which stop string ended a turn")
 
-    def _mend(self, refusal: RefusedError, body: dict[str, Any]) -> None:
-        """Leave out what the server complains of.
-
-        Raises:
-            Trouble: If that is nothing that can be done without.
-        """
-        complaint = refusal.message.lower()
-        if not any(sign in complaint for sign in _TOO_LONG):
-            before = set(self.request.refused)
-            name = self.request.leave_out(complaint, body)
-            if name is not None:
-                if name not in before:
-                    self._told(name, "refuses it")
-                return
-        raise Trouble(str(refusal), again=False)
-
     def _without(self, name: str, why: str) -> None:
         if name not in self.request.refused:
             self.request.refused.add(name)
-            self._told(name, why)
-
-    def _told(self, name: str, why: str) -> None:
-        logger.warning("asking %s without %s: the server %s", self.request.model, name, why)
+            logger.warning("asking %s without %s: the server %s", self.request.model, name, why)

@@ -1,4 +1,4 @@
-"""The tiny policy's model: a Qwen2.5-VL of a quarter of a million parameters.
+"""A Qwen2.5-VL of small sizes: made from nothing, and written as a checkpoint.
 
 The classes are those of ``transformers``; only the sizes are ours. Heads have 32 dimensions, the
 least that vLLM's attention takes on a CPU, and all vision layers see the whole picture.
@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from agents.models.loading import quiet
+from agents.models.qwen import QwenVL
 from agents.models.vlm import VisionLanguageModel
 from agents.tiny.tokenizer import (
     IMAGE,
@@ -39,13 +40,18 @@ HEAD = 32
 
 @dataclass(frozen=True, slots=True)
 class TinyConfig:
-    """Sizes of the model.
+    """Sizes of a model; the defaults are the tiny policy's, of a quarter of a million parameters.
 
     Attributes:
         width: Of both transformers' hidden states; a multiple of 32, the size of a head.
         layers: Of the language model.
         vision_layers: Of the vision model.
         scale: Standard deviation of the first weights. Transformers' 0.02 is for wider models.
+        patch_scale: Likewise, of the patch embedding's; 0 leaves it to the class.
+        inner: Width inside a layer, over ``width``.
+        tied: Whether words have one embedding to be read and to be said.
+        family: Whose patches and bounds, in :data:`vt_env.tokens.FAMILIES`.
+        deviation: By which the image processor divides what is left of a channel less its mean.
 
     Raises:
         ConfigError: On a value out of range.
@@ -55,6 +61,11 @@ class TinyConfig:
     layers: int = 2
     vision_layers: int = 2
     scale: float = 0.07
+    patch_scale: float = 0.0
+    inner: int = 2
+    tied: bool = True
+    family: str = "tiny"
+    deviation: float = 0.5
 
     def __post_init__(self) -> None:
         if self.width < HEAD or self.width % HEAD:
@@ -66,11 +77,15 @@ class TinyConfig:
 def model_config(tokenizer: PreTrainedTokenizerFast, config: TinyConfig) -> Qwen2_5_VLConfig:
     """The sizes, as transformers takes them."""
     ids = tokenizer.get_vocab()
-    family = FAMILIES["tiny"]
-    text = {
-        "vocab_size": len(tokenizer),
+    family = FAMILIES[config.family]
+    both = {
         "hidden_size": config.width,
-        "intermediate_size": 2 * config.width,
+        "intermediate_size": config.inner * config.width,
+        "initializer_range": config.scale,
+    }
+    text = {
+        **both,
+        "vocab_size": len(tokenizer),
         "num_hidden_layers": config.layers,
         "num_attention_heads": config.width // HEAD,
         "num_key_value_heads": config.width // HEAD,
@@ -80,16 +95,14 @@ def model_config(tokenizer: PreTrainedTokenizerFast, config: TinyConfig) -> Qwen
             "rope_theta": 10_000.0,
             "mrope_section": [4, 6, 6],  # time, height, width: half a head
         },
-        "initializer_range": config.scale,
         "bos_token_id": None,
         "eos_token_id": ids[TURN_END],
         "pad_token_id": ids[PAD],
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": config.tied,
     }
     vision = {
+        **both,
         "depth": config.vision_layers,
-        "hidden_size": config.width,
-        "intermediate_size": 2 * config.width,
         "num_heads": config.width // HEAD,
         "out_hidden_size": config.width,
         "patch_size": family.patch,
@@ -97,7 +110,6 @@ def model_config(tokenizer: PreTrainedTokenizerFast, config: TinyConfig) -> Qwen
         "temporal_patch_size": 2,
         "window_size": 4 * family.factor,
         "fullatt_block_indexes": list(range(config.vision_layers)),
-        "initializer_range": config.scale,
     }
     return Qwen2_5_VLConfig(
         text_config=text,
@@ -106,51 +118,75 @@ def model_config(tokenizer: PreTrainedTokenizerFast, config: TinyConfig) -> Qwen
         video_token_id=ids[VIDEO],
         vision_start_token_id=ids[IMAGE_START],
         vision_end_token_id=ids[IMAGE_END],
-        tie_word_embeddings=True,
+        tie_word_embeddings=config.tied,
         dtype="float32",
     )
 
 
-def make_vlm(config: TinyConfig | None = None, seed: int = 0) -> VisionLanguageModel:
+def make_vlm(
+    config: TinyConfig | None = None,
+    seed: int = 0,
+    tokenizer: PreTrainedTokenizerFast | None = None,
+) -> QwenVL:
     """An untrained model, ready to be used. Torch's global generator is left as it was."""
-    tokenizer = make_tokenizer()
+    config, tokenizer = config or TinyConfig(), tokenizer or make_tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Qwen2_5_VLForConditionalGeneration(model_config(tokenizer, config or TinyConfig()))
+        model = Qwen2_5_VLForConditionalGeneration(model_config(tokenizer, config))
+        if config.patch_scale:
+            patches = model.model.visual.patch_embed.proj.weight
+            torch.nn.init.normal_(patches, std=config.patch_scale)
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
-    return VisionLanguageModel(model.eval(), tokenizer, Qwen2VLImageProcessorPil(**_images(model)))
+    family = FAMILIES[config.family]
+    images = Qwen2VLImageProcessorPil(
+        patch_size=family.patch,
+        merge_size=family.merge,
+        temporal_patch_size=2,
+        size={"shortest_edge": family.min_pixels, "longest_edge": family.max_pixels},
+        image_mean=[0.5] * 3,
+        image_std=[config.deviation] * 3,
+    )
+    return QwenVL(model.eval(), tokenizer, images)
 
 
-def save(vlm: VisionLanguageModel, folder: str | Path) -> Path:
-    """Write a checkpoint: model, tokenizer, and a processor.
+def save(vlm: VisionLanguageModel, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
+    """Write a checkpoint that transformers loads: model, tokenizer, and a processor.
 
     The processor's files are written as text, since making a processor needs torchvision, for
     videos. With torchvision ``AutoProcessor`` reads them; without, ``AutoImageProcessor`` does.
+
+    Args:
+        vlm: The model, which stays as it is.
+        folder: Where to.
+        dtype: Of the weights in the file; the model's if left out. They are computed with in the
+            model's, in which they are loaded again.
     """
     folder = Path(folder)
+    weights = None
+    if dtype is not None:
+        weights = {name: tensor.to(dtype) for name, tensor in vlm.model.state_dict().items()}
     with quiet():
-        vlm.model.save_pretrained(folder)
+        vlm.model.save_pretrained(folder, state_dict=weights)
     vlm.tokenizer.save_pretrained(folder)
     for file, key, kind in (
         ("preprocessor_config.json", "image_processor_type", "Qwen2VLImageProcessor"),
         ("video_preprocessor_config.json", "video_processor_type", "Qwen2VLVideoProcessor"),
     ):
-        content = {"processor_class": "Qwen2_5_VLProcessor", key: kind, **_images(vlm.model)}
-        path = folder / file
-        path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        content = {"processor_class": "Qwen2_5_VLProcessor", key: kind, **_images(vlm)}
+        (folder / file).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
     return folder
 
 
-def _images(model: Any) -> dict[str, Any]:
+def _images(vlm: VisionLanguageModel) -> dict[str, Any]:
     """Settings of the image processor, and of the one for videos."""
-    vision, family = model.config.vision_config, FAMILIES["tiny"]
+    images = vlm.image_processor
     return {
-        "patch_size": vision.patch_size,
-        "merge_size": vision.spatial_merge_size,
-        "temporal_patch_size": vision.temporal_patch_size,
-        "size": {"shortest_edge": family.min_pixels, "longest_edge": family.max_pixels},
-        "image_mean": [0.5, 0.5, 0.5],
-        "image_std": [0.5, 0.5, 0.5],
+        "patch_size": images.patch_size,
+        "merge_size": images.merge_size,
+        "temporal_patch_size": images.temporal_patch_size,
+        "size": {edge: images.size[edge] for edge in ("shortest_edge", "longest_edge")},
+        "image_mean": list(images.image_mean),
+        "image_std": list(images.image_std),
     }

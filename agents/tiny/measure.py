@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.models.vlm import VisionLanguageModel
-from agents.rollout import Episode, rollout
+from agents.rollout import Episode, play
 from agents.tiny.agent import TinyAgent
 from vt_env.sources.generated import KINDS, GeneratedSource
 from vt_env.vector import VisionThinkVectorEnv
@@ -40,36 +40,24 @@ def measure(
     """
     source = GeneratedSource(n, seed=seed, split=split, kinds=kinds)
 
-    def play(protocol: str = "visionthink", **settings: Any) -> list[Episode]:
+    def played(protocol: str = "visionthink", **settings: Any) -> list[Episode]:
         agent = TinyAgent(vlm, batch=batch, **settings)
-        return _play(source, agent, protocol, seed, min(batch, n))
+        env = VisionThinkVectorEnv(min(batch, n), data=source, protocol=protocol, prompt="tiny")
+        return play(env, agent, source.ids(), seed)
 
-    greedy, sampled = play(), play(temperature=1.0)
+    greedy, sampled = played(), played(temperature=1.0)
     shown = sum(episode.outcome.visual_tokens for episode in greedy)
     made = {
-        "accuracy_direct": _accuracy(play(arm="direct")),
-        "accuracy_request": _accuracy(play(arm="request")),
-        "accuracy_full": _accuracy(play("general")),
-        "accuracy": _accuracy(greedy),
+        "accuracy_direct": _share(played(arm="direct"), "correct"),
+        "accuracy_request": _share(played(arm="request"), "correct"),
+        "accuracy_full": _share(played("general"), "correct"),
+        "accuracy": _share(greedy, "correct"),
         "tokens": shown / sum(episode.outcome.full_tokens for episode in greedy),
-        "accuracy_sampled": _accuracy(sampled),
+        "accuracy_sampled": _share(sampled, "correct"),
         "well_formed": _share(sampled, "well_formed"),
         "requests": _share(sampled, "requested"),
     }
     return {**made, **_requests_by_kind(sampled)}
-
-
-def _play(
-    source: GeneratedSource, agent: TinyAgent, protocol: str, seed: int, batch: int
-) -> list[Episode]:
-    env = VisionThinkVectorEnv(batch, group_size=1, data=source, protocol=protocol, prompt="tiny")
-    ids = source.ids()
-    parts = [ids[begin : begin + batch] for begin in range(0, len(ids), batch)]
-    return [e for part in parts for e in rollout(env, agent, seed=seed, sample_ids=part)]
-
-
-def _accuracy(episodes: Sequence[Episode]) -> float:
-    return _share(episodes, "correct")
 
 
 def _share(episodes: Sequence[Episode], what: str) -> float:

@@ -7,7 +7,7 @@ Two digits are two tokens: a number is read digit by digit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -33,8 +33,7 @@ TAGS = tuple(
 CLEAR, BLURRY = "clear", "blurry"
 """The whole thought of a turn that answers, and of one that asks for the original."""
 
-CHAT_TEMPLATE = """\
-{%- for message in messages if message['role'] != 'system' -%}
+_TURN = """\
 {{- '<|im_start|>' + message['role'] + '\\n' -}}
 {%- if message['content'] is string -%}
 {{- message['content'] -}}
@@ -48,11 +47,26 @@ CHAT_TEMPLATE = """\
 {%- endfor -%}
 {%- endif -%}
 {{- '<|im_end|>\\n' -}}
+"""
+_PROMPT = """\
 {%- endfor -%}
 {%- if add_generation_prompt -%}
 {{- '<|im_start|>assistant\\n' -}}
 {%- endif -%}"""
-"""Qwen's mark-up without the system turn, whose declaration of the tool is longer than all else."""
+
+
+def chat_template(before: str, after: str = "") -> str:
+    """A template of Qwen's mark-up, in Jinja.
+
+    Args:
+        before: Begins the loop over messages; what follows writes one of the user or the policy.
+        after: Ends what ``before`` opened, but for the loop.
+    """
+    return before + _TURN + after + _PROMPT
+
+
+CHAT_TEMPLATE = chat_template("{%- for message in messages if message['role'] != 'system' -%}\n")
+"""Without the system turn, whose declaration of the tool is longer than all else."""
 
 _PIECE = r"[0-9]| ?[^\s0-9]+\n?|\s"
 
@@ -71,13 +85,26 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     """The tokenizer, with its chat template; always the same."""
     cut = pre_tokenizers.Split(Regex(_PIECE), "isolated")
     pieces = [piece for text in _texts() for piece, _ in cut.pre_tokenize_str(text)]
-    words = [UNKNOWN, *dict.fromkeys(pieces)]
-    vocabulary = {word: index for index, word in enumerate(words)}
+    return word_level(pieces, cut, CHAT_TEMPLATE, TAGS)
+
+
+def word_level(
+    words: Iterable[str], cut: pre_tokenizers.Split, template: str, tags: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
+    """A tokenizer with one token for each word, and one for all that is none.
+
+    Args:
+        words: In the order of their numbers; a word may come again.
+        cut: Cuts a text into words.
+        template: Of conversations.
+        tags: Words that are never cut.
+    """
+    vocabulary = {word: index for index, word in enumerate(dict.fromkeys((UNKNOWN, *words)))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = cut
     tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens([UNKNOWN, *SPECIAL])
-    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in tags])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=TURN_END,
@@ -87,7 +114,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         model_max_length=1024,
         clean_up_tokenization_spaces=False,
     )
-    fast.chat_template = CHAT_TEMPLATE
+    fast.chat_template = template
     return fast
 
 

@@ -1,7 +1,7 @@
 """The warm-up: supervised learning of seeing and speaking, before any reinforcement.
 
 First the vision encoder alone learns to see, from heads that read attributes off its visual tokens
-(:mod:`agents.tiny.heads`); then, with the encoder as it is, the language model learns to answer and
+(:class:`AttributeHeads`); then, with the encoder as it is, the language model learns to answer and
 to ask. Learning both at once is slower and less sure: until the answers have found the pictures,
 neither teaches the other.
 
@@ -13,23 +13,74 @@ lessons says when to ask (see :mod:`agents.tiny.lessons`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter, functional
 
 from agents.models.vlm import VisionLanguageModel
 from agents.tiny.checkpoint import TinyConfig, make_vlm, save
-from agents.tiny.heads import AttributeHeads, labels
 from agents.tiny.lessons import QUESTIONS, Form, Teacher
+from agents.tiny.teaching import collate
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.pictures import Picture
 from vt_env.samples import Sample
+from vt_env.sources.drawing import COLOURS, CORNERS, NUMBER_SIZES, SHAPES, TEXTURES
 from vt_env.sources.generated import KINDS, GeneratedSource
+
+_DIGITS = tuple("0123456789")
+CLASSES: dict[str, tuple[str, ...]] = {
+    "colour": tuple(COLOURS),
+    "shape": SHAPES,
+    "corner": CORNERS,
+    "first_digit": _DIGITS,
+    "second_digit": _DIGITS,
+    "texture": TEXTURES,
+    "number_size": NUMBER_SIZES,
+}
+
+
+def labels(samples: Sequence[Sample]) -> torch.Tensor:
+    """The attributes of some pictures: int64 [pictures, attributes]."""
+    rows = []
+    for sample in samples:
+        values = dict(sample.metadata)
+        values["first_digit"], values["second_digit"] = values["number"]
+        rows.append([known.index(values[name]) for name, known in CLASSES.items()])
+    return torch.tensor(rows)
+
+
+class AttributeHeads(nn.Module):
+    """For each attribute, a classifier of every visual token, and weights to average them with.
+
+    Args:
+        width: Of a visual token.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.classify = nn.Linear(width, sum(map(len, CLASSES.values())))
+        self.weigh = nn.Linear(width, len(CLASSES))
+
+    def forward(self, tokens: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy over the attributes, in nats.
+
+        Args:
+            tokens: Visual tokens of pictures of one size: float [pictures, tokens, width].
+            truth: See :func:`labels`.
+        """
+        weights = self.weigh(tokens).softmax(1)
+        scores = self.classify(tokens).split([len(known) for known in CLASSES.values()], -1)
+        losses = [
+            functional.cross_entropy((score * weights[..., i : i + 1]).sum(1), truth[:, i])
+            for i, score in enumerate(scores)
+        ]
+        return torch.stack(losses).mean()
+
 
 Progress = Callable[[Mapping[str, float]], None]
 
@@ -210,8 +261,16 @@ def _speaking(config: WarmupConfig, vlm: VisionLanguageModel, seed: int) -> Iter
     for samples in _pictures(config, seed, "speaking"):
         chosen = rng.choice(len(forms), len(samples), p=list(shares.values()))
         orders = [rng.permutation(config.asked)[: config.questions].tolist() for _ in samples]
-        lessons = teacher.lessons(samples, [forms[i] for i in chosen], orders)
-        pictures = vlm.pictures([[*lessons.half, *lessons.full][view] for view in lessons.shown])
-        hidden = vlm.hidden(lessons.ids, lessons.positions, pictures=pictures)
-        said = lessons.said[:, 1:]
-        yield functional.cross_entropy(vlm.logits(hidden[:, :-1][said]), lessons.ids[:, 1:][said])
+        lessons, views = zip(
+            *(
+                teacher.lesson(sample, forms[form], order)
+                for sample, form, order in zip(samples, chosen, orders, strict=True)
+            ),
+            strict=True,
+        )
+        batch = collate(vlm, lessons, views)
+        every = [view for pair in views for view in pair]
+        pictures = vlm.pictures([every[view] for view in batch.shown])
+        hidden = vlm.hidden(batch.ids, batch.positions, pictures=pictures)
+        said = batch.weights[:, 1:] > 0
+        yield functional.cross_entropy(vlm.logits(hidden[:, :-1][said]), batch.ids[:, 1:][said])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from trainers.config import TrainConfig
+from trainers.installed import missing
 from vt_env.registry import Registry
 
 Progress = Callable[[int, Mapping[str, float | None]], None]
@@ -39,7 +40,10 @@ class TrainResult:
 
 @runtime_checkable
 class Trainer(Protocol):
-    """Turns a configuration into a trained model."""
+    """Turns a configuration into a trained model.
+
+    It may have a ``check(config)`` too, see :func:`check_settings`.
+    """
 
     def train(
         self,
@@ -54,11 +58,13 @@ class Trainer(Protocol):
         Args:
             config: What to do.
             out: A folder for the log (``metrics.jsonl``) and the checkpoints (``checkpoint/``).
-            resume: Go on from the newest good checkpoint in ``out``, if there is one.
+            resume: Go on from the newest good checkpoint in ``out``, if there is one. Else the
+                folder must be absent or empty; see :func:`trainers.runs.run_folder`.
             progress: Told of every step.
 
         Raises:
-            ConfigError: On settings that contradict each other or ``out``.
+            ConfigError: On settings that contradict each other or ``out``, or a model or data
+                that are not those with which a resumed run began.
             TrainingError: If the run cannot go on; checkpoints that were good stay good.
         """
         ...
@@ -69,9 +75,9 @@ TRAINERS: Registry[Trainer] = Registry(
     "vt.trainers",
     {
         "local": "trainers.local.trainer:LocalTrainer",
-        "openrlhf": "trainers.openrlhf.trainer:OpenRLHFTrainer",
+        "openrlhf": "trainers.openrlhf.run:make_trainer",
         "trl": "trainers.trl.trainer:TRLTrainer",
-        "verl": "trainers.verl.trainer:VerlTrainer",
+        "verl": "trainers.verl.run:make_trainer",
     },
 )
 
@@ -86,6 +92,16 @@ def make_trainer(name: str, **options: Any) -> Trainer:
     return TRAINERS.make(choose_trainer(name)[0], **options)
 
 
+def check_settings(trainer: Trainer, config: TrainConfig) -> None:
+    """Refuse settings that a trainer cannot honour, before anything is loaded or written.
+
+    Raises:
+        ConfigError: Naming them.
+    """
+    if check := getattr(trainer, "check", None):
+        check(config)
+
+
 def choose_trainer(name: str) -> tuple[str, str]:
     """The trainer that a name stands for, and why.
 
@@ -93,9 +109,7 @@ def choose_trainer(name: str) -> tuple[str, str]:
     """
     if name != "auto":
         return name, "the recipe says so"
-    from trainers.openrlhf.installed import missing
-
-    if lacking := missing():
+    if lacking := missing("openrlhf"):
         return "local", f"OpenRLHF is not installed ({lacking} is missing)"
     import torch
 

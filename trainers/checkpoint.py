@@ -4,29 +4,39 @@
         manifest.json     step, score, and size and SHA-256 of every other file
         model/ …          whatever the trainer wrote
 
-A checkpoint is written to ``FOLDER/….part``, flushed to the disk, and only then renamed, so a
-folder that is named ``step-…`` was complete once. It is read only if every file still has its
-hash; else it is set aside as ``broken-step-…`` and the one before it is used.
+A checkpoint is a sealed folder, see :mod:`trainers.files`: written to ``FOLDER/….part``, flushed to
+the disk, and only then renamed, so a folder that is named ``step-…`` was complete once. It is read
+only if every file still has its hash; else it is set aside as ``broken-step-…`` and the one before
+it is used. Other files and folders in ``FOLDER`` are left alone.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from trainers.errors import CheckpointError
+from trainers.errors import CheckpointError, Damaged
+from trainers.files import (
+    PART,
+    check_folder,
+    discard_folder,
+    manifest_of,
+    seal_folder,
+    size_of,
+    sync,
+    unused,
+)
 from vt_env.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
+_NAME = re.compile(r"step-(\d{6,})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +54,11 @@ class Checkpoint:
     score: float | None = None
 
 
-class _Broken(CheckpointError):
-    """A checkpoint is not what was written; one of another format is no such thing."""
-
-
 class CheckpointStore:
     """The checkpoints of one run.
+
+    Attributes:
+        last: The one that :meth:`save` wrote or :meth:`newest` found last.
 
     Args:
         folder: Where they are; made when the first is saved.
@@ -64,6 +73,7 @@ class CheckpointStore:
             raise ConfigError(f"at least one checkpoint must be kept, got keep={keep}")
         self.folder = folder
         self.keep = keep
+        self.last: Checkpoint | None = None
 
     def save(
         self, step: int, write: Callable[[Path], None], score: float | None = None
@@ -87,32 +97,47 @@ class CheckpointStore:
             self._remove_leavings()
             part.mkdir(parents=True)
             write(part)
-            _seal(part, step, score)
+            seal_folder(part, {"format": _FORMAT, "step": step, "score": score})
             part.rename(target)
-            _sync(self.folder)
+            sync(self.folder)
         except BaseException as error:
             shutil.rmtree(part, ignore_errors=True)
             if not isinstance(error, Exception):
                 raise
             kept = self._folders()
+            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             left = f"{kept[-1].name} is the newest one" if kept else "there is no earlier one"
             raise CheckpointError(
                 f"the checkpoint of step {step} cannot be written to {self.folder}: "
-                f"{_reason(error)}; {left}. Make room, then resume"
+                f"{reason}; {left}. Make room, then resume"
             ) from error
         self._prune()
-        return Checkpoint(target, step, score)
+        self.last = Checkpoint(target, step, score)
+        return self.last
+
+    def check_room(self, each: int) -> None:
+        """Refuse to begin a run whose checkpoints the disk has no room for.
+
+        Args:
+            each: Bytes of one. The best is kept beside the newest, and one is half written.
+
+        Raises:
+            CheckpointError: Saying how much there is.
+        """
+        needed = (self.keep + 2) * each - size_of(self.folder)
+        check_room(self.folder, needed, "checkpoints of the run")
 
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole; broken ones are reported and set aside."""
         for folder in reversed(self._folders()):
             try:
-                return read(folder)
-            except _Broken as error:
-                aside = folder.with_name(f"broken-{folder.name}")
-                shutil.rmtree(aside, ignore_errors=True)
+                self.last = read(folder)
+                return self.last
+            except Damaged as error:
+                aside = unused(folder.with_name(f"broken-{folder.name}"))
                 folder.rename(aside)
-                logger.warning("%s; set aside as %s", error, aside.name)
+                logger.warning("%s is broken: %s; set aside as %s", folder, error, aside.name)
+        self.last = None
         return None
 
     def best(self) -> Checkpoint | None:
@@ -121,86 +146,65 @@ class CheckpointStore:
         return max(scored, key=lambda c: (c.score or 0.0, c.step), default=None)
 
     def _folders(self) -> list[Path]:
-        """Folders of checkpoints, oldest first."""
-        found = [p for p in self.folder.glob("step-*") if p.name.removeprefix("step-").isdecimal()]
-        return sorted(found, key=lambda p: int(p.name.removeprefix("step-")))
+        """Folders of checkpoints, oldest first; one that is a link is none."""
+        names = [p.name for p in self.folder.glob("step-*") if p.is_dir() and not p.is_symlink()]
+        steps = sorted((int(n[1]), n[0]) for name in names if (n := _NAME.fullmatch(name)))
+        return [self.folder / name for _, name in steps]
 
     def _manifests(self) -> Iterator[Checkpoint]:
         for folder in self._folders():
             try:
-                yield _read_manifest(folder)[0]
-            except CheckpointError:
+                yield _of(folder, manifest_of(folder))
+            except (CheckpointError, Damaged):
                 continue
 
     def _remove_leavings(self) -> None:
         """What a killed process left behind."""
-        for part in self.folder.glob("*.part"):
-            shutil.rmtree(part)
+        for part in self.folder.glob(f"step-*{PART}"):
+            if _NAME.fullmatch(part.name.removesuffix(PART)) and not part.is_symlink():
+                shutil.rmtree(part)
 
     def _prune(self) -> None:
-        best = self.best()
-        for folder in self._folders()[: -self.keep]:
-            if best is None or folder != best.folder:
-                shutil.rmtree(folder, ignore_errors=True)
+        kept = {found.folder for found in (self.best(),) if found}
+        whole = [found.folder for found in self._manifests()]
+        for folder in whole[: -self.keep]:
+            if folder not in kept and (stray := discard_folder(folder)):
+                logger.warning("%s is kept, since %s lies in it", folder, stray)
+
+
+def check_room(folder: Path, needed: int, what: str) -> None:
+    """Refuse to begin what a disk has no room for.
+
+    Args:
+        folder: Where it would be written; it need not exist.
+        needed: Bytes.
+        what: What would be written.
+
+    Raises:
+        CheckpointError: Saying how much there is.
+    """
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise CheckpointError(
+            f"the {what} need about {needed / 1e9:,.1f} GB in {folder}, and {free / 1e9:,.1f} GB "
+            "are free: make room, lower checkpoint.keep, or choose another --out"
+        )
 
 
 def read(folder: Path) -> Checkpoint:
     """A checkpoint, after a comparison of every file with its hash.
 
     Raises:
-        CheckpointError: If a file is missing or differs, the manifest cannot be read, or it was
-            written in another format.
+        Damaged: If a file is missing or differs, or the manifest is not what was written.
+        CheckpointError: If it was written in another format.
     """
-    checkpoint, files = _read_manifest(folder)
-    for name, expected in files.items():
-        path = folder / name
-        try:
-            same = path.stat().st_size == expected["bytes"] and _hash(path) == expected["sha256"]
-        except OSError as error:
-            raise _Broken(f"{folder} is broken: {name}: {error.strerror}") from error
-        if not same:
-            raise _Broken(f"{folder} is broken: {name} is not what was written")
-    return checkpoint
+    return _of(folder, check_folder(folder))
 
 
-def _read_manifest(folder: Path) -> tuple[Checkpoint, dict[str, dict[str, int | str]]]:
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-        if manifest["format"] != _FORMAT:
-            raise CheckpointError(
-                f"{folder} has format {manifest['format']}, this version reads {_FORMAT}"
-            )
-        return Checkpoint(folder, manifest["step"], manifest["score"]), manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _Broken(f"{folder} is broken: its manifest cannot be read") from error
-
-
-def _seal(folder: Path, step: int, score: float | None) -> None:
-    """Write the manifest, and put everything on the disk."""
-    paths = sorted(p for p in folder.rglob("*") if p.is_file())
-    files = {
-        p.relative_to(folder).as_posix(): {"bytes": p.stat().st_size, "sha256": _hash(p)}
-        for p in paths
-    }
-    manifest = {"format": _FORMAT, "step": step, "score": score, "files": files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
-    for path in (*paths, folder / MANIFEST, *(p for p in folder.rglob("*") if p.is_dir()), folder):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _reason(error: Exception) -> str:
-    strerror = getattr(error, "strerror", None)
-    return strerror or f"{type(error).__name__}: {error}"
+def _of(folder: Path, manifest: dict[str, Any]) -> Checkpoint:
+    if manifest.get("format") != _FORMAT:
+        raise CheckpointError(
+            f"{folder} has format {manifest.get('format')}, this version reads {_FORMAT}"
+        )
+    return Checkpoint(folder, manifest["step"], manifest["score"])

@@ -1,17 +1,30 @@
-"""What a training run is told: frozen records, checked when they are made.
+"""The settings of a training run: frozen records, checked when they are made.
 
 A recipe is this as a file; see :mod:`experiments.recipe`. Anything out of range raises ConfigError.
+
+Each field says what a resume may do with it, see :func:`trainers.runs.same_recipe`: it is *fixed*,
+since it shapes what is learnt; :data:`FREE`, where it says how long, where or how fast; or
+:data:`APPLIED` by trainers that can, and fixed for the others.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vt_env.errors import ConfigError
 from vt_env.rewards import RewardConfig
+
+FREE: Mapping[str, Any] = {"resume": "free"}
+APPLIED: Mapping[str, Any] = {"resume": "applied"}
+
+
+def _without_address(judge: str) -> str:
+    """A judge's spec without its server's URL, which decides no verdict."""
+    return re.sub(r"@https?://[^,;)\s]+", "@", judge)
 
 
 def _at_least(config: Any, least: float, *names: str) -> None:
@@ -37,7 +50,7 @@ class ModelConfig:
 
     path: str
     agent: str = "transformers"
-    device: str = "auto"
+    device: str = field(default="auto", metadata=FREE)
     dtype: Literal["float32", "bfloat16"] = "float32"
     freeze_vision: bool = False
     lora_rank: int = 0
@@ -66,15 +79,34 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentConfig:
-    """The rules of a conversation; see :func:`vt_env.make_task`. ``None`` is the protocol's own."""
+    """The rules of a conversation; see :func:`vt_env.make_task`.
+
+    Attributes:
+        protocol: A shipped protocol, such as ``visionthink``; docs/regions.md lists them.
+        judge: Who compares answers with the accepted ones, by its spec.
+        tokens: Whose visual tokens are counted: a model family, with its bounds. ``None``: the
+            data's, else ``qwen2.5-vl``.
+        prompt: The prompt's texts: a shipped name or a TOML file. ``None``: the protocol's.
+        factor: Side of the first view over the original's. ``None``: the protocol's.
+        max_turns: Turns that a policy has. ``None``: the protocol's.
+        first_look: How the first view is made: ``lanczos``, ``reduce`` or ``draft``, or a bound as
+            ``tokens:256`` or ``side:512``. ``None``: the protocol's.
+        max_pictures: Views of a rollout. ``None``: the protocol's.
+        max_visual_tokens: Visual tokens of a rollout. ``None``: the protocol's.
+        over_budget: What a rollout is that goes over a budget: ``wrong``, or ``unscored`` and so
+            out of the loss. ``None``: the protocol's.
+    """
 
     protocol: str = "visionthink"
-    judge: str = "auto"
+    judge: str = field(default="auto", metadata={"resume": _without_address})
     tokens: str | None = None
     prompt: str | None = None
     factor: float | None = None
     max_turns: int | None = None
-    first_look: str = "lanczos"
+    first_look: str | None = None
+    max_pictures: int | None = None
+    max_visual_tokens: int | None = None
+    over_budget: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,18 +280,18 @@ class OpenRLHFConfig:
 
     nodes: int = 1
     gpus_per_node: int = 1
-    colocate: bool = True
-    engines: int = 0
-    engine_gpus: int = 1
-    engine_memory: float = 0.6
-    eager: bool = False
-    sync: Literal["nccl", "gloo"] = "nccl"
+    colocate: bool = field(default=True, metadata=FREE)
+    engines: int = field(default=0, metadata=FREE)
+    engine_gpus: int = field(default=1, metadata=FREE)
+    engine_memory: float = field(default=0.6, metadata=FREE)
+    eager: bool = field(default=False, metadata=FREE)
+    sync: Literal["nccl", "gloo"] = field(default="nccl", metadata=FREE)
     correction: Literal["off", "token", "sequence"] = "off"
-    max_length: int = 0
+    max_length: int = field(default=0, metadata=FREE)
     zero_stage: Literal[1, 2, 3] = 3
-    offload: bool = False
-    checkpointing: bool = True
-    attention: str = "flash_attention_2"
+    offload: bool = field(default=False, metadata=FREE)
+    checkpointing: bool = field(default=True, metadata=FREE)
+    attention: str = field(default="flash_attention_2", metadata=FREE)
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "nodes", "gpus_per_node", "engine_gpus")
@@ -291,14 +323,14 @@ class VerlConfig:
 
     nodes: int = 1
     gpus_per_node: int = 8
-    engine_gpus: int = 1
-    engine_memory: float = 0.6
-    eager: bool = False
-    workers: int = 8
-    max_length: int = 0
-    offload: bool = True
-    checkpointing: bool = True
-    attention: str = "flash_attention_2"
+    engine_gpus: int = field(default=1, metadata=FREE)
+    engine_memory: float = field(default=0.6, metadata=FREE)
+    eager: bool = field(default=False, metadata=FREE)
+    workers: int = field(default=8, metadata=FREE)
+    max_length: int = field(default=0, metadata=FREE)
+    offload: bool = field(default=True, metadata=FREE)
+    checkpointing: bool = field(default=True, metadata=FREE)
+    attention: str = field(default="flash_attention_2", metadata=FREE)
     overrides: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -337,20 +369,20 @@ class TrainConfig:
         verl: Machines, for that trainer.
     """
 
-    name: str
-    steps: int
+    name: str = field(metadata=FREE)
+    steps: int = field(metadata=FREE)
     model: ModelConfig
     data: DataConfig
-    optimiser: OptimiserConfig
+    optimiser: OptimiserConfig = field(metadata=APPLIED)
     trainer: str = "auto"
     seed: int = 0
     environment: EnvironmentConfig = EnvironmentConfig()
     reward: RewardConfig = RewardConfig()  # noqa: RUF009 - frozen
     rollout: RolloutConfig = RolloutConfig()
     algorithm: AlgorithmConfig = AlgorithmConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    checkpoint: CheckpointConfig = CheckpointConfig()
-    tracking: TrackingConfig = TrackingConfig()
+    evaluation: EvaluationConfig = field(default=EvaluationConfig(), metadata=FREE)
+    checkpoint: CheckpointConfig = field(default=CheckpointConfig(), metadata=FREE)
+    tracking: TrackingConfig = field(default=TrackingConfig(), metadata=FREE)
     openrlhf: OpenRLHFConfig = OpenRLHFConfig()
     verl: VerlConfig = VerlConfig()
 

@@ -1,4 +1,4 @@
-"""Episodes of trainers that play dialogues themselves."""
+"""Episodes as trainers see them: made of a dialogue, forced or free, with or without a signal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agents import Episode, Reply
+from trainers.algorithms.advantages import TIE
 from vt_env.dialogue import Dialogue
 from vt_env.judges import Verdict
 from vt_env.pictures import View
@@ -36,4 +37,16 @@ def episode_of(
         verdict=verdict,
         outcome=dialogue.outcome(verdict),
         reward=reward,
+        partly_shown=dialogue.partly_shown,
     )
+
+
+def is_probe(episode: Episode) -> bool:
+    """Whether the beginning of an episode was forced."""
+    return episode.replies[0].forced > 0
+
+
+def has_signal(group: Sequence[Episode]) -> bool:
+    """Whether the scored rollouts of a group differ in reward, so that something can be learnt."""
+    rewards = [e.reward.total for e in group if e.reward.total is not None]
+    return len(rewards) > 1 and max(rewards) - min(rewards) > TIE

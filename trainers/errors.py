@@ -1,14 +1,17 @@
-"""What goes wrong while training.
+"""What goes wrong while training, and with folders of results.
 
 VisionThinkError
-└── TrainingError       a run that cannot go on; the message says what is left of it
-    ├── NotFinite       a loss or gradient that is NaN or infinite
-    └── CheckpointError a checkpoint that cannot be written or read
+├── TrainingError       a run that cannot go on; the message says what is left of it
+│   ├── NotFinite       a loss or gradient that is NaN or infinite
+│   ├── CheckpointError a checkpoint that cannot be written or read
+│   └── Busy            another process is at work in the folder
+└── DataError
+    └── Damaged         a file is not what was written: its checksum differs
 """
 
 from __future__ import annotations
 
-from vt_env.errors import VisionThinkError
+from vt_env.errors import DataError, VisionThinkError
 
 
 class TrainingError(VisionThinkError, RuntimeError):
@@ -21,3 +24,11 @@ class NotFinite(TrainingError):
 
 class CheckpointError(TrainingError):
     """A checkpoint cannot be written or read."""
+
+
+class Busy(TrainingError):
+    """Another process is at work in a folder of results."""
+
+
+class Damaged(DataError):
+    """A file is not what was written."""

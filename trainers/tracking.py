@@ -12,25 +12,30 @@ eval/      the same measured greedily on the validation split, where it was
 time/      seconds; the only numbers that differ between equal runs
 =========  =================================================================
 
-``episodes.jsonl`` has a few episodes of each evaluation as text.
+``episodes.jsonl`` has a few episodes of each evaluation as text. Each line ends with a checksum,
+``vt_crc32``.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from agents import Episode
-from trainers.errors import TrainingError
+from trainers.errors import Damaged, TrainingError
+from trainers.files import PART, opened_line, sealed_line, sync, unused
+
+logger = logging.getLogger(__name__)
 
 FAMILIES = ("train", "rollout", "reward", "env", "judge", "eval", "time")
 LOG = "metrics.jsonl"
 EPISODES = "episodes.jsonl"
+_LAST = 1 << 16
+"""Bytes at the end of a log in which its last line is."""
 
 Metrics = Mapping[str, float | None]
 
@@ -52,7 +57,7 @@ class View(Protocol):
 
 
 class JsonLines:
-    """A file of JSON objects, one a line and a step, to which lines are added.
+    """A file of JSON objects, one a sealed line and a step, to which lines are added.
 
     Args:
         path: The file; its folder must exist.
@@ -60,6 +65,7 @@ class JsonLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._read = 0
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a line.
@@ -69,41 +75,92 @@ class JsonLines:
         """
         try:
             with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(row, allow_nan=False) + "\n")
+                stream.write(sealed_line(row))
         except OSError as error:
             raise TrainingError(f"cannot write to {self.path}: {error.strerror}") from error
 
     def sync(self) -> None:
         """Wait until everything is on the disk."""
         if self.path.exists():
-            with self.path.open("rb") as stream:
-                os.fsync(stream.fileno())
+            sync(self.path)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """All lines; an unfinished last one is left out."""
+        """All lines; an unfinished last one is left out.
+
+        Raises:
+            Damaged: If one is not what was written.
+        """
         if not self.path.exists():
             return
         with self.path.open("rb") as stream:
-            for line in stream:
+            for number, line in enumerate(stream, 1):
                 if line.endswith(b"\n"):
-                    yield json.loads(line)
+                    yield opened_line(line, f"{self.path}, line {number}")
 
-    def keep_until(self, step: int) -> int:
-        """Cut off what was written after a step, and an unfinished last line.
+    def more(self) -> Iterator[dict[str, Any]]:
+        """The lines since the last call, or since :meth:`keep_until`; of a file that grows."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as stream:
+            stream.seek(self._read)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                self._read += len(line)
+                yield opened_line(line, str(self.path))
 
-        Returns:
-            The number of lines that are left.
-        """
+    def last_step(self) -> int:
+        """The step of the last whole line; 0 without any."""
         if not self.path.exists():
             return 0
-        kept = end = 0
-        with self.path.open("rb+") as stream:
-            for line in stream:
-                if not line.endswith(b"\n") or json.loads(line)["step"] > step:
-                    break
-                kept, end = kept + 1, end + len(line)
-            stream.truncate(end)
-        return kept
+        with self.path.open("rb") as stream:
+            stream.seek(max(0, self.path.stat().st_size - _LAST))
+            lines = [line for line in stream if line.endswith(b"\n")]
+        return opened_line(lines[-1], str(self.path))["step"] if lines else 0
+
+    def keep_until(self, step: int) -> tuple[int, int]:
+        """Cut off what was written after a step, and an unfinished last line.
+
+        A line before that which is damaged is left out; the file as it was is kept beside it.
+
+        Returns:
+            The last step that is left, 0 if there is none; and how many lines were damaged.
+        """
+        if not self.path.exists():
+            return 0, 0
+        kept: list[bytes] = []
+        damaged: list[int] = []
+        last = 0
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                at = opened_line(line, "")["step"]
+            except Damaged:
+                damaged.append(number)
+                continue
+            if at > step:
+                break
+            kept.append(line)
+            last = at
+        if damaged:
+            self._set_aside(damaged, kept)
+        else:
+            os.truncate(self.path, sum(map(len, kept)))
+        self._read = self.path.stat().st_size
+        return last, len(damaged)
+
+    def _set_aside(self, damaged: Sequence[int], kept: Sequence[bytes]) -> None:
+        aside = unused(self.path.with_name(f"damaged-{self.path.name}"))
+        os.link(self.path, aside)
+        part = self.path.with_name(self.path.name + PART)
+        part.write_bytes(b"".join(kept))
+        part.replace(self.path)
+        logger.warning(
+            "%s: line %s is damaged and left out; the file as it was is %s",
+            self.path, ", ".join(map(str, damaged)), aside.name,
+        )  # fmt: skip
 
 
 class Tracker:
@@ -121,11 +178,14 @@ class Tracker:
     def __init__(self, out: Path, step: int = 0) -> None:
         self.metrics = JsonLines(out / LOG)
         self.examples = JsonLines(out / EPISODES)
-        lines = self.metrics.keep_until(step)
+        last, damaged = self.metrics.keep_until(step)
         self.examples.keep_until(step)
-        if lines != step:
+        while damaged and last < step:  # nothing is known of these steps any more
+            last += 1
+            self.metrics.append({"step": last})
+        if last != step:
             raise TrainingError(
-                f"{self.metrics.path} has {lines} lines for the {step} steps of the checkpoint; "
+                f"{self.metrics.path} ends at step {last}, and the checkpoint is of step {step}; "
                 "put the whole log back, or begin anew in another folder"
             )
         self.views: list[View] = []
@@ -171,27 +231,6 @@ class Tracker:
         """Close the views; ``model`` is the final one."""
         for view in self.views:
             view.finish(model)
-
-
-@contextmanager
-def alone_in(out: Path) -> Iterator[None]:
-    """Keep a second process from writing into a run's folder, which is made if it is not there.
-
-    Raises:
-        TrainingError: If one does already.
-    """
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        yield
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise TrainingError(f"another process is at work in {out}; wait for it") from error
-        yield
 
 
 def episode_text(episode: Episode) -> dict[str, Any]:

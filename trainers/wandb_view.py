@@ -60,13 +60,28 @@ def wandb_view(
     if wanted == "online" and not _has_key(wandb):
         logger.warning("there is no W&B key: the view is written offline, for `wandb sync`")
         wanted = "offline"
-    project = os.environ.get("WANDB_PROJECT") or project
-    try:
-        run = _begin(wandb, wanted, project, name, out, config)
-    except Exception as error:
-        logger.warning("W&B cannot begin a run (%s): no view", redact(str(error)))
-        return None
-    return WandbView(wandb, run)
+    for tried in dict.fromkeys((wanted, "offline")):
+        try:
+            run = wandb.init(
+                mode=tried,  # pyright: ignore[reportArgumentType]
+                project=os.environ.get("WANDB_PROJECT") or project,
+                name=name,
+                group=name,
+                dir=str(out),
+                config=redact(config),
+                settings=wandb.Settings(
+                    console="off",
+                    init_timeout=_INIT_SECONDS,
+                    silent=True,
+                    save_code=False,
+                    disable_git=True,
+                    x_disable_meta=True,  # the command line and the environment may hold secrets
+                ),
+            )
+            return WandbView(wandb, run)
+        except Exception as error:
+            logger.warning("W&B cannot begin a run %s: %s", tried, redact(str(error)))
+    return None
 
 
 def wanted_mode(mode: str) -> str:
@@ -89,39 +104,6 @@ def _has_key(wandb: Any) -> bool:
         return wandb.api.api_key is not None
 
 
-def _begin(
-    wandb: Any, mode: str, project: str, name: str, out: Path, config: Mapping[str, Any]
-) -> Any:
-    """Begin a run; where the network fails, offline."""
-    settings = wandb.Settings(
-        console="off",
-        init_timeout=_INIT_SECONDS,
-        silent=True,
-        save_code=False,
-        disable_git=True,
-        x_disable_meta=True,  # the command line and the environment may hold secrets
-    )
-
-    def begin(mode: str) -> Any:
-        return wandb.init(
-            mode=mode,
-            project=project,
-            name=name,
-            group=name,
-            dir=str(out),
-            config=redact(config),
-            settings=settings,
-        )
-
-    if mode == "offline":
-        return begin(mode)
-    try:
-        return begin(mode)
-    except Exception as error:
-        logger.warning("W&B is out of reach (%s): written offline", redact(str(error)))
-        return begin("offline")
-
-
 def _safely(
     method: Callable[Concatenate[WandbView, P], None],
 ) -> Callable[Concatenate[WandbView, P], None]:
@@ -141,12 +123,7 @@ def _safely(
 
 
 class WandbView:
-    """A run in W&B.
-
-    Args:
-        wandb: The package.
-        run: Its run.
-    """
+    """A run in W&B."""
 
     def __init__(self, wandb: Any, run: Any) -> None:
         self.wandb = wandb
@@ -186,19 +163,18 @@ class WandbView:
             plots: Picture files by name.
             page: An HTML file.
         """
-        shown: dict[str, Any] = {
-            f"report/{name}": self.wandb.Table(
-                columns=list(columns), data=[[self._cell(cell) for cell in row] for row in rows]
-            )
-            for name, (columns, rows) in tables.items()
-        }
+
+        def cell(value: Any) -> Any:
+            return self.wandb.Image(value) if hasattr(value, "getpixel") else value
+
+        shown: dict[str, Any] = {}
+        for name, (columns, rows) in tables.items():
+            data = [[cell(value) for value in row] for row in rows]
+            shown[f"report/{name}"] = self.wandb.Table(columns=list(columns), data=data)
         shown |= {f"report/{name}": self.wandb.Image(str(path)) for name, path in plots.items()}
         shown["report/page"] = self.wandb.Html(str(page), inject=False)
         self.run.log(shown)
         self.reported = True
-
-    def _cell(self, value: Any) -> Any:
-        return self.wandb.Image(value) if hasattr(value, "getpixel") else value
 
     @_safely
     def finish(self, model: Path | None) -> None:

@@ -73,6 +73,8 @@ class Algorithm(ABC):
     """
 
     needs_critic: ClassVar[bool] = False
+    needs_tool: ClassVar[bool] = False
+    """Whether it learns from a second reward channel, with credit by turn."""
 
     clip_low: float = 0.2
     clip_high: float = 0.2
@@ -220,30 +222,26 @@ class Algorithm(ABC):
         trained: Tensor,
         critic: Tensor,
     ) -> Targets:
-        def flat(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.flatten(0, 1).detach()
-
-        loss_weight = torch.ones_like(advantages)
+        loss_weight, unweighted = torch.ones_like(advantages), torch.zeros_like(advantages)
         if batch.weight is not None:
             loss_weight = masked(batch.weight, batch.mask).to(advantages.dtype)
-        rollouts = batch.rewards.numel()
-        unweighted = torch.zeros_like(advantages).flatten(0, 1)
-        return self.normalised(
-            Targets(
-                index=torch.arange(rollouts, device=batch.mask.device),
-                mask=batch.mask.flatten(0, 1),
-                trained=trained.flatten(0, 1),
-                critic=critic.flatten(0, 1),
-                advantages=advantages.flatten(0, 1),
-                old_log_probs=batch.old_log_probs.flatten(0, 1).detach(),
-                loss_weight=loss_weight.flatten(0, 1),
-                weights=unweighted,
-                value_weights=unweighted,
-                ref_log_probs=flat(batch.ref_log_probs),
-                values=flat(batch.values),
-                returns=flat(returns),
-            )
-        )
+        rows = {
+            "mask": batch.mask,
+            "trained": trained,
+            "critic": critic,
+            "advantages": advantages,
+            "old_log_probs": batch.old_log_probs,
+            "loss_weight": loss_weight,
+            "weights": unweighted,
+            "value_weights": unweighted,
+            "ref_log_probs": batch.ref_log_probs,
+            "values": batch.values,
+            "returns": returns,
+            "calling": batch.calling,
+        }
+        flat = {k: rows.flatten(0, 1).detach() for k, rows in rows.items() if rows is not None}
+        index = torch.arange(batch.rewards.numel(), device=batch.mask.device)
+        return self.normalised(Targets(index=index, **flat))
 
 
 def _policy_metrics(

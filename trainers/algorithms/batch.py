@@ -36,9 +36,11 @@ class Batch:
         weight: float [G, R, T], at least 0. Multiplies the loss of a token and is in no
             normaliser, e.g. a truncated importance weight between the sampling engine and the
             trainer.
+        tool: float [G, R], the second reward channel; NaN where a rollout is not in it.
+        calling: bool [G, R, T]. Tokens of the turns that call a tool.
 
     Raises:
-        DataError: On wrong shapes or dtypes, or an infinite reward.
+        DataError: On wrong shapes or dtypes, or an infinite reward of either channel.
     """
 
     rewards: Tensor
@@ -49,6 +51,8 @@ class Batch:
     truncated: Tensor | None = None
     forced: Tensor | None = None
     weight: Tensor | None = None
+    tool: Tensor | None = None
+    calling: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.mask.dim() != 3:
@@ -57,20 +61,18 @@ class Batch:
             tensor = getattr(self, field.name)
             if tensor is None:
                 continue
-            rollout_wise = field.name in ("rewards", "truncated")
+            rollout_wise = field.name in ("rewards", "truncated", "tool")
             shape = self.mask.shape[:2] if rollout_wise else self.mask.shape
             if tensor.shape != shape:
                 raise DataError(
                     f"{field.name} must have the shape {tuple(shape)}, got {tuple(tensor.shape)}"
                 )
-            boolean = field.name in ("mask", "truncated", "forced")
-            if boolean != (tensor.dtype == torch.bool) or not (
-                boolean or tensor.is_floating_point()
-            ):
+            boolean = field.name in ("mask", "truncated", "forced", "calling")
+            if (tensor.dtype == torch.bool) != boolean or tensor.is_floating_point() == boolean:
                 kind = "bool" if boolean else "float"
                 raise DataError(f"{field.name} must be {kind}, got {tensor.dtype}")
-        if self.rewards.isinf().any():
-            raise DataError("rewards must be finite, or NaN where a rollout is unscored")
+            if field.name in ("rewards", "tool") and tensor.isinf().any():
+                raise DataError(f"{field.name} must be finite, or NaN where there is none")
 
     @property
     def scored(self) -> Tensor:
@@ -103,6 +105,7 @@ class Targets:
         ref_log_probs: float [N, T], optional.
         values: float [N, T], optional. The critic's values before the update.
         returns: float [N, T], optional. What the critic learns.
+        calling: bool [N, T], optional. ``Batch.calling``.
     """
 
     index: Tensor
@@ -117,6 +120,7 @@ class Targets:
     ref_log_probs: Tensor | None = None
     values: Tensor | None = None
     returns: Tensor | None = None
+    calling: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)

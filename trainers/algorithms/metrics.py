@@ -26,14 +26,13 @@ def deviation_over(tensor: Tensor, mask: Tensor) -> Tensor:
 def merge_metrics(parts: Iterable[Mapping[str, Tensor]]) -> Metrics:
     """The metrics of a whole from those of its slices, all from the same loss.
 
-    ``…loss`` and ``…tokens`` add up, ``…_max`` is the largest, and all others are means over
-    tokens. Over the mini-batches of several passes, losses add up too: divide by their number.
+    ``…loss`` and ``…tokens`` add up, ``…_max`` is the largest, and all others are means over the
+    tokens that their own loss counts: ``value_…`` over ``value_tokens``, the rest over ``tokens``.
+    Over the mini-batches of several passes, losses add up too: divide by their number.
     """
     rows = [{name: float(value) for name, value in part.items()} for part in parts]
     if not rows:
         return {}
-    counts = [sum(v for k, v in row.items() if k.endswith("tokens")) for row in rows]
-    total = sum(counts) or 1.0
     merged: Metrics = {}
     for name in rows[0]:
         column = [row[name] for row in rows]
@@ -42,5 +41,8 @@ def merge_metrics(parts: Iterable[Mapping[str, Tensor]]) -> Metrics:
         elif name.endswith("_max"):
             merged[name] = max(column)
         else:
-            merged[name] = sum(n * v for n, v in zip(counts, column, strict=True)) / total
+            count = "value_tokens" if name.startswith("value_") else "tokens"
+            counts = [row[count] for row in rows]
+            weighted = sum(n * v for n, v in zip(counts, column, strict=True))
+            merged[name] = weighted / (sum(counts) or 1.0)
     return merged

@@ -7,7 +7,8 @@ from typing import Any
 
 from trainers.algorithms.base import Algorithm
 from vt_env.errors import ConfigError, unknown_name
-from vt_env.registry import Registry, parse_spec
+from vt_env.registry import Registry
+from vt_env.specs import parse_spec
 
 ALGORITHMS: Registry[Algorithm] = Registry(
     "algorithm",
@@ -21,6 +22,8 @@ ALGORITHMS: Registry[Algorithm] = Registry(
         "reinforce++-baseline": "trainers.algorithms.catalogue:ReinforcePlusPlusBaseline",
         "dapo": "trainers.algorithms.catalogue:DAPO",
         "gspo": "trainers.algorithms.catalogue:GSPO",
+        "dtpo": "trainers.algorithms.credit:DTPO",
+        "hdpo": "trainers.algorithms.credit:HDPO",
     },
 )
 

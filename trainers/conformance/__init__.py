@@ -1,23 +1,21 @@
 """Does a trainer play, reward and learn as the environment says? Recorded transcripts that tell.
 
     transcripts.json ─▶ Case ─adapter.play─▶ rollouts ─check_…─▶ silence, or one AssertionError
-          └──derive.py──▶ expected.json ────────────────────┘
+          └───────derive.py────▶ expected ──────────────────┘
 
 An adapter is anything with ``play(case)``: it lets its trainer play the case's groups with a policy
 that repeats recorded turns (:class:`Script` does), and tells of every rollout what the trainer made
-of it. See ``docs/adapters.md``.
+of it. See ``docs/plugins.md``.
 """
 
-from trainers.conformance.cases import Case, Expected, Group, cases
+from trainers.conformance.adapters import Adapter, Rollout, Script, stretches
+from trainers.conformance.cases import Case, Expected, Group, Recorded, cases
 from trainers.conformance.checks import (
     check_groups,
     check_masks,
     check_rewards,
     check_visual_tokens,
 )
-from trainers.conformance.judge import Recorded
-from trainers.conformance.rollouts import Adapter, Rollout, stretches
-from trainers.conformance.script import Script
 
 __all__ = [
     "Adapter",

@@ -1,9 +1,9 @@
-"""The recorded transcripts and what they should earn, as values."""
+"""The recorded transcripts, what they should earn, and the judge of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -12,15 +12,35 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trainers.conformance.judge import Recorded
+from trainers.conformance.derive import derive
 from vt_env.errors import unknown_name
+from vt_env.judges import Query, Verdict
 from vt_env.rewards import RewardConfig
 from vt_env.samples import Sample
 from vt_env.task import Task, make_task
 
 FOLDER = Path(__file__).parent
-GROUP_SIZE = 8
-"""Rollouts of every group."""
+UNSCORED = "plain"
+"""The answer that the judge does not score."""
+
+
+class Recorded:
+    """Right is what is equal to a reference; one answer is never scored; all others are wrong.
+
+    It decides by the text alone, and always alike. Also ``judge="conformance"``, for trainers whose
+    environment is made from names.
+    """
+
+    name = "conformance"
+
+    def score(self, queries: Sequence[Query]) -> list[Verdict]:
+        """One verdict a query, in order."""
+        return [
+            Verdict(None, self.name, "not scored, as recorded")
+            if query.answer == UNSCORED
+            else Verdict(query.answer in query.references, self.name, "compared")
+            for query in queries
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,38 +164,27 @@ def cases(
 @cache
 def _read() -> tuple[Case, ...]:
     recorded = json.loads((FOLDER / "transcripts.json").read_text("utf-8"))
-    expected = json.loads((FOLDER / "expected.json").read_text("utf-8"))
+    expected = derive(recorded)
     pictures = {sample["name"]: _picture(sample) for sample in recorded["samples"]}
+    question, references = recorded["question"], (recorded["reference"],)
 
-    def group(told: Mapping[str, Any], setting: str) -> Group:
-        rollouts = told["rollouts"]
-        sample = Sample(
-            told["name"], recorded["question"], (recorded["reference"],), pictures[told["sample"]]
-        )
+    def group(record: Mapping[str, Any], setting: str) -> Group:
+        name = record["name"]
         return Group(
-            told["name"],
-            told["why"],
-            sample,
-            tuple(tuple(facts["turns"]) for facts in rollouts),
-            tuple(
-                Expected(turns=facts["played"], requested=len(facts["views"]) > 1, **numbers)
-                for facts, numbers in zip(rollouts, expected[setting][told["name"]], strict=True)
-            ),
+            name,
+            record["why"],
+            Sample(name, question, references, pictures[record["sample"]]),
+            tuple(tuple(facts["turns"]) for facts in record["rollouts"]),
+            tuple(Expected(**numbers) for numbers in expected[setting][name]),
         )
 
-    return tuple(
-        Case(
-            setting["name"],
-            setting["protocol"],
-            RewardConfig(**setting["reward"]),
-            tuple(
-                group(told, setting["name"])
-                for told in recorded["groups"]
-                if told["protocol"] == setting["protocol"]
-            ),
-        )
-        for setting in recorded["settings"]
-    )
+    def case(setting: Mapping[str, Any]) -> Case:
+        name, protocol = setting["name"], setting["protocol"]
+        mine = [record for record in recorded["groups"] if record["protocol"] == protocol]
+        groups = tuple(group(record, name) for record in mine)
+        return Case(name, protocol, RewardConfig(**setting["reward"]), groups)
+
+    return tuple(map(case, recorded["settings"]))
 
 
 def _picture(sample: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from trainers.conformance.adapters import Adapter, Rollout
 from trainers.conformance.cases import Case, Expected, Group, cases
-from trainers.conformance.rollouts import Adapter, Rollout
 
 TOLERANCE = 1e-5
 """Numbers that differ by no more are the same: a trainer may keep rewards in float32."""

@@ -1,7 +1,5 @@
 """What the recorded transcripts should earn, worked out without any of the project's code.
 
-    python -m trainers.conformance.derive    # writes expected.json anew
-
 ``transcripts.json`` is written by hand. Beside the turns of each rollout it says what a person
 reads in them, by the rules of ``docs/environment.md``: how many turns are taken before the episode
 is over, whether the answer is right (``null``: cannot be scored), whether every turn keeps the
@@ -35,13 +33,9 @@ else.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
-
-FOLDER = Path(__file__).parent
 
 Facts = Mapping[str, Any]
 
@@ -77,12 +71,14 @@ def _group(
     mean = sum(known, Fraction(0)) / len(known)
     return [
         {
+            "turns": facts["played"],
+            "requested": _arm(facts) == "request",
             "reward": None if reward is None else float(reward),
             "penalty": None if reward is None else float(penalty),
             "deviation": None if reward is None else float(reward - mean),
             "visual_tokens": visual,
         }
-        for reward, penalty, visual in zip(rewards, penalties, shown, strict=True)
+        for facts, reward, penalty, visual in zip(rollouts, rewards, penalties, shown, strict=True)
     ]
 
 
@@ -122,22 +118,3 @@ def _arm(facts: Facts) -> str:
 def _exact(number: float) -> Fraction:
     """A decimal number as it is written."""
     return Fraction(str(number))
-
-
-def written(expected: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> str:
-    """As JSON, one line a rollout."""
-    settings: list[str] = []
-    for setting, groups in expected.items():
-        lines = [
-            f'    "{group}": [\n      '
-            + ",\n      ".join(json.dumps(rollout) for rollout in rollouts)
-            + "\n    ]"
-            for group, rollouts in groups.items()
-        ]
-        settings.append(f'  "{setting}": {{\n' + ",\n".join(lines) + "\n  }")
-    return "{\n" + ",\n".join(settings) + "\n}\n"
-
-
-if __name__ == "__main__":
-    made = derive(json.loads((FOLDER / "transcripts.json").read_text("utf-8")))
-    (FOLDER / "expected.json").write_text(written(made), "utf-8")

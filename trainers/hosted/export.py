@@ -15,42 +15,45 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agents.models import VisionLanguageModel
-from agents.models.loading import load_words
-from trainers.data import fingerprint, task_of
-from trainers.hosted.run import Run
-from trainers.order import check, training_order
+from agents.models.loading import load_processor
+from trainers.data import check, fingerprints, task_of, training_order
+from trainers.hosted.run import HostedRun
+from trainers.models import parameters_of
+from trainers.runs import same_start
 from vt_env.errors import ConfigError, DataError
 from vt_env.task import Task
 
-R = TypeVar("R", bound=Run)
+R = TypeVar("R", bound=HostedRun)
 
 
 def export(run: R) -> R:
     """Write rows and settings.
 
-    Args:
-        run: Where, and the recipe.
-
     Returns:
         The run with all that was found out, which is written too.
 
     Raises:
-        ConfigError: If the longest rollout does not fit into the trainer's ``max_length``.
+        ConfigError: If the longest rollout does not fit into the trainer's ``max_length``, or model
+            or data are not those that the run began with.
         DataError: If a step has fewer samples than prompts, or too many pictures are refused.
     """
     config = run.config
-    words = load_words(run.model)
+    processor = load_processor(run.model)
     task = task_of(config.data.train, config.environment)
-    order, checked = training_order(task, words, config)
+    order, checked = training_order(task, processor, config)
     lengths = list(checked.longest.values())
-    run.folder.mkdir(parents=True, exist_ok=True)
-    _write(run.rows("train"), (_row(task, sample_id, "train") for sample_id in order))
-    prints = {"model": fingerprint(run.model), "train": task.source.fingerprint()}
+    measured = None
     if config.data.validation:
         measured = task_of(config.data.validation, config.environment)
+    found = fingerprints(run.config, task, measured)
+    if run.fingerprints:
+        same_start(run.fingerprints, found, config)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    _write(run.rows("train"), (_row(task, sample_id, "train") for sample_id in order))
+    if measured is not None:
         limit = config.evaluation.limit or len(measured.source)
         ids = list(measured.source.ids()[:limit])
-        seen = check(measured, ids, words, config)
+        seen = check(measured, ids, processor, config)
         kept = [sample_id for sample_id in ids if sample_id in seen.longest]
         if not kept:
             raise DataError(f"no picture of {measured.source.name!r} can be shown")
@@ -60,20 +63,20 @@ def export(run: R) -> R:
             run.rows("validation"),
             (_row(measured, name, "validation", at < shown) for at, name in enumerate(kept)),
         )
-        prints["validation"] = measured.source.fingerprint()
     made = replace(
         run,
-        max_length=_max_length(run, max(length.whole for length in lengths), words),
+        max_length=_max_length(run, max(length.whole for length in lengths), processor),
         max_prompt=max(length.prompt for length in lengths),
         max_rest=max(length.rest for length in lengths),
         refused=len(checked.refused),
-        fingerprints=prints,
+        parameters=parameters_of(run.model),
+        fingerprints=found,
     )
     made.write()
     return made
 
 
-def _max_length(run: Run, longest: int, words: VisionLanguageModel) -> int:
+def _max_length(run: HostedRun, longest: int, processor: VisionLanguageModel) -> int:
     """Tokens that a rollout may have, which must be enough for the longest."""
     length = run.wanted_length or longest
     if length < longest:
@@ -82,11 +85,11 @@ def _max_length(run: Run, longest: int, words: VisionLanguageModel) -> int:
             f"{run.config.rollout.max_new_tokens} generated ones a turn), and "
             f"{run.NAME}.max_length is {length}: raise it, or leave it at 0 to have it worked out"
         )
-    limit = getattr(words.model.config.get_text_config(), "max_position_embeddings", length)
+    limit = getattr(processor.model.config.get_text_config(), "max_position_embeddings", length)
     if length > limit:
         raise ConfigError(
             f"a rollout can have {length} tokens, and the model takes {limit}: lower the number of "
-            "pixels (environment.tokens) or rollout.max_new_tokens"
+            "pixels (environment.tokens), environment.max_visual_tokens or rollout.max_new_tokens"
         )
     return length
 

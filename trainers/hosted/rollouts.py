@@ -1,42 +1,114 @@
-"""Rollouts that a library asks for, one call each: played, judged with their siblings, rewarded."""
+"""Rollouts that a library asks for, one call each: played, judged with their siblings, rewarded.
+
+A rollout is played turn by turn and token by token, see :mod:`agents.models.engine`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-import torch
-
-from agents import Episode, Reply
-from agents.models.loading import load_words
+from agents import AGENTS, Episode, Reply
+from agents.judging.usage import total
+from agents.models import VisionLanguageModel
+from agents.models.loading import load_processor
+from agents.models.transcript import Transcript, reply_of
+from agents.rollout import AgentError
+from agents.transformers import TransformersAgent
 from trainers.data import task_of
 from trainers.episodes import episode_of
 from trainers.errors import TrainingError
-from trainers.hosted.group import Group, Groups
-from trainers.hosted.run import Run
-from trainers.hosted.turns import Played, Speak, Turns
-from trainers.hosted.words import beginnings
-from vt_env.judges.models import total, usage_of
+from trainers.hosted.run import HostedRun
+from vt_env.dialogue import Dialogue
+from vt_env.errors import unknown_name
 from vt_env.pictures import View
 from vt_env.rewards import RewardConfig, group_rewards
 from vt_env.task import Task
+
+Generate = Callable[[Transcript, Sequence[View], int], Awaitable[tuple[list[int], list[float]]]]
+"""Asks an engine for a turn: the prompt, all views, the most tokens it may generate. Gives the
+tokens it generated and their log-probabilities, none where they are not known; an AgentError says
+why they cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A rollout whose dialogue is over.
+
+    Attributes:
+        dialogue: The dialogue.
+        replies: The policy's turns.
+    """
+
+    dialogue: Dialogue
+    replies: Sequence[Reply]
+
+
+async def play_turns(
+    processor: VisionLanguageModel,
+    dialogue: Dialogue,
+    generate: Generate,
+    start: Sequence[int] = (),
+    *,
+    max_new_tokens: int,
+    max_length: int,
+) -> Rollout:
+    """Play all turns of one rollout.
+
+    Args:
+        processor: The policy's.
+        dialogue: What is played.
+        generate: The engine.
+        start: Tokens that the first turn is made to begin with, if it could ask.
+        max_new_tokens: Tokens that a turn may have.
+        max_length: Tokens that the whole rollout may have.
+
+    Raises:
+        TrainingError: If tokens do not agree, or there is no room for a turn.
+    """
+    transcript, replies = Transcript(), list[Reply]()
+    forced, sample = start if dialogue.can_request else (), f"sample {dialogue.sample.id!r}"
+    while not dialogue.done:
+        prompt = transcript.prompt(processor, dialogue.messages, dialogue.views)
+        transcript.ids += forced
+        room = min(max_new_tokens - len(forced), max_length - len(transcript.ids))
+        if room < 1:
+            raise TrainingError(
+                f"{sample} has {len(transcript.ids)} tokens before turn {dialogue.turn + 1}, of "
+                f"{max_length}: raise the trainer's max_length"
+            )
+        try:
+            tokens, log_probs = await generate(transcript, dialogue.views, room)
+        except AgentError as error:
+            raise TrainingError(f"{sample}: {error}") from error
+        known = [0.0] * len(forced) + log_probs if log_probs else []
+        reply = reply_of(processor, prompt, [*forced, *tokens], known, forced=len(forced))
+        transcript.add_turn(reply.text, tokens)
+        replies.append(reply)
+        forced = ()
+        await asyncio.to_thread(dialogue.apply, reply.text)
+    features = sum(processor.count(view) for view in dialogue.views)
+    if features != (marks := transcript.ids.count(processor.image_id)):
+        raise TrainingError(f"{sample}: {marks} image tokens for {features} features")
+    return Rollout(dialogue, replies)
+
 
 MEASURED = RewardConfig(penalty="none")
 """The reward of an evaluation: what a policy can do, without what steers its training."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredRollout:
     """A rollout with its reward, and what stands in its place where it has none.
 
     Attributes:
         episode: The rollout; a reward of ``None`` is unscored.
         views: The pictures that it was played with.
-        pictures: The same as the trainer's vision encoder takes them; see :class:`Played`.
         reward: Its reward. An unscored one shows the mean of its scored siblings, which leaves
             their mean where it is; the trainer trains on none of its tokens.
         accuracy: Likewise.
@@ -45,7 +117,6 @@ class Scored:
 
     episode: Episode
     views: Sequence[View]
-    pictures: Mapping[str, torch.Tensor]
     reward: float
     accuracy: float
     spread: float | None
@@ -63,107 +134,137 @@ class Scored:
         }
 
 
-class Rollouts:
+TOGETHER = 512
+"""Rollouts that a process plays at once, twice what an engine of vLLM reads at once by default:
+the engine never waits, and pictures of those that wait for it are not decoded yet."""
+
+Played = Sequence[ScoredRollout | BaseException]
+
+
+@dataclass(eq=False)
+class Group:
+    """The rollouts of one question, which are played and judged together.
+
+    A library asks for them by as many calls in one process, on one event loop.
+
+    Attributes:
+        played: What each rollout came to; one that failed does not hold the others up.
+        engines: Who speaks in each rollout, in the order of the calls.
+    """
+
+    played: asyncio.Task[Played]
+    engines: list[Generate] = field(default_factory=list[Generate])
+
+
+class RolloutWorker:
     """All that one process plays.
 
     Attributes:
-        words: The policy's, without its weights.
+        processor: The policy's, without its weights.
         tasks: What is played, by split.
-        groups: Those in flight.
+        groups: Those that are still joined.
 
     Args:
         run: What is played, how, and what it is worth.
-        cut: Whether the trainer wants patches of the pictures, or takes the views.
     """
 
-    def __init__(self, run: Run, *, cut: bool = True) -> None:
+    def __init__(self, run: HostedRun) -> None:
         self.run = run
         os.chdir(run.cwd)  # this process plays for this run alone
         self.config = config = run.config
-        self.cut = cut
-        self.words = load_words(run.model)
+        self.processor = load_processor(run.model)
         self.tasks = {"train": task_of(config.data.train, config.environment)}
         if config.data.validation:
             self.tasks["validation"] = task_of(config.data.validation, config.environment)
-        encode = self.words.tokenizer.encode
-        starts = beginnings(config.model.agent) if config.rollout.probes else {}
+        encode = self.processor.tokenizer.encode
+        starts = _prefixes_of(config.model.agent) if config.rollout.probes else {}
         self.starts = [
             encode(starts[arm], add_special_tokens=False)
             for arm in starts
             for _ in range(config.rollout.probes)
         ]
         self.engine = uuid4().hex
-        self.groups: Groups[Played, Scored] = Groups()
+        self.entering = asyncio.Lock()
+        self.room = asyncio.Semaphore(max(TOGETHER, config.rollout.group_size))
+        self.groups: dict[Hashable, Group] = {}
 
     async def play(
-        self,
-        label: Mapping[str, Any],
-        speak: Speak,
-        *,
-        group: Hashable,
-        max_length: int,
-        keep: object = None,
-    ) -> Scored:
-        """Play one rollout, and wait for its siblings.
+        self, label: Mapping[str, Any], generate: Generate, *, group: Hashable, max_length: int
+    ) -> ScoredRollout:
+        """Play one rollout, together with its siblings.
 
         Args:
             label: ``split`` and ``id`` of the sample, and whether its pictures are to be ``shown``.
-            speak: The engine.
+            generate: The engine.
             group: What its siblings give too, and no other rollout in flight.
             max_length: Tokens that the whole rollout may have.
-            keep: Held for as long as the group is in flight.
 
         Raises:
             PictureError: If the sample's picture is refused.
             TrainingError: If tokens do not agree, there is no room for a turn, or not all siblings
                 came at the same time.
         """
-        task = self.tasks[label["split"]]
+        if group not in self.groups:
+            playing = asyncio.create_task(self._play_group(group, label, max_length))
+            self.groups[group] = Group(playing)
+        siblings = self.groups[group]
+        place = len(siblings.engines)
+        siblings.engines.append(generate)
+        made = (await asyncio.shield(siblings.played))[place]
+        if isinstance(made, BaseException):
+            raise made
+        return made
+
+    async def _play_group(self, key: Hashable, label: Mapping[str, Any], max_length: int) -> Played:
+        """Play, judge and reward the rollouts that have entered by now."""
+        await asyncio.sleep(0)  # all siblings enter before any goes on
+        engines = self.groups.pop(key).engines
         training = label["split"] == "train"
-
-        async def finish(played: Mapping[int, Played]) -> Mapping[int, Scored]:
-            reward = self.config.reward if training else MEASURED
-            scored = await asyncio.to_thread(_scored, task, played, reward, label["shown"])
-            self._tell_judging()
-            return scored
-
-        siblings, place = self.groups.join(group, finish, keep)
-        played: Played | None = None
-        try:
-            await asyncio.sleep(0)  # all siblings enter before any goes on
-            self._check(siblings, training)
-            sample = task.source.by_id(label["id"])
-            dialogues = await siblings.once(
-                lambda: asyncio.to_thread(task.begin, sample, siblings.size)
+        if training and len(engines) != self.config.rollout.group_size:
+            raise TrainingError(
+                f"{len(engines)} of {self.config.rollout.group_size} rollouts of a prompt met in a "
+                "process; the penalty needs all of them together: is this another version of the "
+                "library, or another number of rollouts than rollout.group_size?"
             )
-            start = self.starts[place] if training and place < len(self.starts) else ()
-            turns = Turns(
-                self.words,
-                dialogues[place],
-                speak,
+        task = self.tasks[label["split"]]
+        starts = [*(self.starts if training else []), *[()] * len(engines)]
+
+        async def played(dialogue: Dialogue, generate: Generate, start: Sequence[int]) -> Rollout:
+            made = await play_turns(
+                self.processor,
+                dialogue,
+                generate,
+                start,
                 max_new_tokens=self.config.rollout.max_new_tokens,
                 max_length=max_length,
-                cut=self.cut,
             )
-            played = await turns.play(start)
-            task.start_judging([played.dialogue])
+            task.start_judging([dialogue])
+            return made
+
+        async with self._room_for(len(engines)):
+            sample = task.source.by_id(label["id"])
+            dialogues = await asyncio.to_thread(task.begin, sample, len(engines))
+            rollouts = await asyncio.gather(
+                *map(played, dialogues, engines, starts), return_exceptions=True
+            )
+        whole = {at: r for at, r in enumerate(rollouts) if isinstance(r, Rollout)}
+        reward = self.config.reward if training else MEASURED
+        scored = await asyncio.to_thread(_scored, task, whole, reward, label["shown"])
+        if usages := [t.judge.usage for t in self.tasks.values() if t.judge.usage is not None]:
+            self.run.write_judge_usage(self.engine, total(usages))
+        return [scored[at] if isinstance(r, Rollout) else r for at, r in enumerate(rollouts)]
+
+    @asynccontextmanager
+    async def _room_for(self, rollouts: int) -> AsyncIterator[None]:
+        """Wait until so many more may be played; groups enter whole, one after the other."""
+        async with self.entering:
+            for _ in range(rollouts):
+                await self.room.acquire()
+        try:
+            yield
         finally:
-            self.groups.leave(siblings, place, played)
-        return await siblings.outcome(place)
-
-    def _tell_judging(self) -> None:
-        usages = (usage_of(task.judge) for task in self.tasks.values())
-        if counted := [usage for usage in usages if usage is not None]:
-            self.run.tell_judging(self.engine, total(counted))
-
-    def _check(self, group: Group[Any, Any], training: bool) -> None:
-        expected = self.config.rollout.group_size
-        if training and group.size != expected:
-            raise TrainingError(
-                f"{group.size} of {expected} rollouts of a prompt met in a process; the penalty "
-                "needs all of them together: is this another version of the library, or another "
-                "number of rollouts than rollout.group_size?"
-            )
+            for _ in range(rollouts):
+                self.room.release()
 
 
 def flattened(
@@ -179,17 +280,17 @@ def flattened(
     ranges: list[tuple[int, int]] = []
     log_probs: list[float] = []
     for reply in replies:
-        prompt_ids, said = reply.prompt_ids or (), reply.token_ids or ()
+        prompt_ids, generated = reply.prompt_ids or (), reply.token_ids or ()
         tokens += prompt_ids
-        ranges.append((len(tokens), len(tokens) + len(said)))
-        tokens += said
+        ranges.append((len(tokens), len(tokens) + len(generated)))
+        tokens += generated
         log_probs += [*[0.0] * len(prompt_ids), *(reply.log_probs or ())]
     return tokens, ranges, log_probs if len(log_probs) == len(tokens) else None
 
 
 def _scored(
-    task: Task, played: Mapping[int, Played], config: RewardConfig, shown: bool
-) -> dict[int, Scored]:
+    task: Task, played: Mapping[int, Rollout], config: RewardConfig, shown: bool
+) -> dict[int, ScoredRollout]:
     """Judge and reward the rollouts of a group that did not fail."""
     places = list(played)
     dialogues = [played[place].dialogue for place in places]
@@ -200,16 +301,15 @@ def _scored(
     spread = max(known) - min(known) if known else None
     reward = _mean(known)
     accuracy = _mean([o.correct for o in outcomes])
-    made: dict[int, Scored] = {}
+    made: dict[int, ScoredRollout] = {}
     for place, d, verdict, outcome, terms in zip(
         places, dialogues, verdicts, outcomes, rewards, strict=True
     ):
         views = [_thumbnail(view) for view in d.views] if shown else ()
         episode = episode_of(d, played[place].replies, verdict, terms, views)
-        made[place] = Scored(
+        made[place] = ScoredRollout(
             episode,
             d.views,
-            played[place].pictures,
             reward=reward if terms.total is None else terms.total,
             accuracy=accuracy if outcome.correct is None else float(outcome.correct),
             spread=spread,
@@ -227,3 +327,11 @@ def _thumbnail(view: View) -> View:
     image = view.image.copy()
     image.thumbnail((512, 512))
     return View(image, view.method)
+
+
+def _prefixes_of(agent: str) -> dict[str, str]:
+    """The beginnings of a turn that decide it, of an agent that is a model here."""
+    kind = AGENTS.get(agent)
+    if not isinstance(kind, type) or not issubclass(kind, TransformersAgent):
+        raise unknown_name("agent that is a model", agent, ("transformers", "tiny"))
+    return dict(kind.prefixes)

@@ -14,23 +14,36 @@ On several machines the folder is on a disk that all of them see.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_type_hints
 
+from agents.judging.usage import Usage
 from trainers.config import TrainConfig
-from trainers.errors import TrainingError
-from vt_env.judges.models import Usage
+from trainers.errors import Damaged, TrainingError
+from trainers.files import linked, read_sealed, size_of, whole_file, write_sealed
+from trainers.tracking import JsonLines
+
+if TYPE_CHECKING:
+    from trainers.algorithms import Algorithm
 
 T = TypeVar("T")
+STATE_BYTES = 14
+"""Of a parameter in a saved state: float32 weight and two moments, and the weight in bfloat16."""
+MODEL_BYTES = 2
+"""Of a parameter in a saved model."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run, as all its processes see it.
+class HostedRun(ABC):
+    """One run, as all its processes see it; a library says what it wants and leaves.
 
     Attributes:
+        NAME: The trainer's, and of the folder.
+        LIBRARY: As people write it.
+        WRITES_CHECKPOINTS: Whether the process that leads the run writes them itself.
         out: The folder that the user named; absolute.
         cwd: Where relative paths of the recipe begin.
         config: The recipe.
@@ -38,10 +51,13 @@ class Run:
         max_prompt: Tokens that there may be before the policy's first turn.
         max_rest: Tokens that there may be from there on.
         refused: Pictures that were refused; the next samples took their place.
+        parameters: Of the model.
         fingerprints: As :class:`trainers.base.TrainResult` has them.
     """
 
     NAME: ClassVar[str]
+    LIBRARY: ClassVar[str]
+    WRITES_CHECKPOINTS: ClassVar[bool] = False
 
     out: Path
     cwd: Path
@@ -50,6 +66,7 @@ class Run:
     max_prompt: int = 0
     max_rest: int = 0
     refused: int = 0
+    parameters: int = 0
     fingerprints: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -72,28 +89,68 @@ class Run:
         path = self.cwd / self.config.model.path
         return str(path.resolve()) if path.is_dir() else self.config.model.path
 
-    def tell_judging(self, engine: str, usage: Usage) -> None:
-        """Leave what a process's judges took so far, where :meth:`judging` finds it."""
+    def write_judge_usage(self, engine: str, usage: Usage) -> None:
+        """Leave what a process's judges took so far, where :meth:`judge_usage` finds it."""
         path = self.folder / "judging" / f"{engine}.json"
         path.parent.mkdir(exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(asdict(usage)), "utf-8")
-        part.replace(path)
+        with whole_file(path) as stream:
+            json.dump(asdict(usage), stream)
 
-    def judging(self) -> list[Usage]:
+    def judge_usage(self) -> list[Usage]:
         """What the judges of each process took so far, those before a resume included."""
         files = sorted((self.folder / "judging").glob("*.json"))
         return [Usage(**json.loads(file.read_text("utf-8"))) for file in files]
 
+    @staticmethod
+    @abstractmethod
+    def algorithm(config: TrainConfig) -> Algorithm:
+        """The recipe's algorithm.
+
+        Raises:
+            ConfigError: On what the library cannot do; see :func:`trainers.refusing.accepted`.
+        """
+
+    @abstractmethod
+    def start(self) -> str:
+        """The last lines of the script that starts the run."""
+
+    @abstractmethod
     def saved_steps(self) -> int:
-        """Steps done when the library saved its state last; 0 if it never did."""
-        raise NotImplementedError
+        """Steps done when the library saved its state last; 0 if it never did.
+
+        Raises:
+            CheckpointError: If that state is gone.
+        """
+
+    @abstractmethod
+    def model_of(self, step: int) -> Path:
+        """Where the library leaves the model of a step that it saved."""
+
+    def collect(self, log: JsonLines) -> None:  # noqa: B027 - most have nothing to add
+        """Add to the log what the library wrote elsewhere; called again and again."""
+
+    def copy_model(self, step: int, folder: Path) -> None:
+        """Fill a checkpoint's folder; what the library saved stays where it is."""
+        from trainers.models import complete  # torch may be missing where this is imported
+
+        linked(self.model_of(step), folder / "model")
+        complete(folder / "model", self.model)
+
+    def state_bytes(self) -> int:
+        """Bytes that the next state of the library and its model will take."""
+        return self.parameters * (STATE_BYTES + MODEL_BYTES)
+
+    def room(self) -> int:
+        """Bytes that all states and checkpoints of the run may take, beyond what is there."""
+        keep = self.config.checkpoint.keep
+        whole = self.parameters * ((keep + 1) * STATE_BYTES + (keep + 2) * MODEL_BYTES)
+        return whole - size_of(self.out)
 
     def write(self) -> None:
         """Write ``run.json``."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        told = json.dumps(asdict(self), indent=2, default=str)
-        (self.folder / "run.json").write_text(told + "\n", "utf-8")
+        record = json.loads(json.dumps(asdict(self), default=str))
+        write_sealed(self.folder / "run.json", record)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -103,8 +160,8 @@ class Run:
             TrainingError: If it cannot be read.
         """
         try:
-            return _record(cls, json.loads((folder / "run.json").read_text("utf-8")))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            return _record(cls, read_sealed(folder / "run.json"))
+        except (OSError, Damaged, TypeError, KeyError) as error:
             raise TrainingError(
                 f"{folder}/run.json cannot be read, or is another version's: {error!r}"
             ) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,13 +21,12 @@ from trainers.algorithms import PPO, Algorithm, Batch, Targets, merge_metrics
 from trainers.algorithms.metrics import PartMetrics
 from trainers.config import TrainConfig
 from trainers.errors import NotFinite
-from trainers.local.metrics import Numbers
 from trainers.local.policy import Policy, SharedFeatures
+from trainers.metrics import LOGGED_ELSEWHERE, Numbers
+from vt_env.actions import calls
 
-_TOLD_ELSEWHERE = ("reward_mean", "unscored", "groups_without_signal", "truncated", "tokens")
-"""Numbers of an algorithm that :mod:`trainers.local.metrics` has in other families."""
-
-
+_GOLDEN = 0x9E3779B97F4A7C15
+"""2^64 over the golden ratio: times a run's seed, it leaves room for its steps."""
 _DECAYS: Mapping[str, Callable[[float], float]] = {
     "none": lambda done: 1.0,
     "linear": lambda done: 1.0 - done,
@@ -41,11 +41,6 @@ class Learner:
     Attributes:
         optimiser: AdamW over what is trained.
         updates: Optimiser steps taken.
-
-    Args:
-        policy: What is trained.
-        algorithm: What is learnt.
-        config: The recipe.
     """
 
     def __init__(self, policy: Policy, algorithm: Algorithm, config: TrainConfig) -> None:
@@ -60,6 +55,13 @@ class Learner:
             weight_decay=config.optimiser.weight_decay,
         )
         self.updates = 0
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put the optimiser's state back; its settings are the recipe's, which may have changed."""
+        self.optimiser.load_state_dict(state)
+        settings = self.config.optimiser
+        for group in self.optimiser.param_groups:
+            group |= {"betas": settings.betas, "weight_decay": settings.weight_decay}
 
     def learn(self, episodes: Sequence[Episode], step: int) -> Numbers:
         """Take a step's updates.
@@ -77,7 +79,7 @@ class Learner:
         lesson = Lesson(self.policy, episodes, self.config)
         batch, entropy, drift = lesson.batch()
         targets, described = self.algorithm.targets(batch)
-        generator = torch.Generator().manual_seed(_mixed(self.config.seed, step))
+        generator = torch.Generator().manual_seed((self.config.seed * _GOLDEN + step) % 2**63)
         settings = self.config.optimiser
         parts: list[PartMetrics] = []
         norms: list[float] = []
@@ -87,7 +89,7 @@ class Learner:
                 parts += made
                 norms.append(norm)
         metrics: Numbers = {**described, **merge_metrics(parts)}
-        for name in _TOLD_ELSEWHERE:
+        for name in LOGGED_ELSEWHERE:
             metrics.pop(name, None)
         for name in ("policy_loss", "value_loss"):
             if (total := metrics.get(name)) is not None:
@@ -150,11 +152,6 @@ class Lesson:
     Attributes:
         one_pass: Whether there is a single update, from a single pass over all episodes: then the
             pass that :meth:`batch` makes for the old log-probabilities is the one to learn from.
-
-    Args:
-        policy: What is trained.
-        episodes: Group by group.
-        config: The recipe.
     """
 
     def __init__(self, policy: Policy, episodes: Sequence[Episode], config: TrainConfig) -> None:
@@ -162,6 +159,7 @@ class Lesson:
         self.episodes = episodes
         self.temperature = config.rollout.temperature
         self.group_size = config.rollout.group_size
+        self.channel = config.reward.tool != "none"
         settings = config.optimiser
         self.microbatch = settings.microbatch
         self.one_pass = (
@@ -213,6 +211,9 @@ class Lesson:
         rewards = [math.nan if e.reward.total is None else e.reward.total for e in self.episodes]
         truncated = [any(reply.truncated for reply in e.replies) for e in self.episodes]
         device = self.policy.vlm.device
+        if self.channel:
+            told = [math.nan if e.reward.tool is None else e.reward.tool for e in self.episodes]
+            grouped["tool"] = torch.tensor(told, device=device).view(-1, self.group_size)
         batch = Batch(
             rewards=torch.tensor(rewards, device=device).view(-1, self.group_size),
             truncated=torch.tensor(truncated, device=device).view(-1, self.group_size),
@@ -236,15 +237,18 @@ class Lesson:
             "drift": scores.log_probs - tokens.old_log_probs,
             "ref_log_probs": reference,
             "values": values,
+            "calling": self._calling(tokens, rows) if self.channel else None,
         }
         return {name: tensor.detach() for name, tensor in made.items() if tensor is not None}
+
+    def _calling(self, tokens: TokenBatch, rows: range) -> Tensor:
+        """Tokens of turns that call: bool [N, t]."""
+        turns = [[calls(action) for action in self.episodes[row].actions] for row in rows]
+        width = max(map(len, turns))
+        table = torch.tensor([[*mine, *[False] * (width - len(mine))] for mine in turns])
+        return table.to(tokens.turn.device).gather(1, tokens.turn) & tokens.mask
 
 
 def _widened(tensor: Tensor, width: int) -> Tensor:
     """[N, t] to [N, width], with 0 or False at the end."""
     return pad(tensor, (0, width - tensor.shape[-1]))
-
-
-def _mixed(seed: int, step: int) -> int:
-    """One seed of 63 bits from two numbers."""
-    return (seed * 0x9E3779B97F4A7C15 + step) % 2**63

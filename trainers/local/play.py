@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import cast
 
-from agents import AGENTS, Agent, Conversation, Episode, Reply, rollout
+from agents import Conversation, Episode, Reply, rollout
 from agents.models import VisionLanguageModel
 from agents.steering import Arm
 from agents.transformers import TransformersAgent
-from trainers.algorithms.advantages import TIE
-from trainers.config import ModelConfig, TrainConfig
+from trainers.config import TrainConfig
 from trainers.data import SampleOrder, task_of
-from vt_env import ConfigError, DataError, PictureError
+from trainers.episodes import has_signal
+from trainers.models import agent_of
+from vt_env import DataError, PictureError
 from vt_env.vector import VisionThinkVectorEnv
 
 logger = logging.getLogger(__name__)
@@ -34,9 +34,8 @@ class Probing:
     def __init__(self, agent: TransformersAgent, group_size: int, probes: int) -> None:
         self.agent = agent
         self.group_size = group_size
-        direct, request = cast("list[Arm]", ["direct"]), cast("list[Arm]", ["request"])
-        free = [None] * (group_size - 2 * probes)
-        self.arms: list[Arm | None] = [*direct * probes, *request * probes, *free]
+        direct: list[Arm | None] = ["direct"] * probes
+        self.arms = [*direct, *["request"] * probes, *[None] * (group_size - 2 * probes)]
 
     @property
     def name(self) -> str:
@@ -45,46 +44,15 @@ class Probing:
 
     def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """One turn for each conversation; in the first turn that is every row of the groups."""
-        arms: list[Arm | None] = [
+        arms = [
             self.arms[row % self.group_size] if c.turn == 0 and c.can_request else None
             for row, c in enumerate(conversations)
         ]
         return self.agent.steer(conversations, arms)
 
 
-def is_probe(episode: Episode) -> bool:
-    """Whether the beginning of an episode was forced."""
-    return episode.replies[0].forced > 0
-
-
 def _groups(episodes: Sequence[Episode], size: int) -> list[Sequence[Episode]]:
     return [episodes[begin : begin + size] for begin in range(0, len(episodes), size)]
-
-
-def has_signal(group: Sequence[Episode]) -> bool:
-    """Whether the scored rollouts of a group differ in reward, so that something can be learnt."""
-    rewards = [e.reward.total for e in group if e.reward.total is not None]
-    return len(rewards) > 1 and max(rewards) - min(rewards) > TIE
-
-
-def agent_of(
-    model: ModelConfig, vlm: VisionLanguageModel, *, temperature: float, max_new_tokens: int
-) -> TransformersAgent:
-    """The agent that plays a model.
-
-    Raises:
-        ConfigError: If the agent of that name is no model here, so has no tokens to learn from.
-    """
-    agent: Agent = AGENTS.make(
-        model.agent, vlm, temperature=temperature, max_new_tokens=max_new_tokens
-    )
-    if not isinstance(agent, TransformersAgent):
-        raise ConfigError(
-            f"the agent {model.agent!r} does not keep the tokens that training needs; "
-            "use one that is a model here, such as 'transformers'"
-        )
-    agent.stop = False  # the policy learns to end its turns itself
-    return agent
 
 
 class Player:
@@ -100,7 +68,7 @@ class Player:
     """
 
     def __init__(self, config: TrainConfig, vlm: VisionLanguageModel, position: int = 0) -> None:
-        rules = config.rollout
+        self.rules = rules = config.rollout
         self.task = task_of(config.data.train, config.environment)
         if len(self.task.source) < rules.prompts:
             raise DataError(
@@ -114,16 +82,10 @@ class Player:
             reward=config.reward,
         )
         self.model_agent = agent_of(
-            config.model,
-            vlm,
-            temperature=rules.temperature,
-            max_new_tokens=rules.max_new_tokens,
+            config.model, vlm, temperature=rules.temperature, max_new_tokens=rules.max_new_tokens
         )
         self.agent = Probing(self.model_agent, rules.group_size, rules.probes)
         self.order = SampleOrder(self.task.source.ids(), config.seed)
-        self.prompts = rules.prompts
-        self.group_size = rules.group_size
-        self.rounds = rules.rounds
         self.seed = config.seed
         self.position = position
         self.refused = 0
@@ -132,25 +94,26 @@ class Player:
         """All episodes of a step, group by group.
 
         Raises:
-            DataError: If as many pictures are refused as a round has questions.
+            DataError: If as many pictures are refused as a round has questions, or too few samples
+                are left.
         """
         episodes = self._round(step, 0)
-        for further in range(1, self.rounds):
-            groups = _groups(episodes, self.group_size)
-            if sum(map(has_signal, groups)) >= self.prompts:
+        for further in range(1, self.rules.rounds):
+            groups = _groups(episodes, self.rules.group_size)
+            if sum(map(has_signal, groups)) >= self.rules.prompts:
                 break
             episodes += self._round(step, further)
         return episodes
 
     def lesson(self, episodes: Sequence[Episode]) -> list[Episode]:
         """What a step learns from: as many groups as it has prompts, those with a signal first."""
-        groups = _groups(episodes, self.group_size)
-        if len(groups) > self.prompts:
-            groups = sorted(groups, key=has_signal, reverse=True)[: self.prompts]
+        groups = _groups(episodes, self.rules.group_size)
+        if len(groups) > self.rules.prompts:
+            groups = sorted(groups, key=has_signal, reverse=True)[: self.rules.prompts]
         return [episode for group in groups for episode in group]
 
     def _round(self, step: int, number: int) -> list[Episode]:
-        ids, self.position = self.order.take(self.position, self.prompts)
+        ids, self.position = self.order.take(self.position, self.rules.prompts)
         refused: list[str] = []
         while True:
             try:
@@ -162,7 +125,7 @@ class Player:
                     raise
                 logger.warning("step %d: %s; another sample takes its place", step, error)
                 refused.append(error.sample_id)
-                if len(refused) >= self.prompts:
+                if len(refused) >= self.rules.prompts:
                     raise DataError(
                         f"{len(refused)} pictures were refused in one step; the last: {error}"
                     ) from error

@@ -6,9 +6,8 @@ Weights are float32; forward passes run under autocast where the recipe says ``b
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,9 @@ from agents.models import Scores, TokenBatch, VisionLanguageModel, load_vlm, sco
 from agents.models.loading import quiet
 from agents.models.vlm import Features
 from trainers.config import ModelConfig
-from trainers.data import WEIGHTS
-from trainers.local.lora import Adapters
-from vt_env.errors import ConfigError
+from trainers.models import complete, precision
+from vt_env.errors import ConfigError, MissingExtra
 from vt_env.pictures import View
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Policy:
@@ -72,16 +68,19 @@ class Policy:
         modules: list[nn.Module] = [self.vlm.model, *([self.critic] if self.critic else [])]
         return [p for module in modules for p in module.parameters() if p.requires_grad]
 
+    def saved_bytes(self) -> int:
+        """About how large a checkpoint is: the weights, and two moments of what is trained."""
+        weights = sum(p.nbytes for p in self.vlm.model.parameters())
+        return weights + 2 * sum(p.nbytes for p in self.parameters())
+
     @property
     def vision_is_trained(self) -> bool:
         """Whether features of a view change while training."""
         return any(p.requires_grad for p in self.vlm.model.model.visual.parameters())
 
-    @contextmanager
-    def precision(self) -> Iterator[None]:
+    def precision(self) -> AbstractContextManager[object]:
         """Run forward passes in the recipe's dtype."""
-        with precision(self.config, self.vlm.device):
-            yield
+        return precision(self.config, self.vlm.device)
 
     def score(
         self, batch: TokenBatch, temperature: float, features: Features | None = None
@@ -131,34 +130,14 @@ class Policy:
         merged = self.adapters.merged() if self.adapters else None
         with quiet():
             self.vlm.model.save_pretrained(folder, state_dict=merged)
-        source = Path(self.config.path)
-        if not source.is_dir():
+        if not Path(self.config.path).is_dir():
             self.vlm.tokenizer.save_pretrained(folder)
             self.vlm.image_processor.save_pretrained(folder)
             return
-        complete(folder, source)
-
-
-@contextmanager
-def precision(config: ModelConfig, device: torch.device) -> Iterator[None]:
-    """Run forward passes in a recipe's dtype."""
-    dtype = _DTYPES[config.dtype]
-    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-        yield
-
-
-def complete(model: Path, source: Path) -> None:
-    """Add what a saved model lacks of the folder that it came from: all but weights."""
-    for path in source.iterdir():
-        known = (model / path.name).exists() or path.name.endswith(WEIGHTS)
-        if path.is_file() and not known:
-            shutil.copyfile(path, model / path.name)
+        complete(folder, self.config.path)
 
 
 def _load(config: ModelConfig, path: str | Path) -> VisionLanguageModel:
-    """A model; what looks like a folder is not looked for on the Hub."""
-    if str(path).startswith((".", "/", "~")) and not Path(path).is_dir():
-        raise ConfigError(f"model.path: there is no folder {path}; name a checkpoint's folder")
     device = None if config.device == "auto" else config.device
     return load_vlm(path, dtype="float32", device=device)
 
@@ -193,3 +172,79 @@ class SharedFeatures:
         for place in places:
             starts.append(starts[-1] + self._all.starts[place + 1] - self._all.starts[place])
         return Features(self._all.gather(places), starts)
+
+
+_NAME = "default"
+
+
+class Adapters:
+    """Adapters that are put into a model's linear layers.
+
+    Args:
+        model: A model of transformers; it is changed in place.
+        config: Rank, scale and layers.
+
+    Raises:
+        MissingExtra: If peft is not installed.
+        ConfigError: If no layer of the language model has one of the names.
+    """
+
+    def __init__(self, model: nn.Module, config: ModelConfig) -> None:
+        try:
+            import peft
+            from peft.tuners.lora import LoraLayer
+        except ImportError as error:
+            raise MissingExtra("peft", "lora", "training low-rank adapters") from error
+        names = [
+            name
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Linear)
+            and "language_model" in name.split(".")
+            and name.rpartition(".")[2] in config.lora_targets
+        ]
+        if not names:
+            raise ConfigError(
+                f"no linear layer of the language model is named {' or '.join(config.lora_targets)}"
+            )
+        settings = peft.LoraConfig(
+            r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=names
+        )
+        peft.inject_adapter_in_model(settings, model, adapter_name=_NAME)
+        self.model = model
+        self.layers: dict[str, Any] = {
+            name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)
+        }
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """The model as it was."""
+        self._enable(False)
+        try:
+            yield
+        finally:
+            self._enable(True)
+
+    def _enable(self, on: bool) -> None:
+        for layer in self.layers.values():
+            layer._disable_adapters = not on
+
+    def state(self) -> dict[str, Tensor]:
+        """The adapters' weights."""
+        return {k: v for k, v in self.model.state_dict().items() if ".lora_" in k}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Put the adapters' weights back."""
+        self.model.load_state_dict(state, strict=False)
+
+    @torch.no_grad()
+    def merged(self) -> dict[str, Tensor]:
+        """All weights of the plain model, the adapters added to theirs; nothing is changed."""
+        made: dict[str, Tensor] = {}
+        for name, tensor in self.model.state_dict().items():
+            if ".lora_" in name:
+                continue
+            layer, _, kind = name.partition(".base_layer.")
+            if layer in self.layers and kind == "weight":
+                tensor = tensor + self.layers[layer].get_delta_weight(_NAME).to(tensor.dtype)
+            made[f"{layer}.{kind}" if kind else name] = tensor
+        return made

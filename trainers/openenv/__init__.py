@@ -7,7 +7,7 @@
 
 One connection is one session, and one session plays one episode at a time. What a judge compares an
 answer with never leaves the server. A penalty that compares the rollouts of a group is worked out
-where the group is: :func:`~trainers.openenv.group.play_group` plays one question in several
+where the group is: :func:`~trainers.openenv.client.play_group` plays one question in several
 sessions and applies :func:`vt_env.rewards.group_rewards` to the facts that come back.
 
 Only this package imports OpenEnv and what it brings.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -17,13 +17,15 @@ from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import EnvironmentMetadata
 
 from trainers.openenv.messages import (
+    PIXEL_LIMIT,
     VisionThinkAction,
     VisionThinkObservation,
     VisionThinkState,
 )
 from trainers.openenv.pictures import SharedTask
-from vt_env.env import Observation, VisionThinkEnv
-from vt_env.errors import DataError, PictureError
+from trainers.openenv.threads import Busy, Threads
+from vt_env.env import VisionThinkEnv
+from vt_env.errors import ConfigError, DataError, PictureError
 from vt_env.rewards import RewardConfig
 
 LOG = logging.getLogger("vt.serve")
@@ -41,7 +43,7 @@ class Shared:
         task: Data, rules, judge.
         reward: Weights; no penalty that needs a group.
         order: In which samples come, ``random`` or ``sequential``, in each session.
-        step_s: Seconds that a reset or a step may take.
+        step_s: Seconds that a reset may take, and a step beside its judgement.
         workers: Where they run.
     """
 
@@ -49,14 +51,7 @@ class Shared:
     reward: RewardConfig
     order: str
     step_s: float
-    workers: Executor
-
-
-class _Unseen(VisionThinkEnv):
-    """The plain environment without arrays of pixels, which nobody here looks at."""
-
-    def _observation(self) -> Observation:
-        return {}
+    workers: Threads
 
 
 class VisionThinkEnvironment(
@@ -76,20 +71,16 @@ class VisionThinkEnvironment(
     def __init__(self, shared: Shared) -> None:
         super().__init__()
         self.shared = shared
-        self.env = _Unseen(shared.task, reward=shared.reward, order=shared.order)
+        self.env = VisionThinkEnv(shared.task, reward=shared.reward, order=shared.order)
         self.episode_id: str | None = None
         self._running: Future[VisionThinkObservation] | None = None
+        self._late = False
         self._shown = 0
 
     def reset(
         self, seed: int | None = None, episode_id: str | None = None, **options: Any
     ) -> VisionThinkObservation:
-        """Begin an episode.
-
-        Args:
-            seed: Seeds the choice of samples.
-            episode_id: What the state calls it; a new name by default.
-            options: ``sample_id`` or ``index`` chooses the sample.
+        """Begin an episode; see :class:`~trainers.openenv.messages.ResetOptions`.
 
         Raises:
             SessionError: If there is no such sample, or its picture is refused.
@@ -104,6 +95,8 @@ class VisionThinkEnvironment(
             raise SessionError(
                 f"the picture of {whose} is refused; the server's log says why. Choose another"
             ) from error
+        except ConfigError as error:
+            raise SessionError(str(error)) from error
         except (DataError, IndexError) as error:
             number = len(self.shared.task.source)
             raise SessionError(
@@ -115,12 +108,7 @@ class VisionThinkEnvironment(
     def step(
         self, action: VisionThinkAction, timeout_s: float | None = None, **unused: Any
     ) -> VisionThinkObservation:
-        """Take one turn.
-
-        Args:
-            action: The turn.
-            timeout_s: Not used: the server's own limit holds.
-            unused: What OpenEnv may add.
+        """Take one turn; the server's own limit of time holds.
 
         Raises:
             SessionError: Before the first reset, after an episode's end, and after a reset or a
@@ -129,33 +117,40 @@ class VisionThinkEnvironment(
         if self.episode_id is None:
             raise SessionError("there is no episode; call reset() first")
         try:
-            _, _, done, _, info = self.env.step(action.text)
+            _, _, terminated, truncated, info = self.env.step(action.text)
         except ResetNeeded as error:
             raise SessionError(str(error)) from error
-        return self._observed(info, done)
+        return self._observed(info, terminated or truncated)
 
     async def reset_async(
         self, seed: int | None = None, episode_id: str | None = None, **options: Any
     ) -> VisionThinkObservation:
         """As :meth:`reset`, in the time that is allowed."""
-        return await self._in_time(partial(self.reset, seed, episode_id, **options))
+        limit = self.shared.step_s
+        return await self._in_time(partial(self.reset, seed, episode_id, **options), limit)
 
     async def step_async(
         self, action: VisionThinkAction, timeout_s: float | None = None, **unused: Any
     ) -> VisionThinkObservation:
-        """As :meth:`step`, in the time that is allowed."""
-        return await self._in_time(partial(self.step, action))
+        """As :meth:`step`, in the time that is allowed: the judge has as much for itself."""
+        return await self._in_time(partial(self.step, action), 2 * self.shared.step_s)
 
-    async def _in_time(self, work: Callable[[], VisionThinkObservation]) -> VisionThinkObservation:
+    async def _in_time(
+        self, work: Callable[[], VisionThinkObservation], limit: float
+    ) -> VisionThinkObservation:
         if self._running is not None and not self._running.done():
             raise SessionError("what took too long still runs; try again later, or connect anew")
-        limit = self.shared.step_s
-        self._running = self.shared.workers.submit(work)
+        if self._late:  # the episode whose reply nobody got
+            self.episode_id, self._late = None, False
+        try:
+            self._running = self.shared.workers.submit(work)
+        except Busy as error:
+            LOG.warning("no thread for a session: %s", error)
+            raise SessionError("the server is busy with work that does not end") from error
         waiting = asyncio.wrap_future(self._running)
         _done, late = await asyncio.wait({waiting}, timeout=limit)
         if late:
-            self._running.cancel()
-            self._running.add_done_callback(self._abandon)
+            self._late = True
             waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             LOG.warning("a reset or a step took longer than %g s", limit)
             raise SessionError(f"not done after {limit:g} s, so the episode is lost; call reset()")
@@ -170,13 +165,15 @@ class VisionThinkEnvironment(
                 "the server failed, and its log says why; the episode is lost; call reset()"
             ) from error
 
-    def _abandon(self, _: Future[VisionThinkObservation]) -> None:
-        """Forget the episode whose reply nobody got, when its work has ended."""
-        self.episode_id = None
-
     def _observed(self, info: dict[str, Any], done: bool = False) -> VisionThinkObservation:
         dialogue = self.env.dialogue
         new, self._shown = dialogue.views[self._shown :], len(dialogue.views)
+        if (pixels := sum(view.size[0] * view.size[1] for view in new)) > PIXEL_LIMIT:
+            self.episode_id = None
+            raise SessionError(
+                f"this turn shows {len(new)} pictures of {pixels:,} pixels, and a message carries "
+                f"{PIXEL_LIMIT:,}: the episode is lost; play it without a server"
+            )
         terms, verdict = info.get("reward_terms"), info.get("verdict")
         return VisionThinkObservation(
             done=done,
@@ -185,7 +182,7 @@ class VisionThinkEnvironment(
             question=dialogue.sample.question,
             text=dialogue.text,
             messages=info["messages"],
-            picture=self.shared.task.kept.text(new[-1]) if new else None,
+            pictures=[self.shared.task.kept.text(view) for view in new],
             turn=dialogue.turn,
             can_request=dialogue.can_request and not done,
             visual_tokens=dialogue.visual_tokens,
@@ -201,7 +198,7 @@ class VisionThinkEnvironment(
     def state(self) -> VisionThinkState:
         """What the session is, without the answers."""
         protocol = self.shared.task.protocol
-        playing = self.episode_id is not None
+        playing = self.episode_id is not None and not self._late
         return VisionThinkState(
             episode_id=self.episode_id,
             step_count=self.env.dialogue.turn if playing else 0,
@@ -211,6 +208,7 @@ class VisionThinkEnvironment(
                 "factor": protocol.factor,
                 "max_turns": protocol.max_turns,
                 "tools": [tool.name for tool in protocol.tools],
+                "ends": list(protocol.grammar.ends),
             },
             reward=asdict(self.shared.reward),
         )

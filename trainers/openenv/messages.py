@@ -24,10 +24,10 @@ MESSAGE_LIMIT = 2**22
 """Bytes of a message to the server: a turn of :data:`TEXT_LIMIT`, every character escaped."""
 
 PIXEL_LIMIT = 12_845_056
-"""Pixels of a picture: as many as Qwen2.5-VL's checkpoints look at; 12 megapixels and a little."""
+"""Pixels of what is new in a message: as many as Qwen2.5-VL's checkpoints look at in a picture."""
 
 REPLY_LIMIT = 2**26
-"""Bytes of a message to the client: a picture of noise of :data:`PIXEL_LIMIT`, and words."""
+"""Bytes of a message to the client: pictures of noise of :data:`PIXEL_LIMIT`, and words."""
 
 
 class VisionThinkAction(Action):
@@ -49,8 +49,9 @@ class VisionThinkObservation(Observation):
         sample_id: Which question it is.
         question: The question in plain text.
         text: What the environment said last; empty once the episode is over.
-        messages: The conversation in chat format; the n-th image mark is the n-th new picture.
-        picture: The view, where it was not shown before: PNG, base64.
+        messages: The conversation in chat format; its n-th image mark is the n-th picture of all
+            observations of the episode.
+        pictures: The views that were not shown before: PNG, base64.
         turn: Turns taken so far.
         can_request: Whether a tool can still be called in the coming turn.
         visual_tokens: Of all views so far.
@@ -66,7 +67,7 @@ class VisionThinkObservation(Observation):
     question: str
     text: str
     messages: list[dict[str, Any]]
-    picture: str | None
+    pictures: list[str]
     turn: int
     can_request: bool
     visual_tokens: int
@@ -77,13 +78,13 @@ class VisionThinkObservation(Observation):
     terms: Reward | None = None
     judge: str | None = None
 
-    def view(self) -> View | None:
-        """The new view, decoded; ``view.image`` is a PIL picture.
+    def views(self) -> list[View]:
+        """The new views, decoded; ``view.image`` is a PIL picture.
 
         Raises:
             PictureError: If what came is no picture.
         """
-        return None if self.picture is None else decoded(self.picture)
+        return [decoded(picture) for picture in self.pictures]
 
 
 class VisionThinkState(State):
@@ -92,7 +93,8 @@ class VisionThinkState(State):
     Attributes:
         sample_id: Of the episode in progress.
         samples: How many there are; ``reset(index=…)`` takes 0 to ``samples - 1``.
-        protocol: ``factor``, ``max_turns`` and the names of ``tools``.
+        protocol: ``factor``, ``max_turns``, the names of ``tools``, and ``ends``, the stop strings
+            of a turn.
         reward: The settings of the server's :class:`~vt_env.rewards.RewardConfig`.
     """
 

@@ -86,6 +86,9 @@ class SharedTask(Task):
 
     kept: Kept = field(default_factory=Kept)
 
-    def picture(self, sample: Sample) -> Picture:
-        """As the task's own, or the one that is there already."""
-        return self.kept.picture(sample.id, super().picture(sample))
+    def pictures(self, sample: Sample) -> tuple[Picture, ...]:
+        """As the task's own, or those that are there already."""
+        made = super().pictures(sample)
+        first = self.kept.picture(sample.id, made[0])
+        more = (self.kept.picture(f"{sample.id}\0{p.place}", p) for p in made[1:])
+        return first, *more

@@ -13,6 +13,6 @@ the log and the checkpoints. OpenRLHF generates, computes log-probabilities, tak
 steps and moves the weights.
 
 Only :mod:`~trainers.openrlhf.executor`, :mod:`~trainers.openrlhf.driver`,
-:mod:`~trainers.openrlhf.critic` and :mod:`~trainers.openrlhf.main` import OpenRLHF, and nobody
+:mod:`~trainers.openrlhf.learners` and :mod:`~trainers.openrlhf.main` import OpenRLHF, and nobody
 imports them but the processes that it starts.
 """

@@ -3,10 +3,8 @@
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +15,19 @@ from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
 
 from agents import Episode
 from trainers.algorithms import make_algorithm
-from trainers.checkpoint import CheckpointStore
-from trainers.local import policy
-from trainers.local.metrics import Numbers, evaluation_metrics, judge_metrics, rollout_metrics
+from trainers.checkpoint import check_room
+from trainers.metrics import (
+    LOGGED_ELSEWHERE,
+    Numbers,
+    evaluation_metrics,
+    judge_metrics,
+    rollout_metrics,
+)
 from trainers.openrlhf.learning import Metrics, learn_from
-from trainers.openrlhf.run import Run
-from trainers.runs import CHECKPOINTS, score
-from trainers.tracking import Tracker
-from trainers.wandb_view import wandb_view
+from trainers.openrlhf.run import OpenRLHFRun
+from trainers.runs import is_due, score, store_of, tracked
 
-_TOLD_AS = {
+_LOG_NAMES = {
     "policy_loss": "train/policy_loss",
     "entropy_loss": "train/entropy",
     "kl": "train/kl",
@@ -42,7 +43,6 @@ _TOLD_AS = {
     "timing/ppo_train": "time/learn",
     "timing/broadcast": "time/sync",
 }
-_TOLD_ELSEWHERE = ("reward_mean", "unscored", "groups_without_signal", "truncated", "tokens")
 
 
 class ExperienceMaker(RemoteExperienceMaker):
@@ -67,7 +67,7 @@ class ExperienceMaker(RemoteExperienceMaker):
 
     def compute_advantages_and_returns(self, experiences: list[Any]) -> list[Any]:
         """Advantages, returns and what is trained on."""
-        config = Run.read(Path(self.args.train.agent_func_path).parent).config
+        config = OpenRLHFRun.read(Path(self.args.train.agent_func_path).parent).config
         kls = [experience.kl for experience in experiences]
         made = super().compute_advantages_and_returns(experiences)
         for experience, kl in zip(made, kls, strict=True):
@@ -83,7 +83,7 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
     """Leads the run; OpenRLHF's loop calls what is overridden here."""
 
     def __init__(self, pretrain: str, strategy: Any, *groups: Any, **generation: Any) -> None:
-        self.run = Run.read(Path(strategy.args.train.agent_func_path).parent)
+        self.run = OpenRLHFRun.read(Path(strategy.args.train.agent_func_path).parent)
         super().__init__(pretrain, strategy, *groups, **generation)
         self._play_rows_in_order()
         maker = self.experience_maker
@@ -96,7 +96,8 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
             strategy,
             self.tokenizer,
         )
-        self.store = CheckpointStore(self.run.out / CHECKPOINTS, self.run.config.checkpoint.keep)
+        self.store = store_of(self.run.config, self.run.out)
+        self.store.newest()
         self.episodes: list[Episode] = []
         self.evaluation: Numbers = {}
         self.began = time.perf_counter()
@@ -110,24 +111,9 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
     def fit(self, global_step: int = 0) -> None:
         """Train; the log begins where OpenRLHF's saved state ends."""
         self.began = time.perf_counter()
-        self.tracker = Tracker(self.run.out, self.run.saved_steps())
-        tracking = self.run.config.tracking
-        view = wandb_view(
-            tracking.wandb,
-            project=tracking.project,
-            name=self.run.config.name,
-            out=self.run.out,
-            config=asdict(self.run.config),
-        )
-        if view is not None:
-            self.tracker.show(view)
-        model = None
-        try:
+        run = self.run
+        with tracked(run.config, self.store, run.out, run.saved_steps()) as self.tracker:
             super().fit(global_step)
-            newest = self.store.newest()
-            model = newest.folder / "model" if newest else None
-        finally:
-            self.tracker.finish(model)
 
     def train_step(self, rollout_samples: list[Any], global_step: int) -> tuple[dict, int]:
         """One step, whose episodes are kept for the log."""
@@ -144,37 +130,34 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
         config = self.run.config
         metrics = self._metrics(logs_dict or {})
         shown: Sequence[Episode] = ()
-        measured = self.eval_dataloader and self._due(config.evaluation.every, global_step)
+        measured = self.eval_dataloader and is_due(config, config.evaluation.every, global_step)
         if measured:
             before = time.perf_counter()
-            self.evaluation, shown = self._exam()
+            self.evaluation, shown = self._measure()
             metrics |= self.evaluation
             metrics["time/evaluation"] = time.perf_counter() - before
-        metrics |= judge_metrics(self.run.judging())
+        metrics |= judge_metrics(self.run.judge_usage())
         metrics["time/step"] = time.perf_counter() - self.began
         self.began = time.perf_counter()
         self.tracker.log(global_step, metrics)
         self.tracker.episodes(global_step, shown)
-        if self._due(config.checkpoint.every, global_step):
+        if is_due(config, config.checkpoint.every, global_step):
             self.tracker.sync()
             found = score(self.evaluation, config) if measured else None
             self._save(global_step, client_states or {}, found)
-
-    def _due(self, every: int, step: int) -> bool:
-        return step == self.run.config.steps or (every > 0 and step % every == 0)
 
     def _metrics(self, status: Mapping[str, Any]) -> Numbers:
         """OpenRLHF's numbers under the log's names, and those of the episodes."""
         described = self.experience_maker.described
         return {
-            **{name: status[key] for key, name in _TOLD_AS.items() if key in status},
-            **{f"train/{k}": v for k, v in described.items() if k not in _TOLD_ELSEWHERE},
+            **{name: status[key] for key, name in _LOG_NAMES.items() if key in status},
+            **{f"train/{k}": v for k, v in described.items() if k not in LOGGED_ELSEWHERE},
             **rollout_metrics(self.episodes, self.run.config.rollout.group_size),
             "rollout/refused": self.run.refused,
         }
 
     @torch.no_grad()
-    def _exam(self) -> tuple[Numbers, list[Episode]]:
+    def _measure(self) -> tuple[Numbers, list[Episode]]:
         """Play the validation split greedily, once each."""
         samples = self.samples_generator.generate_eval_samples(
             **{**self.generate_kwargs, "temperature": 0.0, "n_samples_per_prompt": 1}
@@ -185,6 +168,7 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
 
     def _save(self, step: int, states: dict[str, Any], score: float | None) -> None:
         """OpenRLHF's state for a resume, and a checkpoint as every trainer writes it."""
+        check_room(self.run.states, self.run.state_bytes(), f"state and the model of step {step}")
         tag = f"global_step{step}"
         saving = self.actor_model_group.async_run_method(
             method_name="save_checkpoint", tag=tag, client_states=states
@@ -192,28 +176,8 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
         if self.critic_model_group is not None:
             saving += self.critic_model_group.async_run_method("save_checkpoint", tag=tag)
         ray.get(saving)
-        saved = self.run.folder / "state" / f"{tag}_hf"
-
-        def write(folder: Path) -> None:
-            shutil.move(saved, folder / "model")
-            complete(folder / "model", self.run.model)
-
-        self.store.save(step, write, score)
-
-
-def complete(model: Path, source: str) -> None:
-    """Add what OpenRLHF leaves out of a saved model: the files of its processor.
-
-    Args:
-        model: Where weights and tokenizer were saved.
-        source: The checkpoint that the run began with.
-    """
-    if not Path(source).is_dir():
-        from transformers import AutoProcessor
-
-        AutoProcessor.from_pretrained(source).save_pretrained(model)
-        return
-    policy.complete(model, Path(source))
+        self.store.save(step, lambda folder: self.run.copy_model(step, folder), score)
+        self.run.prune()
 
 
 RayDriver = ray.remote(Driver)

@@ -3,6 +3,7 @@
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -10,23 +11,21 @@ from typing import Any
 
 from openrlhf.utils.agent import AgentExecutorBase
 
-from agents.models.engine import bias, heard
+from agents.models.engine import completion_tokens, logit_bias
 from agents.models.transcript import Transcript
-from trainers.hosted.rollouts import Rollouts, Scored, flattened
-from trainers.openrlhf.run import Run
+from trainers.hosted.rollouts import RolloutWorker, ScoredRollout, flattened
+from trainers.openrlhf.pictures import LatePictures, Sender
+from trainers.openrlhf.run import OpenRLHFRun
 from vt_env.pictures import View
 
 
-class Executor(Rollouts, AgentExecutorBase):
-    """Plays one rollout a call; see :func:`executor_for`.
-
-    Args:
-        folder: The run's.
-    """
+class Executor(RolloutWorker, AgentExecutorBase):
+    """Plays one rollout a call; see :func:`executor_for`."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(Run.read(folder))
-        self.bias = bias(self.words)
+        super().__init__(OpenRLHFRun.read(folder))
+        self.bias = logit_bias(self.processor)
+        self.sender = Sender(self.run.model)
 
     async def execute(
         self,
@@ -46,7 +45,7 @@ class Executor(Rollouts, AgentExecutorBase):
 
         Args:
             prompt: For the reader of a log; the dialogue makes its own.
-            label: See :meth:`trainers.hosted.rollouts.Rollouts.play`.
+            label: See :meth:`trainers.hosted.rollouts.RolloutWorker.play`.
             sampling_params: vLLM's; shared by the rollouts of one request, so never changed.
             max_length: Tokens that the whole rollout may have.
             hf_tokenizer: Not used; the executor has its own.
@@ -63,21 +62,20 @@ class Executor(Rollouts, AgentExecutorBase):
         own = copy(sampling_params)
         own.logit_bias = self.bias
 
-        async def speak(
+        async def generate(
             transcript: Transcript, views: Sequence[View], room: int
         ) -> tuple[list[int], list[float]]:
             own.max_tokens = room
             output = await llm_engine.generate(
-                transcript.marked(self.words.image_id),
+                transcript.with_placeholders(self.processor.image_id),
                 own,
                 multi_modal_data={"image": [view.image for view in views]},
             )
-            return heard(output, transcript, self.bias)
+            return completion_tokens(output, transcript, self.bias)
 
-        scored = await self.play(
-            label, speak, group=id(sampling_params), max_length=max_length, keep=sampling_params
-        )
-        return _response(prompt, scored)
+        scored = await self.play(label, generate, group=id(sampling_params), max_length=max_length)
+        pictures = await asyncio.to_thread(self.sender.send, scored.views)
+        return _response(prompt, scored, pictures)
 
 
 def executor_for(folder: Path) -> type[Executor]:
@@ -90,14 +88,14 @@ def executor_for(folder: Path) -> type[Executor]:
     return AgentExecutor
 
 
-def _response(prompt: str, scored: Scored) -> dict[str, Any]:
+def _response(prompt: str, scored: ScoredRollout, pictures: LatePictures) -> dict[str, Any]:
     """One rollout as OpenRLHF takes it."""
     tokens, ranges, log_probs = flattened(scored.episode.replies)
     return {
         "prompt": prompt,
         "label": scored.episode,
         "images": None,
-        "mm_train_inputs": dict(scored.pictures),
+        "mm_train_inputs": pictures,
         "reward": scored.reward,
         "scores": scored.accuracy,
         "observation_tokens": tokens,

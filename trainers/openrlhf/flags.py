@@ -12,7 +12,7 @@ from vt_env.protocol import make_protocol
 
 if TYPE_CHECKING:
     from trainers.algorithms import Algorithm
-    from trainers.openrlhf.run import Run
+    from trainers.openrlhf.run import OpenRLHFRun
 
 ESTIMATORS = {
     "grpo": "group_norm",
@@ -41,81 +41,51 @@ def checked(config: TrainConfig) -> Algorithm:
     return accepted(config, "openrlhf", _refusals)
 
 
-def _refusals(config: TrainConfig, algorithm: Algorithm) -> list[tuple[bool, str]]:
+def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
     from trainers.algorithms import PPO
     from trainers.algorithms import Algorithm as Base
+    from trainers.refusing import not_on_ray
 
-    model, rollout, machines = config.model, config.rollout, config.openrlhf
-    episodes = rollout.prompts * rollout.group_size
-    batch, left = divmod(episodes, config.optimiser.minibatches)
-    learners = machines.nodes * machines.gpus_per_node
-    share = learners * config.optimiser.microbatch
-    return [
-        (
-            model.lora_rank > 0,
-            "LoRA: its engines do not know adapters' weights by OpenRLHF's names and would go on "
-            "playing the first policy; set model.lora_rank=0, or use trainer=local",
+    rollout, machines, name = config.rollout, config.openrlhf, config.algorithm.name
+    learners, ppo = machines.nodes * machines.gpus_per_node, type(algorithm) is PPO
+    return {
+        "its loss is a mean over tokens or over sequences; set "
+        "algorithm.options.aggregation=token_mean": algorithm.aggregation not in _LOSSES,
+        **not_on_ray(config, algorithm, machines),
+        "a KL in the loss, or an entropy bonus, that is averaged otherwise than over tokens; set "
+        "algorithm.options.aggregation=token_mean, or algorithm.options.kl_coef=0 (or "
+        "kl_in=reward with kl_estimator=k1) and algorithm.entropy=0": (
+            algorithm.aggregation == "sequence_mean" and _beside_the_loss(config, algorithm)
         ),
-        (
-            model.dtype != "bfloat16",
-            "engines and learners compute in bfloat16; set model.dtype=bfloat16",
+        f"the critic of {name!r}; only that of 'ppo' is there": algorithm.needs_critic and not ppo,
+        "a critic and tokens that only one of critic and policy learns from; set rollout.probes=0 "
+        "and algorithm.options.drop_without_signal=false": (
+            ppo and (rollout.probes > 0 or algorithm.drop_without_signal)
         ),
-        (model.device != "auto", "Ray places its processes; set model.device=auto"),
-        (
-            algorithm.aggregation not in _LOSSES,
-            "its loss is a mean over tokens or over sequences; set "
-            "algorithm.options.aggregation=token_mean",
+        "value_clip=None, or a value_coef: the critic has an optimiser of its own": (
+            isinstance(algorithm, PPO)
+            and (algorithm.value_clip is None or algorithm.value_coef != 1)
         ),
-        (
-            algorithm.needs_critic and type(algorithm) is not PPO,
-            f"the critic of {config.algorithm.name!r}; only that of 'ppo' is there",
+        f"the algorithm {name!r} has a loss of its own; use trainer=local": (
+            type(algorithm).policy_loss is not Base.policy_loss
         ),
-        (
-            type(algorithm) is PPO and (rollout.probes > 0 or algorithm.drop_without_signal),
-            "a critic and tokens that only one of critic and policy learns from; set "
-            "rollout.probes=0 and algorithm.options.drop_without_signal=false",
+        f"engines that share the {learners} learners' GPUs must cover them: openrlhf.engines * "
+        "openrlhf.engine_gpus must be as many; or set openrlhf.colocate=false": (
+            machines.colocate and machines.engines * machines.engine_gpus not in (0, learners)
         ),
-        (
-            type(algorithm) is PPO and (algorithm.value_clip is None or algorithm.value_coef != 1),
-            "value_clip=None, or a value_coef: the critic has an optimiser of its own",
+        f"{learners} GPUs do not divide into engines of {machines.engine_gpus}; change "
+        "openrlhf.engine_gpus": learners % machines.engine_gpus > 0 and machines.engines == 0,
+        "probes with a correction: forced tokens have no probability in the engine; set one of "
+        "rollout.probes=0 and openrlhf.correction=off": (
+            rollout.probes > 0 and machines.correction != "off"
         ),
-        (
-            type(algorithm).policy_loss is not Base.policy_loss,
-            f"the algorithm {config.algorithm.name!r} has a loss of its own; use trainer=local",
-        ),
-        (
-            left > 0,
-            f"{episodes} episodes a step do not divide into {config.optimiser.minibatches} "
-            "minibatches; change optimiser.minibatches",
-        ),
-        (
-            batch % share > 0,
-            f"a minibatch has {batch} episodes, which {learners} GPUs at optimiser.microbatch="
-            f"{config.optimiser.microbatch} do not divide; lower optimiser.microbatch",
-        ),
-        (
-            machines.colocate
-            and machines.engines > 0
-            and machines.engines * machines.engine_gpus != learners,
-            f"engines that share the {learners} learners' GPUs must cover them: openrlhf.engines * "
-            "openrlhf.engine_gpus must be as many; or set openrlhf.colocate=false",
-        ),
-        (
-            learners % machines.engine_gpus > 0 and machines.engines == 0,
-            f"{learners} GPUs do not divide into engines of {machines.engine_gpus}; change "
-            "openrlhf.engine_gpus",
-        ),
-        (
-            rollout.rounds > 1,
-            "further questions in place of groups without signal; set rollout.rounds=1 (with "
-            "algorithm.options.drop_without_signal=true such groups are left out)",
-        ),
-        (
-            rollout.probes > 0 and machines.correction != "off",
-            "probes with a correction: forced tokens have no probability in the engine; set one of "
-            "rollout.probes=0 and openrlhf.correction=off",
-        ),
-    ]
+    }
+
+
+def _beside_the_loss(config: TrainConfig, algorithm: Algorithm) -> bool:
+    """Whether a KL or an entropy is added to the policy's loss."""
+    kl = algorithm.kl_coef > 0 and algorithm.kl_in == "loss"
+    return kl or config.algorithm.entropy > 0
 
 
 def engines(machines: OpenRLHFConfig) -> int:
@@ -131,7 +101,7 @@ def gpus_needed(machines: OpenRLHFConfig, *, critic: bool = False) -> int:
     return learners * (1 + critic) + engines(machines) * machines.engine_gpus
 
 
-def command_line(run: Run) -> list[str]:
+def command_line(run: OpenRLHFRun) -> list[str]:
     """The arguments of ``openrlhf.cli.train_ppo_ray``.
 
     Raises:
@@ -165,7 +135,7 @@ def _switches(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
     }
 
 
-def _values(run: Run, algorithm: Algorithm) -> dict[str, object]:
+def _values(run: OpenRLHFRun, algorithm: Algorithm) -> dict[str, object]:
     return {
         "actor.model_name_or_path": run.model,
         "train.agent_func_path": run.folder / "agent.py",
@@ -178,11 +148,11 @@ def _values(run: Run, algorithm: Algorithm) -> dict[str, object]:
         "train.seed": run.config.seed,
         "ckpt.path": run.folder / "state",
         "ckpt.output_dir": run.folder / "last",
-        "ckpt.max_num": run.config.checkpoint.keep,
+        "ckpt.max_num": 1_000_000,  # it would delete before the next is whole: OpenRLHFRun.prune
     }
 
 
-def _data(run: Run, critic: bool) -> dict[str, object]:
+def _data(run: OpenRLHFRun, critic: bool) -> dict[str, object]:
     """With a critic, OpenRLHF is told of no pictures, else it refuses; it does not need to know."""
     rules = run.config.environment
     protocol = make_protocol(rules.protocol, max_turns=rules.max_turns)
@@ -245,7 +215,7 @@ def _optimiser(config: TrainConfig, whose: str) -> dict[str, object]:
     }
 
 
-def _critic(run: Run, algorithm: Algorithm) -> dict[str, object]:
+def _critic(run: OpenRLHFRun, algorithm: Algorithm) -> dict[str, object]:
     from trainers.algorithms import PPO
 
     assert isinstance(algorithm, PPO)

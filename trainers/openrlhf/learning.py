@@ -9,7 +9,7 @@ of that arises the two agree.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -25,9 +25,8 @@ Metrics = dict[str, float]
 def learn_from(experiences: Sequence[Any], algorithm: Algorithm, group_size: int) -> Metrics:
     """Set advantages, returns and action masks of experiences, in place.
 
-    A rollout none of whose tokens is trained on (unscored, cut off, without signal) keeps its last
-    token, with an advantage and a KL of 0: no gradient, but a batch of such rollouts alone still
-    has a token to divide by.
+    A rollout none of whose tokens is trained on (unscored, cut off, without signal) has an empty
+    mask, so that it counts in no normaliser; see :mod:`trainers.openrlhf.learners`.
 
     Args:
         experiences: OpenRLHF's, of one step: log-probabilities, masks, labels and indices are
@@ -43,21 +42,28 @@ def learn_from(experiences: Sequence[Any], algorithm: Algorithm, group_size: int
     episodes = [experience.labels[row] for experience, row in rows]
     width = max(experience.action_mask.shape[-1] for experience in experiences)
 
-    def stacked(name: str) -> Tensor:
-        return _grouped([_widened(getattr(e, name)[row], width) for e, row in rows], group_size)
+    def grouped(tensors: Iterable[Tensor]) -> Tensor:
+        return torch.stack(list(tensors)).unflatten(0, (-1, group_size))
 
-    def known(name: str) -> Tensor | None:
-        return None if getattr(experiences[0], name) is None else stacked(name)
+    def known(name: str) -> Any:
+        """[G, R, T] of what the experiences have by a name."""
+        if getattr(experiences[0], name) is None:
+            return None
+        columns = (getattr(experience, name)[row] for experience, row in rows)
+        return grouped(pad(column, (0, width - column.shape[-1])) for column in columns)
 
-    said = stacked("action_log_probs").float()
+    def told(of: Callable[[Episode], float]) -> Tensor:
+        return grouped(torch.tensor(of(episode)) for episode in episodes)
+
+    log_probs = known("action_log_probs").float()
     batch = Batch(
-        rewards=_grouped([_reward(e) for e in episodes], group_size),
-        mask=stacked("action_mask").bool(),
-        old_log_probs=said,
-        ref_log_probs=_reference(said, known("base_action_log_probs"), known("kl")),
+        rewards=told(lambda e: math.nan if e.reward.total is None else e.reward.total),
+        mask=known("action_mask").bool(),
+        old_log_probs=log_probs,
+        ref_log_probs=_reference(log_probs, known("base_action_log_probs"), known("kl")),
         values=known("values"),
-        truncated=_grouped([_truncated(e) for e in episodes], group_size),
-        forced=_grouped([_forced(e, width) for e in episodes], group_size),
+        truncated=told(lambda e: any(reply.truncated for reply in e.replies)),
+        forced=grouped(_forced(episode, width) for episode in episodes),
     )
     targets, described = algorithm.targets(batch)
     for at, (experience, row) in enumerate(rows):
@@ -65,29 +71,11 @@ def learn_from(experiences: Sequence[Any], algorithm: Algorithm, group_size: int
     return described
 
 
-def _grouped(rows: Sequence[Tensor], group_size: int) -> Tensor:
-    """[G, R, …] of one tensor a rollout."""
-    return torch.stack(list(rows)).unflatten(0, (-1, group_size))
-
-
-def _widened(tensor: Tensor, width: int) -> Tensor:
-    return pad(tensor, (0, width - tensor.shape[-1]))
-
-
-def _reward(episode: Episode) -> Tensor:
-    total = episode.reward.total
-    return torch.tensor(math.nan if total is None else total)
-
-
-def _truncated(episode: Episode) -> Tensor:
-    return torch.tensor(any(reply.truncated for reply in episode.replies))
-
-
-def _reference(said: Tensor, base: Tensor | None, kl: Tensor | None) -> Tensor | None:
+def _reference(log_probs: Tensor, base: Tensor | None, kl: Tensor | None) -> Tensor | None:
     """The reference's log-probabilities; with the KL in the reward only k1 = log π - log ref is."""
     if base is not None:
         return base.float()
-    return None if kl is None else (said - kl).float()
+    return None if kl is None else (log_probs - kl).float()
 
 
 def _forced(episode: Episode, width: int) -> Tensor:
@@ -105,17 +93,8 @@ def _write(experience: Any, row: int, targets: Any, at: int) -> None:
     """Put one rollout's targets back."""
     mask = experience.action_mask[row]
     width = mask.shape[-1]
-    trained = targets.trained[at, :width]
     advantages = targets.advantages[at, :width]
-    if not trained.any():
-        last = int(mask.nonzero()[-1])
-        trained = torch.zeros_like(trained)
-        trained[last] = True
-        advantages = torch.zeros_like(advantages)
-        if experience.base_action_log_probs is not None:
-            same = experience.action_log_probs[row, last]
-            experience.base_action_log_probs[row, last] = same
     experience.advantages[row] = advantages
     returns = advantages if targets.returns is None else targets.returns[at, :width]
     experience.returns[row] = returns
-    experience.action_mask[row] = trained.to(mask.dtype)
+    experience.action_mask[row] = targets.trained[at, :width].to(mask.dtype)

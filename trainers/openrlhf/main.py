@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 from trainers.errors import TrainingError
+from trainers.hosted.trainer import keep_out, run_main
 from trainers.openrlhf.flags import checked, command_line, gpus_needed
-from trainers.openrlhf.run import Run
+from trainers.openrlhf.run import OpenRLHFRun
 
 
 def main(folder: Path) -> None:
@@ -21,10 +22,12 @@ def main(folder: Path) -> None:
 
     Raises:
         TrainingError: If the cluster has too few GPUs.
+        Busy: If another process is at work on the run.
     """
+    run = OpenRLHFRun.read(folder.resolve())
+    keep_out(run)
     import ray
 
-    run = Run.read(folder.resolve())
     os.chdir(run.cwd)
     ray.init(  # as OpenRLHF does, but without tensors that are shared and so cannot be written to
         log_to_driver=True,
@@ -39,11 +42,12 @@ def main(folder: Path) -> None:
             "machines first, or change openrlhf.nodes, gpus_per_node, engines or engine_gpus"
         )
     import openrlhf.trainer.ppo_trainer as ppo_trainer
-    from openrlhf.trainer.ray import ppo_critic
+    from openrlhf.trainer.ray import ppo_actor, ppo_critic
 
-    from trainers.openrlhf.critic import RayCritic
     from trainers.openrlhf.driver import RayDriver
+    from trainers.openrlhf.learners import RayCritic, RayLearner
 
+    ppo_actor.PolicyModelActor = RayLearner  # pyright: ignore[reportAttributeAccessIssue]
     ppo_critic.CriticModelActor = RayCritic  # pyright: ignore[reportAttributeAccessIssue]
     ppo_trainer.PPOTrainer = RayDriver  # pyright: ignore[reportAttributeAccessIssue]
     sys.argv = ["train_ppo_ray", *command_line(run)]
@@ -51,4 +55,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    run_main(main, Path(sys.argv[1]))

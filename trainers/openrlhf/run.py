@@ -1,19 +1,28 @@
-"""A run of OpenRLHF, in whose folder there is more than :mod:`trainers.hosted.run` lists.
+"""``trainer = "openrlhf"``: what OpenRLHF wants and leaves.
 
-OUT/openrlhf/
-agent.py          what OpenRLHF loads in every engine
-state/            optimiser and weights for a resume
-last/             what OpenRLHF saves at the very end
+In ``OUT/openrlhf`` there is more than :mod:`trainers.hosted.run` lists::
+
+    agent.py                     what OpenRLHF loads in every engine
+    state/_actor/global_stepN    optimiser and weights for a resume; ``latest`` names the last
+    state/global_stepN_hf        the model of a step, until it is a checkpoint
+    last/                        what OpenRLHF saves at the very end
 """
 
 from __future__ import annotations
 
+import re
+import shlex
+import shutil
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
-from trainers.hosted.run import Run as HostedRun
-
-FOLDER = "openrlhf"
+from trainers.errors import CheckpointError
+from trainers.files import size_of
+from trainers.hosted.run import HostedRun
+from trainers.hosted.trainer import HostedTrainer
+from trainers.openrlhf.flags import checked, command_line
 
 _AGENT = '''\
 """Loaded by OpenRLHF in every engine; see trainers.openrlhf.executor."""
@@ -24,22 +33,88 @@ from trainers.openrlhf.executor import executor_for
 
 AgentExecutor = executor_for(Path(__file__).parent)
 '''
+_START = """\
+exec {python} -m trainers.openrlhf.main {folder}
+# which is, with our driver in the place of its trainer:
+# python -m openrlhf.cli.train_ppo_ray {flags}"""
+_STEP = re.compile(r"global_step(\d+)(_hf)?")
 
 
 @dataclass(frozen=True)
-class Run(HostedRun):
-    """One run, as all its processes see it; see :class:`trainers.hosted.run.Run`."""
+class OpenRLHFRun(HostedRun):
+    """One run, as all its processes see it; see :class:`trainers.hosted.run.HostedRun`."""
 
-    NAME: ClassVar[str] = FOLDER
+    NAME: ClassVar[str] = "openrlhf"
+    LIBRARY: ClassVar[str] = "OpenRLHF"
+    WRITES_CHECKPOINTS: ClassVar[bool] = True
+    algorithm = staticmethod(checked)
+
+    def start(self) -> str:
+        """The command, and OpenRLHF's own."""
+        return _START.format(
+            python=shlex.quote(sys.executable),
+            folder=shlex.quote(str(self.folder)),
+            flags=shlex.join(command_line(self)),
+        )
+
+    @property
+    def states(self) -> Path:
+        """Where OpenRLHF saves."""
+        return self.folder / "state"
 
     def saved_steps(self) -> int:
         """Steps done when OpenRLHF saved its state last; 0 if it never did."""
-        latest = self.folder / "state" / "_actor" / "latest"
+        latest = self.states / "_actor" / "latest"
         if not latest.is_file():
             return 0
-        return int(latest.read_text("utf-8").strip().rpartition("global_step")[2])
+        name = latest.read_text("utf-8").strip()
+        found = _STEP.fullmatch(name)
+        if found is None or not (latest.parent / name).is_dir():
+            others = sorted(p.name for p in latest.parent.iterdir() if p.is_dir())
+            raise CheckpointError(
+                f"{latest} names {name!r}, which is not there; there is "
+                f"{', '.join(others) or 'nothing else'}. Put it back, or write the name of one "
+                "that is whole into that file, then resume"
+            )
+        return int(found[1])
+
+    def model_of(self, step: int) -> Path:
+        """Where OpenRLHF leaves the model of a step that it saved."""
+        return self.states / f"global_step{step}_hf"
+
+    def state_bytes(self) -> int:
+        """Bytes that the next state and its model will take: as the last, or an estimate."""
+        step = self.saved_steps()
+        last = sum(size_of(p) for p in self._saved() if step and _step(p) == step)
+        return last or super().state_bytes()
+
+    def prune(self) -> None:
+        """Delete all but the newest whole states, once their models are checkpoints.
+
+        OpenRLHF itself deletes before the next state is whole, so it is told to keep all.
+        """
+        step, keep = self.saved_steps(), self.config.checkpoint.keep
+        whole = sorted({_step(p) for p in self._saved() if _step(p) <= step})
+        for folder in self._saved():
+            if folder.name.endswith("_hf") or _step(folder) not in whole[-keep:]:
+                shutil.rmtree(folder)
 
     def write(self) -> None:
         """Write ``run.json`` and ``agent.py``."""
         super().write()
         (self.folder / "agent.py").write_text(_AGENT, "utf-8")
+
+    def _saved(self) -> list[Path]:
+        """Folders of states and models."""
+        places = (self.states, self.states / "_actor", self.states / "_critic")
+        found = [p for place in places for p in place.glob("global_step*") if p.is_dir()]
+        return [p for p in found if _STEP.fullmatch(p.name) and not p.is_symlink()]
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.removesuffix("_hf").removeprefix("global_step"))
+
+
+def make_trainer() -> HostedTrainer:
+    """The trainer ``openrlhf``."""
+    return HostedTrainer(OpenRLHFRun)

@@ -1,8 +1,9 @@
-"""What TRL's trainers take, made of a task and a policy."""
+"""What TRL's trainers take, made of a task and a policy, and what they tell the log."""
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +12,69 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from transformers import TrainerCallback
 
-from agents.marks import safe
-from agents.models.loading import load_words, quiet
+from agents.models.loading import load_processor, quiet
+from trainers.metrics import Numbers, judge_metrics, rollout_metrics
 from trainers.tracking import LOG, Tracker
-from trainers.trl.environment import VisionThink, opener
+from trainers.trl.environment import NO_BUDGET, VisionThink, opener
+from trainers.trl.processor import Processor
 from trainers.trl.scoring import Scoring
-from trainers.trl.words import Processor
 from vt_env.errors import ConfigError
+from vt_env.marks import safe
 from vt_env.rewards import RewardConfig
 from vt_env.task import Task
+
+_LOG_NAMES = {
+    "loss": "train/policy_loss",
+    "kl": "train/kl",
+    "entropy": "train/entropy",
+    "clip_ratio/region_mean": "train/clip_fraction",
+    "grad_norm": "train/grad_norm",
+    "learning_rate": "train/learning_rate",
+}
+
+
+def logged(logs: Mapping[str, Any], scoring: Scoring) -> Numbers:
+    """A line of the log.
+
+    Args:
+        logs: What TRL says of the updates since it last did.
+        scoring: Has the episodes since.
+    """
+    return {
+        **{name: logs[key] for key, name in _LOG_NAMES.items() if key in logs},
+        **rollout_metrics(scoring.take(), scoring.group_size),
+        **judge_metrics([scoring.task.judge.usage]),
+    }
+
+
+class Log(TrainerCallback):
+    """Writes a line each time TRL logs; ``step`` is the number of updates.
+
+    Args:
+        tracker: The log.
+        scoring: Has the episodes.
+    """
+
+    def __init__(self, tracker: Tracker, scoring: Scoring) -> None:
+        self.tracker = tracker
+        self.scoring = scoring
+        self.scoring.episodes = []
+        self._began = time.perf_counter()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The clock starts."""
+        self._began = time.perf_counter()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """TRL logged."""
+        if not logs or "loss" not in logs or not self.scoring.episodes:
+            return
+        now = time.perf_counter()
+        line = {**logged(logs, self.scoring), "time/step": now - self._began}
+        self._began = now
+        self.tracker.log(state.global_step, line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +85,7 @@ class Adapter:
         dataset: A row a sample: ``prompt``, which the environment completes, and ``sample_id``.
         environment: Makes an environment.
         scoring: Has the reward function.
-        processor: The policy's words.
+        processor: The policy's processor.
         task: What is played.
     """
 
@@ -87,7 +141,7 @@ class Adapter:
                     f"{name} must be {value} for this environment, got {getattr(settings, name)}"
                 )
             setattr(settings, name, value)
-        forbidden = self.processor.words.forbidden
+        forbidden = self.processor.base.forbidden
         never: Mapping[str, Any] = {"suppress_tokens": forbidden}
         if settings.use_vllm:
             never = {"logit_bias": dict.fromkeys(forbidden, -100.0)}
@@ -112,9 +166,12 @@ def adapt(
         ids: The samples of the rows, in order; all by default.
 
     Raises:
-        ConfigError: If the model cannot be read, or is of a line that is not handled.
+        ConfigError: If the model cannot be read, or is of a line that is not handled, or the
+            protocol has a budget of visual tokens.
     """
-    words = load_words(model)
+    if task.protocol.max_visual_tokens is not None:
+        raise ConfigError(NO_BUDGET)
+    processor = load_processor(model)
     prompt = [
         {"role": "system", "content": safe(task.protocol.system)},
         {"role": "user", "content": ""},
@@ -123,8 +180,8 @@ def adapt(
     return Adapter(
         dataset=Dataset.from_dict({"prompt": [prompt] * len(ids), "sample_id": ids}),
         environment=partial(VisionThink, opener(task)),
-        scoring=Scoring(task, reward or RewardConfig(), group_size, words),
-        processor=Processor(words),
+        scoring=Scoring(task, reward or RewardConfig(), group_size, processor),
+        processor=Processor(processor, task.protocol.grammar),
         task=task,
     )
 
@@ -158,8 +215,6 @@ def grpo_trainer(
         ConfigError: If settings contradict the environment, the model cannot be read, or ``out``
             holds a log.
     """
-    from trainers.trl.log import Log
-
     if out is not None and (out / LOG).exists():
         raise ConfigError(f"{out} holds a run already; choose another folder")
     adapter = adapt(task, model, group_size=settings.num_generations, reward=reward, ids=ids)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from agents.marks import safe
 from vt_env.dialogue import Dialogue
 from vt_env.errors import VisionThinkError
+from vt_env.marks import safe
 from vt_env.task import Task
+
+NO_BUDGET = (
+    "TRL asks for another turn after every call, so it cannot end a rollout at max_pictures or "
+    "max_visual_tokens: raise the budget, or choose another trainer"
+)
+"""Why a rollout that a call took over a budget before its last turn cannot be played."""
 
 
 class VisionThink:
@@ -43,7 +50,7 @@ class VisionThink:
         """
         self.failure = None
         self.dialogue = self._begin(sample_id)
-        return self._said()
+        return self._content()
 
     def call(self, turn: str) -> list[dict[str, Any]]:
         """Carry out what a turn calls, or say why not.
@@ -55,6 +62,8 @@ class VisionThink:
         try:
             self.dialogue.apply(turn)
             if self.dialogue.done:
+                if self.dialogue.over:
+                    raise RuntimeError(f"{self.dialogue.over}: {NO_BUDGET}")
                 raise RuntimeError(
                     "the dialogue is over: max_tool_calling_iterations must be the protocol's "
                     "max_turns - 1"
@@ -62,14 +71,14 @@ class VisionThink:
         except (VisionThinkError, RuntimeError) as error:
             self.failure = error
             raise
-        return self._said()
+        return self._content()
 
-    def _said(self) -> list[dict[str, Any]]:
-        """What the environment said last, with its picture."""
+    def _content(self) -> list[dict[str, Any]]:
+        """What the environment said last, with its pictures."""
         assert self.dialogue is not None
-        view = self.dialogue.views[-1]
+        views = iter(self.dialogue.new_views)
         blocks = safe(self.dialogue.messages[-1]["content"])
-        return [{**b, "image": view.image} if b["type"] == "image" else b for b in blocks]
+        return [{**b, "image": next(views).image} if b["type"] == "image" else b for b in blocks]
 
 
 def opener(task: Task) -> Callable[[str], Dialogue]:
@@ -83,8 +92,13 @@ def opener(task: Task) -> Callable[[str], Dialogue]:
     def first(sample_id: str) -> Dialogue:
         return task.begin(task.source.by_id(sample_id))[0]
 
+    places: Counter[str] = Counter()
+
     def begin(sample_id: str) -> Dialogue:
         known = first(sample_id)
-        return Dialogue(known.protocol, known.sample, known.picture)
+        place = places[sample_id]
+        places.clear()  # those of another sample are over
+        places[sample_id] = place + 1
+        return Dialogue(known.protocol, known.sample, known.pictures, place)
 
     return begin

@@ -36,16 +36,16 @@ class Scoring:
         task: Has the judge.
         reward: Weights and penalty.
         group_size: Rollouts of a group: TRL's ``num_generations``.
-        words: Read the policy's tokens.
+        processor: Read the policy's tokens.
     """
 
     def __init__(
-        self, task: Task, reward: RewardConfig, group_size: int, words: VisionLanguageModel
+        self, task: Task, reward: RewardConfig, group_size: int, processor: VisionLanguageModel
     ) -> None:
         self.task = task
         self.config = reward
         self.group_size = group_size
-        self.words = words
+        self.processor = processor
         self.episodes: list[Episode] | None = None
 
     def reward(
@@ -101,7 +101,7 @@ class Scoring:
 
     def _reply(self, turn: Message) -> Reply:
         ids = tuple(turn["token_ids"])
-        truncated = ids[-1] not in self.words.stop_ids
+        truncated = ids[-1] not in self.processor.stop_ids
         return Reply(turn["content"], token_ids=ids, truncated=truncated)
 
     def _rewarded(self, episodes: Sequence[Episode]) -> list[Episode]:

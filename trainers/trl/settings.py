@@ -33,53 +33,40 @@ def checked(config: TrainConfig) -> Algorithm:
     return accepted(config, "trl", _refusals)
 
 
-def _refusals(config: TrainConfig, algorithm: Algorithm) -> list[tuple[bool, str]]:
-    model, rollout, optimiser = config.model, config.rollout, config.optimiser
-    batch, left = divmod(rollout.prompts * rollout.group_size, optimiser.minibatches)
-    return [
-        (
-            config.algorithm.name not in _SCALES,
-            f"the algorithm {config.algorithm.name!r}; it has {', '.join(sorted(_SCALES))}",
+def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
+    rollout, optimiser, name = config.rollout, config.optimiser, config.algorithm.name
+    episodes = rollout.prompts * rollout.group_size
+    batch, left = divmod(episodes, optimiser.minibatches)
+    return {
+        f"the algorithm {name!r}; it has {', '.join(sorted(_SCALES))}": name not in _SCALES,
+        "force the first words of a turn; set rollout.probes=0, and raise "
+        "algorithm.options.kl_coef, which then has to keep both arms alive: 0.3 did": (
+            rollout.probes > 0
         ),
-        (
-            rollout.probes > 0,
-            "force the first words of a turn; set rollout.probes=0, and raise "
-            "algorithm.options.kl_coef, which then has to keep both arms alive: 0.3 did",
+        "further questions in place of groups without signal; set rollout.rounds=1": (
+            rollout.rounds > 1
         ),
-        (
-            rollout.rounds > 1,
-            "further questions in place of groups without signal; set rollout.rounds=1",
+        "leave out groups without signal; set algorithm.options.drop_without_signal=false": (
+            algorithm.drop_without_signal
         ),
-        (
-            algorithm.drop_without_signal,
-            "leave out groups without signal; set algorithm.options.drop_without_signal=false",
+        "another KL than k3 in the loss; set algorithm.options.kl_in=loss and "
+        "algorithm.options.kl_estimator=k3": (
+            algorithm.kl_coef > 0 and (algorithm.kl_in, algorithm.kl_estimator) != ("loss", "k3")
         ),
-        (
-            algorithm.kl_coef > 0 and (algorithm.kl_in, algorithm.kl_estimator) != ("loss", "k3"),
-            "another KL than k3 in the loss; set algorithm.options.kl_in=loss and "
-            "algorithm.options.kl_estimator=k3",
+        "an entropy bonus that is averaged otherwise than over tokens; set "
+        "algorithm.options.aggregation=token_mean": (
+            config.algorithm.entropy > 0 and algorithm.aggregation != "token_mean"
         ),
-        (
-            config.algorithm.entropy > 0 and algorithm.aggregation != "token_mean",
-            "an entropy bonus that is averaged otherwise than over tokens; set "
-            "algorithm.options.aggregation=token_mean",
+        "LoRA by a recipe; set model.lora_rank=0, or give trainers.trl.grpo_trainer a "
+        "peft_config": config.model.lora_rank > 0,
+        f"a device of its own; model.device is one of {', '.join(_DEVICES)}": (
+            config.model.device not in _DEVICES
         ),
-        (
-            model.lora_rank > 0,
-            "LoRA by a recipe; set model.lora_rank=0, or give trainers.trl.grpo_trainer a "
-            "peft_config",
+        f"{episodes} episodes a step in {optimiser.minibatches} minibatches of microbatches of "
+        f"{optimiser.microbatch}; change optimiser.minibatches or optimiser.microbatch": (
+            left > 0 or batch % min(batch, optimiser.microbatch) > 0
         ),
-        (
-            model.device not in _DEVICES,
-            f"a device of its own; model.device is one of {', '.join(_DEVICES)}",
-        ),
-        (
-            left > 0 or batch % min(batch, optimiser.microbatch) > 0,
-            f"{rollout.prompts * rollout.group_size} episodes a step in "
-            f"{optimiser.minibatches} minibatches of microbatches of {optimiser.microbatch}; "
-            "change optimiser.minibatches or optimiser.microbatch",
-        ),
-    ]
+    }
 
 
 def updates(config: TrainConfig) -> int:

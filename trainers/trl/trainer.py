@@ -6,29 +6,22 @@ from pathlib import Path
 
 from trainers.base import Progress, TrainResult
 from trainers.config import TrainConfig
-from trainers.tracking import alone_in
+from trainers.runs import RunTrainer
 from trainers.trl.settings import checked
 
 
-class TRLTrainer:
-    """Trains through TRL; see :class:`trainers.base.Trainer`."""
+class TRLTrainer(RunTrainer):
+    """Trains through TRL."""
 
-    def train(
-        self,
-        config: TrainConfig,
-        out: Path,
-        *,
-        resume: bool = False,
-        progress: Progress | None = None,
-    ) -> TrainResult:
-        """Train; see :meth:`trainers.base.Trainer.train`.
-
-        TRL seeds the generators of Python, NumPy and torch; torch's is left as it was found.
-        """
+    def check(self, config: TrainConfig) -> None:
+        """Refuse settings that cannot be honoured; see :func:`trainers.base.check_settings`."""
         checked(config)
+
+    def run(self, config: TrainConfig, out: Path, progress: Progress | None) -> TrainResult:
+        """Train; TRL seeds the generators of Python, NumPy and torch, which is left as it was."""
         import torch
 
-        from trainers.trl.run import Run
+        from trainers.trl.run import TRLRun
 
-        with torch.random.fork_rng(), alone_in(out):
-            return Run(config, out, resume=resume).go(progress)
+        with torch.random.fork_rng():
+            return TRLRun(config, out).go(progress)

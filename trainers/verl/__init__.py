@@ -6,8 +6,7 @@
                                        └── run.json              ▼
                                         estimator ◀── rewards, masks, groups
 
-verl owns the trainer, the log and the checkpoints. Three of its hooks are filled here: a dataset
-(:mod:`~trainers.verl.dataset`), an agent loop (:mod:`~trainers.verl.loop`) and an advantage
-estimator (:mod:`~trainers.verl.estimator`). Only these three import verl. Its processes load the
-dataset by ``data.custom_cls``, and with it the other two.
+verl owns the trainer, the log and the checkpoints. Three of its hooks are filled in
+:mod:`~trainers.verl.hooks`, the only module that imports verl: a dataset, an agent loop and
+advantage estimators. verl's processes load it by ``data.custom_cls``.
 """

@@ -13,20 +13,11 @@ from vt_env.protocol import make_protocol
 
 if TYPE_CHECKING:
     from trainers.algorithms import Algorithm
-    from trainers.verl.run import Run
+    from trainers.verl.run import VerlRun
 
-ALGORITHMS = (
-    "grpo",
-    "dapo",
-    "gspo",
-    "dr_grpo",
-    "rloo",
-    "reinforce++",
-    "reinforce++-baseline",
-)
+ALGORITHMS = "grpo", "dapo", "gspo", "dr_grpo", "rloo", "reinforce++", "reinforce++-baseline"
 """Those without a critic."""
 
-_WHOLE_BATCH = ("reinforce++", "reinforce++-baseline")
 _LOSSES = {
     "token_mean": "token-mean",
     "sequence_mean": "seq-mean-token-mean",
@@ -53,89 +44,44 @@ def checked(config: TrainConfig) -> Algorithm:
     return accepted(config, "verl", _refusals)
 
 
-def _refusals(config: TrainConfig, algorithm: Algorithm) -> list[tuple[bool, str]]:
-    model, rollout, optimiser = config.model, config.rollout, config.optimiser
-    learners = config.verl.nodes * config.verl.gpus_per_node
-    questions, left = divmod(rollout.prompts, optimiser.minibatches)
-    share = learners * optimiser.microbatch
-    name = config.algorithm.name
-    return [
-        (
-            name not in ALGORITHMS,
-            f"the algorithm {name!r}; set algorithm.name to one of {', '.join(ALGORITHMS)}",
+def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
+    from trainers.refusing import not_on_ray
+
+    name, machines, rollout = config.algorithm.name, config.verl, config.rollout
+    learners = machines.nodes * machines.gpus_per_node
+    return {
+        f"the algorithm {name!r}; set algorithm.name to one of {', '.join(ALGORITHMS)}": (
+            name not in ALGORITHMS
         ),
-        (
-            model.lora_rank > 0,
-            "LoRA, which was not tried with it; set model.lora_rank=0, or use trainer=local",
+        "further questions in place of groups without signal; set rollout.rounds=1 (verl's own way "
+        "is verl.overrides=['algorithm.filter_groups.enable=true', "
+        "'algorithm.filter_groups.metric=total'])": rollout.rounds > 1,
+        **not_on_ray(config, algorithm, machines, unit=rollout.group_size),
+        "freezing the vision tower: verl 0.9 has a setting for it, which nothing reads; set "
+        "model.freeze_vision=false": config.model.freeze_vision,
+        "probes: its estimators cannot leave single tokens out; set rollout.probes=0": (
+            rollout.probes > 0
         ),
-        (
-            model.dtype != "bfloat16",
-            "engines and learners compute in bfloat16; set model.dtype=bfloat16",
+        "masking truncated rollouts whose rewards still count; set "
+        "algorithm.options.mask_truncated=false": algorithm.mask_truncated,
+        "dropping groups that count in statistics of the whole batch; set "
+        "algorithm.options.drop_without_signal=false": (
+            algorithm.drop_without_signal and name.startswith("reinforce++")
         ),
-        (
-            model.freeze_vision,
-            "freezing the vision tower: verl 0.9 has a setting for it, which nothing reads; set "
-            "model.freeze_vision=false",
+        "a KL in the reward beside our advantages; set algorithm.options.kl_in=loss and "
+        "algorithm.options.kl_estimator=k3": algorithm.kl_coef > 0 and algorithm.kl_in == "reward",
+        "a horizon that is no whole number; round algorithm.options.horizon": (
+            algorithm.aggregation == "constant" and algorithm.horizon != int(algorithm.horizon)
         ),
-        (model.device != "auto", "Ray places its processes; set model.device=auto"),
-        (
-            rollout.probes > 0,
-            "probes: its estimators cannot leave single tokens out; set rollout.probes=0",
+        "this fall of the learning rate; set optimiser.decay to none or cosine": (
+            config.optimiser.decay not in _SCHEDULES
         ),
-        (
-            rollout.rounds > 1,
-            "further questions in place of groups without signal; set rollout.rounds=1 (verl's own "
-            "way is verl.overrides=['algorithm.filter_groups.enable=true', "
-            "'algorithm.filter_groups.metric=total'])",
-        ),
-        (
-            algorithm.mask_truncated,
-            "masking truncated rollouts whose rewards still count; set "
-            "algorithm.options.mask_truncated=false",
-        ),
-        (
-            algorithm.drop_without_signal and name in _WHOLE_BATCH,
-            "dropping groups that count in statistics of the whole batch; set "
-            "algorithm.options.drop_without_signal=false",
-        ),
-        (
-            algorithm.kl_coef > 0 and algorithm.kl_in == "reward",
-            "a KL in the reward beside our advantages; set algorithm.options.kl_in=loss and "
-            "algorithm.options.kl_estimator=k3",
-        ),
-        (
-            algorithm.ratio == "sequence" and algorithm.aggregation != "sequence_mean",
-            "a ratio of whole sequences under another mean; set "
-            "algorithm.options.aggregation=sequence_mean",
-        ),
-        (
-            algorithm.aggregation == "constant" and algorithm.horizon != int(algorithm.horizon),
-            "a horizon that is no whole number; round algorithm.options.horizon",
-        ),
-        (
-            optimiser.decay not in _SCHEDULES,
-            "this fall of the learning rate; set optimiser.decay to none or cosine",
-        ),
-        (
-            left > 0,
-            f"{rollout.prompts} questions a step do not divide into {optimiser.minibatches} "
-            "minibatches; change optimiser.minibatches",
-        ),
-        (
-            questions * rollout.group_size % share > 0,
-            f"a minibatch has {questions * rollout.group_size} episodes, which {learners} GPUs at "
-            f"optimiser.microbatch={optimiser.microbatch} do not divide; lower "
-            "optimiser.microbatch",
-        ),
-        (
-            learners % config.verl.engine_gpus > 0,
-            f"{learners} GPUs do not divide into engines of {config.verl.engine_gpus}; change "
-            "verl.engine_gpus",
-        ),
-    ]
+        f"{learners} GPUs do not divide into engines of {machines.engine_gpus}; change "
+        "verl.engine_gpus": learners % machines.engine_gpus > 0,
+    }
 
 
-def settings(run: Run) -> dict[str, object]:
+def settings(run: VerlRun) -> dict[str, object]:
     """verl's settings by name; a ``+`` before a name adds one that verl has no default for.
 
     Raises:
@@ -152,7 +98,7 @@ def settings(run: Run) -> dict[str, object]:
     }
 
 
-def command_line(run: Run) -> list[str]:
+def command_line(run: VerlRun) -> list[str]:
     """The arguments of ``verl.trainer.main_ppo``.
 
     Raises:
@@ -171,11 +117,11 @@ def _written(value: object) -> str:
     return str(value)
 
 
-def _data(run: Run) -> dict[str, object]:
+def _data(run: VerlRun) -> dict[str, object]:
     rows = str(run.rows("train"))
     validation = str(run.rows("validation")) if run.config.data.validation else rows
     return {
-        "data.custom_cls.path": "pkg://trainers.verl.dataset",
+        "data.custom_cls.path": "pkg://trainers.verl.hooks",
         "data.custom_cls.name": "VisionThinkDataset",
         "data.train_files": rows,
         "data.val_files": validation,
@@ -188,7 +134,7 @@ def _data(run: Run) -> dict[str, object]:
     }
 
 
-def _actor(run: Run, algorithm: Algorithm) -> dict[str, object]:
+def _actor(run: VerlRun, algorithm: Algorithm) -> dict[str, object]:
     config, machines = run.config, run.config.verl
     actor, reference = "actor_rollout_ref.actor", "actor_rollout_ref.ref"
     fsdp = f"{actor}.fsdp_config"
@@ -214,7 +160,7 @@ def _actor(run: Run, algorithm: Algorithm) -> dict[str, object]:
     }
 
 
-def _engines(run: Run) -> dict[str, object]:
+def _engines(run: VerlRun) -> dict[str, object]:
     config, machines = run.config, run.config.verl
     rules = config.environment
     pictures = make_protocol(rules.protocol, max_turns=rules.max_turns).max_turns
@@ -267,7 +213,7 @@ def _optimiser(config: TrainConfig) -> dict[str, object]:
     }
 
 
-def _trainer(run: Run) -> dict[str, object]:
+def _trainer(run: VerlRun) -> dict[str, object]:
     config = run.config
     wandb = ["wandb"] if config.tracking.wandb in ("offline", "online") else []
     measured = config.evaluation.every or config.steps
@@ -279,7 +225,7 @@ def _trainer(run: Run) -> dict[str, object]:
         "trainer.test_freq": measured if config.data.validation else -1,
         "trainer.val_before_train": False,
         "trainer.save_freq": config.checkpoint.every or config.steps,
-        "trainer.max_actor_ckpt_to_keep": config.checkpoint.keep,
+        "trainer.max_actor_ckpt_to_keep": config.checkpoint.keep + 1,  # one may not be whole
         "trainer.default_local_dir": str(run.checkpoints),
         "trainer.resume_mode": "auto",
         "trainer.project_name": config.tracking.project,

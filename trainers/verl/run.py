@@ -1,29 +1,76 @@
-"""A run of verl, in whose folder there is more than :mod:`trainers.hosted.run` lists.
+"""``trainer = "verl"``: what verl wants and leaves.
 
-OUT/verl/
-told-000000.jsonl what verl tells of each step; after a resume from step 6, told-000006.jsonl
-checkpoints/      what verl saves
+In ``OUT/verl`` there is more than :mod:`trainers.hosted.run` lists::
+
+    steps-000000.jsonl  verl's log of each step; after a resume from step 6, steps-000006.jsonl
+    checkpoints/        what verl saves
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from trainers.hosted.run import Run as HostedRun
+from trainers.errors import CheckpointError
+from trainers.hosted.run import HostedRun
+from trainers.hosted.trainer import HostedTrainer
+from trainers.tracking import JsonLines
+from trainers.verl.flags import checked, command_line
 
-FOLDER = "verl"
+_START = """\
+export VERL_FILE_LOGGER_PATH={log}
+exec {python} -m trainers.verl.main {folder} \\
+    {settings}
+# which holds the lock of the results' folder, and is: {python} -m verl.trainer.main_ppo"""
+
+LOG_NAMES = {
+    "critic/score/mean": "reward/mean",
+    "actor/pg_loss": "train/policy_loss",
+    "actor/entropy": "train/entropy",
+    "actor/kl_loss": "train/kl",
+    "actor/ppo_kl": "train/old_kl",
+    "actor/pg_clipfrac": "train/clip_fraction",
+    "actor/grad_norm": "train/grad_norm",
+    "actor/lr": "train/learning_rate",
+    "rollout_corr/kl": "train/engine_kl",
+    "timing_s/gen": "time/rollout",
+    "timing_s/update_actor": "time/learn",
+    "timing_s/update_weights": "time/sync",
+    "timing_s/testing": "time/evaluation",
+    "timing_s/step": "time/step",
+    "val-core/validation/reward/mean@1": "eval/reward",
+    "val-aux/validation/accuracy/mean@1": "eval/accuracy",
+    "val-aux/validation/rollout/request_rate/mean@1": "eval/request_rate",
+    "val-aux/validation/env/well_formed/mean@1": "eval/well_formed",
+    "val-aux/validation/env/visual_tokens/mean@1": "eval/visual_tokens",
+    "val-aux/validation/env/full_tokens/mean@1": "eval/full_tokens",
+    "val-aux/validation/env/unscored/mean@1": "eval/unscored",
+}
+"""The log's names of verl's numbers; all of them are in verl's own file."""
 
 
 @dataclass(frozen=True)
-class Run(HostedRun):
-    """One run, as all its processes see it; see :class:`trainers.hosted.run.Run`."""
+class VerlRun(HostedRun):
+    """One run, as all its processes see it; see :class:`trainers.hosted.run.HostedRun`."""
 
-    NAME: ClassVar[str] = FOLDER
+    NAME: ClassVar[str] = "verl"
+    LIBRARY: ClassVar[str] = "verl"
+    algorithm = staticmethod(checked)
+
+    def start(self) -> str:
+        """verl's own command."""
+        return _START.format(
+            log=shlex.quote(str(self.step_log)),
+            python=shlex.quote(sys.executable),
+            folder=shlex.quote(str(self.folder)),
+            settings=" \\\n    ".join(map(shlex.quote, command_line(self))),
+        )
 
     @property
     def checkpoints(self) -> Path:
@@ -31,25 +78,59 @@ class Run(HostedRun):
         return self.folder / "checkpoints"
 
     @property
-    def told(self) -> Path:
-        """Where verl tells of the steps after those that it saved; it begins the file anew."""
-        return self.folder / f"told-{self.saved_steps():06d}.jsonl"
+    def step_log(self) -> Path:
+        """Where verl logs the steps after those that it saved; it begins the file anew."""
+        return self.folder / f"steps-{self.saved_steps():06d}.jsonl"
 
-    def steps_told(self, after: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Steps and what verl told of them, those that a resume played again left out.
+    def saved_steps(self) -> int:
+        """Steps done when verl saved last; 0 if it never did."""
+        latest = self.checkpoints / "latest_checkpointed_iteration.txt"
+        if not latest.is_file():
+            return 0
+        step = int(latest.read_text("utf-8"))
+        if not (folder := self._saved(step)).is_dir():
+            raise CheckpointError(
+                f"{latest} names step {step}, and there is no {folder}. Put it back, or write the "
+                "step of one that is whole into that file, then resume"
+            )
+        return step
+
+    def model_of(self, step: int) -> Path:
+        """Where verl leaves the model of a step that it saved."""
+        return self._saved(step) / "actor" / "huggingface"
+
+    def collect(self, log: JsonLines) -> None:
+        """Add verl's new steps to the log, under its names."""
+        known = log.last_step()
+        for step, data in self.logged_steps(after=known):
+            log.append({"step": step, **log_row(data)})
+
+    def logged_steps(self, after: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Steps and verl's log of them, those that a resume played again left out.
 
         Args:
             after: Steps that are known already.
         """
-        files = sorted(self.folder.glob("told-*.jsonl"))
-        ends = [int(file.stem.removeprefix("told-")) for file in files[1:]]
+        files = sorted(self.folder.glob("steps-*.jsonl"))
+        ends = [int(file.stem.removeprefix("steps-")) for file in files[1:]]
         for file, end in zip(files, [*ends, math.inf], strict=False):  # there may be no file yet
             for line in file.read_bytes().split(b"\n")[:-1]:  # the last may be half written
                 row = json.loads(line)
                 if after < row["step"] <= end:
                     yield row["step"], row["data"]
 
-    def saved_steps(self) -> int:
-        """Steps done when verl saved last; 0 if it never did."""
-        latest = self.checkpoints / "latest_checkpointed_iteration.txt"
-        return int(latest.read_text("utf-8")) if latest.is_file() else 0
+    def _saved(self, step: int) -> Path:
+        return self.checkpoints / f"global_step_{step}"
+
+
+def log_row(data: Mapping[str, Any]) -> dict[str, float | None]:
+    """verl's log of a step, under the names of ours."""
+    row = {new: data[old] for old, new in LOG_NAMES.items() if old in data}
+    if full := row.get("eval/full_tokens"):
+        row["eval/token_ratio"] = row["eval/visual_tokens"] / full
+    return row
+
+
+def make_trainer() -> HostedTrainer:
+    """The trainer ``verl``."""
+    return HostedTrainer(VerlRun)

@@ -1,4 +1,8 @@
-"""A critic for vision-language models, which OpenRLHF lacks: a value head, and pictures for it.
+"""The learners of OpenRLHF: for rollouts of which no token is trained on, and with pictures.
+
+Such a rollout (unscored, cut off, without signal) has an empty action mask, and so counts in no
+normaliser, as in the local trainer. An update without a single token then has a loss of 0, where
+OpenRLHF would divide 0 by 0.
 
 OpenRLHF's critic is a text model that is given token ids alone. Here its body is the policy's own
 kind of model, and every forward pass gets the pictures of its rollouts. Everything else, the
@@ -14,10 +18,60 @@ from typing import Any
 
 import ray
 import torch
-from openrlhf.models import Actor
-from openrlhf.trainer.ray import ppo_critic
+from openrlhf.models import Actor, loss
+from openrlhf.trainer.ray import ppo_actor, ppo_critic
+from openrlhf.utils import loss_utils
 from openrlhf.utils.vlm_utils import merge_mm_train_inputs
 from torch import Tensor, nn
+
+_NO_TOKENS = 1e-6
+"""Weight of a micro-batch without tokens in averages of the log."""
+_normalisers = loss_utils._optimizer_step_loss_norm
+
+
+def masked_mean(tensor: Tensor, mask: Tensor | None, dim: int | None = None) -> Tensor:
+    """The mean where the mask is set; 0 where it is nowhere set."""
+    if mask is None:
+        return tensor.mean(dim=dim)
+    return (tensor * mask).sum(dim=dim) / mask.sum(dim=dim).clamp(min=1)
+
+
+def normalisers(masks: Any, dp_group: Any, dp_size: int, gas: int) -> dict[str, Any]:
+    """Tokens and sequences of an update over its micro-batches; those of one where it has none."""
+    made = _normalisers(masks, dp_group, dp_size, gas)
+    for name in ("batch_num_tokens", "global_batch_size"):
+        made[name] = made[name].clamp(min=1 / gas)
+    return made
+
+
+def allow_empty_masks() -> None:
+    """Put both into OpenRLHF, in this process."""
+    loss_utils._optimizer_step_loss_norm = normalisers
+    for module in (loss, ppo_actor, ppo_critic):
+        module.masked_mean = masked_mean
+
+
+class LearnerTrainer(ppo_actor.ActorPPOTrainer):
+    """OpenRLHF's, whose averages a micro-batch without tokens does not break."""
+
+    def training_step(self, *arguments: Any, **settings: Any) -> dict[str, Any]:
+        """One micro-batch."""
+        status = super().training_step(*arguments, **settings)
+        status["num_action_tokens"] = max(status["num_action_tokens"], _NO_TOKENS)
+        return status
+
+
+class LearnerActor(ppo_actor.PolicyModelActor.__ray_metadata__.modified_class):
+    """The process that holds the policy."""
+
+    def init_model_from_pretrained(self, *arguments: Any, **settings: Any) -> None:
+        """Load it."""
+        allow_empty_masks()  # this process is ours alone
+        ppo_actor.ActorPPOTrainer = LearnerTrainer
+        super().init_model_from_pretrained(*arguments, **settings)
+
+
+RayLearner = ray.remote(num_gpus=1)(LearnerActor)
 
 
 class VisionCritic(nn.Module):
@@ -110,6 +164,7 @@ class VisionCriticActor(ppo_critic.CriticModelActor.__ray_metadata__.modified_cl
 
     def init_model_from_pretrained(self, strategy: Any, pretrain: str, max_steps: int) -> None:
         """Load it."""
+        allow_empty_masks()
         ppo_critic.get_llm_for_sequence_regression = make_critic  # this process is ours alone
         ppo_critic.CriticPPOTrainer = VisionCriticTrainer
         super().init_model_from_pretrained(strategy, pretrain, max_steps)

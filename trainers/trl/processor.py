@@ -1,8 +1,8 @@
-"""What TRL reads and writes by: the project's words, token for token.
+"""What TRL reads and writes by: the project's prompts and parser, token for token.
 
 TRL renders prompts and the tool's answers by the processor's chat template, and asks the tokenizer
 what a turn says. Both are put in the project's hands here: the checkpoint's own template renders
-the environment's messages, and :func:`vt_env.parse` reads the turns.
+the environment's messages, and the protocol's grammar reads the turns.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from transformers import Qwen2_5_VLProcessor
 from transformers.processing_utils import ProcessorMixin
 
 from agents.models import VisionLanguageModel
-from vt_env.actions import calls, parse
+from vt_env.actions import calls
 from vt_env.errors import unknown_name
+from vt_env.grammars import VISIONTHINK, Grammar
 
 TOOL = "call"
 """TRL's name for what every call goes to; which tool is meant is in the turn."""
@@ -48,26 +49,28 @@ class Processor(Qwen2_5_VLProcessor):
     """The processor of Qwen's line without its part for videos, which would need torchvision.
 
     Args:
-        words: The policy's tokenizer and image processor; its tokenizer is changed.
+        base: The policy's tokenizer and image processor; its tokenizer is changed.
+        grammar: How turns are read.
 
     Raises:
         ConfigError: If the model is of another line.
     """
 
-    def __init__(self, words: VisionLanguageModel) -> None:
-        family = words.model.config.model_type
+    def __init__(self, base: VisionLanguageModel, grammar: Grammar = VISIONTHINK) -> None:
+        family = base.model.config.model_type
         if family not in _KEPT:
             raise unknown_name("model type for the trainer 'trl'", family, _KEPT)
-        tokenizer = words.tokenizer
-        self.words = words
+        tokenizer = base.tokenizer
+        self.base = base
+        self.grammar = grammar
         self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
-        self.image_token_id = words.image_id
+        self.image_token_id = base.image_id
         self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
         template = _ROLES + tokenizer.chat_template
-        ProcessorMixin.__init__(self, words.image_processor, tokenizer, chat_template=template)
+        ProcessorMixin.__init__(self, base.image_processor, tokenizer, chat_template=template)
         tokenizer.padding_side = "left"
         tokenizer.response_template = {}  # which says to TRL that turns can be read
-        tokenizer.parse_response = self.read
+        tokenizer.parse_response = self.parse_turn
 
     @classmethod
     def get_attributes(cls) -> list[str]:
@@ -82,27 +85,27 @@ class Processor(Qwen2_5_VLProcessor):
                 made[name] = torch.from_numpy(value)
         return made
 
-    def read(self, ids: Sequence[int], **_: Any) -> dict[str, Any]:
+    def parse_turn(self, ids: Sequence[int], **_: Any) -> dict[str, Any]:
         """A turn as a message; it has a call where the environment has something to say to it.
 
         Args:
             ids: What was generated, padding left out.
             **_: What stands before it, and the tools.
         """
-        text = self.words.decode(ids)
+        text = self.base.decode(ids)
         message = {"role": "assistant", "content": text, "token_ids": list(ids)}
-        if calls(parse(text)):
+        if calls(self.grammar.read(text)):
             function = {"name": TOOL, "arguments": {"turn": text}}
             message["tool_calls"] = [{"type": "function", "function": function}]
         return message
 
     def save_pretrained(self, save_directory: str | Path, *_: Any, **__: Any) -> list[str]:
         """Write tokenizer and image processor as they were found."""
-        tokenizer = self.words.tokenizer
+        tokenizer = self.base.tokenizer
         tokenizer.response_template = None
         try:
             tokenizer.save_pretrained(save_directory)
-            self.words.image_processor.save_pretrained(save_directory)
+            self.base.image_processor.save_pretrained(save_directory)
         finally:
             tokenizer.response_template = {}
         return []

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from agents import Episode
-from trainers.local.play import has_signal, is_probe
-from vt_env.judges.models import Usage, total
+from agents.judging.usage import total
+from trainers.episodes import has_signal, is_probe
+from vt_env.judges import UsageLike
 
 Numbers = dict[str, float | None]
+LOGGED_ELSEWHERE = ("reward_mean", "unscored", "groups_without_signal", "truncated", "tokens")
+"""Numbers of an algorithm that are here in other families."""
 
 
 def rollout_metrics(episodes: Sequence[Episode], group_size: int) -> Numbers:
@@ -23,10 +26,6 @@ def rollout_metrics(episodes: Sequence[Episode], group_size: int) -> Numbers:
 
     What the policy chose (request rates) is measured without the probes; what a group's reward
     is made of, with them.
-
-    Args:
-        episodes: Group by group.
-        group_size: Rollouts a group.
     """
     free = [e for e in episodes if not is_probe(e)]
     groups = [episodes[i : i + group_size] for i in range(0, len(episodes), group_size)]
@@ -49,7 +48,7 @@ def evaluation_metrics(episodes: Sequence[Episode]) -> Numbers:
     return {f"eval/{k}": v for k, v in {**_outcomes(episodes), **_requests(episodes)}.items()}
 
 
-def judge_metrics(usages: Iterable[Usage | None]) -> Numbers:
+def judge_metrics(usages: Iterable[UsageLike | None]) -> Numbers:
     """What judging took since the run's processes began, evaluations included: family ``judge``.
 
     Args:

@@ -1,0 +1,300 @@
+"""Files that a crash leaves whole or absent, and that say so when a bit of them has changed.
+
+A JSON object is *sealed* by its own SHA-256, a line of JSONL by a CRC-32 (which notices every
+single bit), and a folder by a manifest with the SHA-256 of every file in it::
+
+    FOLDER/
+        manifest.json   sealed; what the folder is, and size and hash of every other file
+        …               whatever was written
+
+A sealed folder is filled as ``FOLDER.part`` and renamed when it is whole. It is deleted or replaced
+only if all in it was sealed there; links are never followed for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from trainers.errors import Damaged
+from vt_env.errors import ConfigError
+
+MANIFEST = "manifest.json"
+PART = ".part"
+CHECKSUM = "vt_crc32"
+"""The last key of a sealed line."""
+
+_KEY = f'"{CHECKSUM}": "'.encode()
+_LINE = re.compile(rb'(.*?)(?:, )?"vt_crc32": "([0-9a-f]{8})"\}')
+_HASH = re.compile(r'(.*"sha256": ")([0-9a-f]{64})("\n}\n)', re.DOTALL)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """Write a text file that appears only when it is complete."""
+    part = path.with_name(path.name + PART)
+    try:
+        with part.open("w", encoding="utf-8") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def sealed_line(row: Mapping[str, Any]) -> str:
+    """One line of JSONL with its checksum.
+
+    Text is written in ASCII, so that lone surrogates survive too.
+
+    Raises:
+        ValueError: If a number is not finite: JSON has no NaN.
+    """
+    text = json.dumps(row, allow_nan=False)
+    comma = ", " if len(text) > 2 else ""
+    return f'{text[:-1]}{comma}"{CHECKSUM}": "{zlib.crc32(text.encode()):08x}"}}\n'
+
+
+def is_sealed(line: bytes) -> bool:
+    """Whether a line has a checksum, right or wrong, even if a byte of its key has changed."""
+    key = line.rstrip(b"\n")[-len(_KEY) - 10 : -10]
+    return len(key) == len(_KEY) and sum(a != b for a, b in zip(key, _KEY, strict=True)) <= 1
+
+
+def opened_line(line: bytes, where: str) -> dict[str, Any]:
+    """The row of a sealed line.
+
+    Raises:
+        Damaged: If it is not what was written; the message begins with ``where``.
+    """
+    found = _LINE.fullmatch(line.rstrip(b"\n"))
+    text = found[1] + b"}" if found else b""
+    if not found or f"{zlib.crc32(text):08x}".encode() != found[2]:
+        raise Damaged(f"{where}: it is not what was written")
+    return json.loads(text)
+
+
+def sealed_json(value: Mapping[str, Any]) -> str:
+    """An object as indented JSON with its own hash.
+
+    Raises:
+        ValueError: If a number is not finite.
+    """
+    blank = json.dumps({**value, "sha256": ""}, indent=2, allow_nan=False)
+    digest = hashlib.sha256(blank.encode()).hexdigest()
+    return f'{blank.removesuffix(chr(34) + chr(10) + "}")}{digest}"\n}}\n'
+
+
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a sealed object, whole or not at all."""
+    with whole_file(path) as stream:
+        stream.write(sealed_json(value))
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The object of a sealed file.
+
+    Raises:
+        Damaged: If it is not what was written, or cannot be read.
+        FileNotFoundError: If there is none.
+    """
+    try:
+        found = _HASH.fullmatch(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise
+    except UnicodeDecodeError:
+        found = None
+    except OSError as error:
+        raise Damaged(f"{path} cannot be read: {error.strerror}") from error
+    blank = f'{found[1]}"\n}}' if found else ""
+    if not found or hashlib.sha256(blank.encode()).hexdigest() != found[2]:
+        raise Damaged(f"{path} is not what was written")
+    value = json.loads(blank)
+    del value["sha256"]
+    return value
+
+
+def seal_folder(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write a folder's manifest, and put everything on the disk."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file())
+    files = {
+        p.relative_to(folder).as_posix(): {"bytes": p.stat().st_size, "sha256": _hash(p)}
+        for p in paths
+    }
+    (folder / MANIFEST).write_text(sealed_json({**about, "files": files}), "utf-8")
+    for path in (*paths, folder / MANIFEST, *(p for p in folder.rglob("*") if p.is_dir()), folder):
+        sync(path)
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What a folder's manifest says; the files themselves are not looked at.
+
+    Raises:
+        Damaged: If there is none, or it is not what was written.
+    """
+    try:
+        return read_sealed(folder / MANIFEST)
+    except FileNotFoundError:
+        raise Damaged(f"{folder} has no {MANIFEST}") from None
+
+
+def check_folder(folder: Path) -> dict[str, Any]:
+    """A sealed folder's manifest, after a comparison of every file with its hash.
+
+    Raises:
+        Damaged: If a file is missing or differs, or the manifest is not what was written.
+    """
+    manifest = manifest_of(folder)
+    for name, expected in manifest["files"].items():
+        path = folder / name
+        try:
+            same = path.stat().st_size == expected["bytes"] and _hash(path) == expected["sha256"]
+        except OSError as error:
+            raise Damaged(f"{name}: {error.strerror}") from error
+        if not same:
+            raise Damaged(f"{name} is not what was written")
+    return manifest
+
+
+def strays(folder: Path) -> list[Path]:
+    """What lies in a sealed folder and is not of it, links included.
+
+    All that there is, where there is no manifest; nothing, where the manifest is damaged and so
+    cannot say.
+    """
+    if folder.is_symlink():
+        return [folder]
+    found = [p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()]
+    try:
+        ours = {MANIFEST, *manifest_of(folder)["files"]}
+    except Damaged:
+        return [] if (folder / MANIFEST).is_file() else found
+    return [p for p in found if p.is_symlink() or p.relative_to(folder).as_posix() not in ours]
+
+
+def discard_folder(folder: Path) -> Path | None:
+    """Delete a sealed folder, unless something lies in it that was not sealed there.
+
+    It is renamed to ``FOLDER.part`` first: a folder by its own name is whole.
+
+    Returns:
+        What lies in it, and keeps it from being deleted; ``None``: it is gone.
+    """
+    if found := strays(folder):
+        return found[0]
+    part = folder.with_name(folder.name + PART)
+    folder.rename(part)
+    shutil.rmtree(part)
+    return None
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder and those in it as far as nothing is in them."""
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for inner in folder.iterdir():
+        if inner.is_dir():
+            remove_empty(inner)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+@contextmanager
+def whole_folder(out: Path, kind: str) -> Iterator[Path]:
+    """Fill a folder that appears only when it is complete and sealed.
+
+    What a killed process left beside it is deleted first; a whole folder that is there goes when
+    the new one is.
+
+    Args:
+        out: The folder.
+        kind: What it is, for its manifest.
+
+    Raises:
+        ConfigError: If something is in ``out`` that was not written so.
+    """
+    part, old = out.with_name(out.name + PART), out.with_name(f"{out.name}.old")
+    if old.is_dir() and not out.exists():
+        old.rename(out)  # killed between the two renames below
+    check_replaceable(out)
+    for left in (part, old):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        seal_folder(part, {"kind": kind})
+    except BaseException:
+        shutil.rmtree(part)
+        raise
+    if out.exists():
+        out.rename(old)
+    part.rename(out)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse to replace a folder with something in it that was not sealed there.
+
+    Raises:
+        ConfigError: Naming what it is.
+    """
+    if (folder.exists() or folder.is_symlink()) and (found := strays(folder)):
+        raise ConfigError(
+            f"{found[0]} was not written by vt, and lies where {folder} would be replaced; move "
+            "it away, or choose another --out"
+        )
+
+
+def unused(path: Path) -> Path:
+    """The path, or with a number at its end where there is something already."""
+    number, made = 1, path
+    while os.path.lexists(made):
+        number += 1
+        made = path.with_name(f"{path.name}-{number}")
+    return made
+
+
+def linked(source: Path, target: Path) -> None:
+    """A folder again, its files shared with the first by hard links where there can be any.
+
+    Nothing is taken from ``source``, and sharing takes no room on the disk.
+    """
+
+    def link(from_: str, to: str) -> None:
+        try:
+            os.link(from_, to)
+        except OSError:
+            shutil.copyfile(from_, to)  # another file system, or one without links
+
+    shutil.copytree(source, target, copy_function=link)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder, which need not exist."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,176 @@
+"""Stage 4: one step of the longest samples through everything, and its model played."""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from agents import rollout
+from agents.models import load_vlm
+from trainers.base import Trainer
+from trainers.config import CheckpointConfig, EvaluationConfig, TrackingConfig, TrainConfig
+from trainers.models import agent_of
+from trainers.preflight.findings import Finding, tried
+from trainers.preflight.known import Known
+from trainers.preflight.sizes import Machines, machines_of
+from trainers.tracking import LOG, JsonLines
+from vt_env.vector import VisionThinkVectorEnv
+
+_MEASURED = 2
+"""Samples that the evaluation plays."""
+_DRIFT = 0.05
+"""Nats a token that engine and learner may differ by, on average, before a person should look."""
+
+
+def rehearse(known: Known) -> Iterator[Finding]:
+    """Play, judge, learn, save, evaluate and export, small; then load what was saved."""
+    if not known.longest or known.trainer is None:
+        yield Finding(4, "one step", "skipped", "no samples, or no trainer, are known")
+        return
+    trainer = known.trainer
+    parent = known.out.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=".vt-rehearsal-"))
+    try:
+        yield (done := tried(4, "one step", lambda: _step(known, trainer, folder)))
+        if done.verdict != "no":
+            yield from _measured(known, folder)
+            yield tried(4, "the saved model", lambda: _play(known, folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def small(config: TrainConfig, machines: Machines, train: str, validation: str) -> TrainConfig:
+    """The recipe as one step, as small as its machines can share it."""
+    rollout, optimiser = config.rollout, config.optimiser
+    share = machines.learners * optimiser.microbatch
+    prompts = math.lcm(rollout.group_size, share) // rollout.group_size
+    return replace(
+        config,
+        steps=1,
+        data=replace(config.data, train=train, validation=validation),
+        rollout=replace(rollout, prompts=min(prompts, rollout.prompts)),
+        optimiser=replace(optimiser, minibatches=1),
+        evaluation=EvaluationConfig(every=1, limit=_MEASURED, batch=_MEASURED),
+        checkpoint=CheckpointConfig(every=1, keep=1),
+        tracking=TrackingConfig(wandb="off", episodes=0),
+    )
+
+
+def _step(known: Known, trainer: Trainer, folder: Path) -> str:
+    def chosen(split: str, spec: str, ids: Sequence[str]) -> str:
+        path = folder / f"{split}.json"
+        path.write_text(json.dumps({"source": spec, "ids": list(ids)}), "utf-8")
+        return f"chosen:{path}"
+
+    data = known.config.data
+    spec = data.validation or data.train
+    ids = known.tasks["validation" if data.validation else "train"].source.ids()
+    config = small(
+        known.config,
+        machines_of(known.config),
+        chosen("train", data.train, known.longest),
+        chosen("validation", spec, ids[:_MEASURED]),
+    )
+    with _watched() as peak:
+        result = trainer.train(config, folder / "run")
+    known.facts |= {f"peak_{name}": size for name, size in peak.items()}
+    rollouts = config.rollout.prompts * config.rollout.group_size
+    memory = ", ".join(f"{name} {size / 1e9:.1f} GB" for name, size in peak.items())
+    return (
+        f"{rollouts} rollouts of the {len(known.longest)} longest samples: played, judged, learnt, "
+        f"saved and evaluated ({result.evaluation.get('eval/n', 0):g} samples); peak: {memory}"
+    )
+
+
+def _measured(known: Known, folder: Path) -> Iterator[Finding]:
+    """What the step's line of the log says."""
+    row: dict[str, Any] = next(JsonLines(folder / "run" / LOG).rows())
+    seconds = {n.removeprefix("time/"): v for n, v in row.items() if n.startswith("time/") and v}
+    known.facts |= {f"seconds_{name}": value for name, value in seconds.items()}
+    yield Finding(4, "seconds", "ok", ", ".join(f"{n} {v:.1f}" for n, v in seconds.items()))
+    finite = all(
+        math.isfinite(v) for n, v in row.items() if n.startswith("train/") and v is not None
+    )
+    yield Finding(4, "the update", "ok" if finite else "no",
+                  f"gradient norm {row.get('train/grad_norm') or math.nan:.3g}",
+                  "" if finite else "lower optimiser.learning_rate")  # fmt: skip
+    drift = row.get("train/engine_kl")
+    if drift is not None:
+        wide = not abs(drift) <= _DRIFT
+        yield Finding(4, "engine and learner", "look" if wide else "ok",
+                      f"{drift:.4f} nats a token apart",
+                      "compare dtypes and attention; see openrlhf.correction" if wide else "",
+                      )  # fmt: skip
+
+
+def _play(known: Known, folder: Path) -> str:
+    """Load the checkpoint as anybody would, and play one sample."""
+    config = known.config
+    (model,) = (folder / "run" / "checkpoint").glob("step-*/model")
+    vlm = load_vlm(model)
+    agent = agent_of(config.model, vlm, temperature=0.0, max_new_tokens=16)
+    task = known.tasks["train"]
+    env = VisionThinkVectorEnv(1, group_size=1, data=task)
+    (episode,) = rollout(env, agent, sample_ids=[known.longest[-1]])
+    return (
+        f"loads from {model.relative_to(folder / 'run')} and plays: {len(episode.actions)} turn(s)"
+    )
+
+
+@contextmanager
+def again_and_again(look: Callable[[], None], every: float) -> Iterator[None]:
+    """Look every so many seconds, in a thread, while the block runs."""
+    over = threading.Event()
+
+    def looking() -> None:
+        while not over.wait(every):
+            look()
+
+    thread = threading.Thread(target=looking, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _watched() -> Iterator[dict[str, float]]:
+    """Peak bytes of this machine's processes and of its fullest GPU, while the block runs."""
+    peak: dict[str, float] = {}
+
+    def look() -> None:
+        if (used := _gpu_used()) is not None:
+            peak["GPU"] = max(peak.get("GPU", 0.0), used)
+
+    try:
+        with again_and_again(look, 1.0):
+            yield peak
+    finally:
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        peak["the largest process"] = 1024.0 * max(own, child)
+
+
+def _gpu_used() -> float | None:
+    """Bytes that are taken on the fullest GPU; ``None`` without one."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"],
+            capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return max(float(line) for line in done.stdout.split()) * 2**20

@@ -24,9 +24,6 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
             an accuracy or tokens are left out.
         title: What the plot is of.
         out: The path without its suffix.
-
-    Raises:
-        MissingExtra: If matplotlib is not installed.
     """
     figure, save = new_figure((9.2, 4.6))
     axes = figure.add_subplot()
@@ -71,9 +68,6 @@ def training_curves(
         series: By panel (its y axis) and by curve: (step, value) pairs.
         title: What the plot is of.
         out: The path without its suffix.
-
-    Raises:
-        MissingExtra: If matplotlib is not installed.
     """
     figure, save = new_figure((4.6 * len(series), 3.8))
     axes = figure.subplots(1, len(series), squeeze=False)[0]
@@ -90,50 +84,6 @@ def training_curves(
         panel.grid(alpha=0.25)
         if len(curves) > 1:
             panel.legend(fontsize=8, frameon=False)
-    figure.suptitle(title, fontsize=11)
-    save(out)
-
-
-def frontiers(seeds: Mapping[str, Mapping[str, Any]], title: str, out: Path) -> None:
-    """A panel a seed: policies beside their references, as ``out`` with .png and .svg.
-
-    Args:
-        seeds: By seed, what :func:`experiments.prices.compared` says.
-        title: What the plot is of.
-        out: The path without its suffix.
-
-    Raises:
-        MissingExtra: If matplotlib is not installed.
-    """
-    figure, save = new_figure((1.0 + 4.4 * len(seeds), 4.4))
-    panels = figure.subplots(1, len(seeds), squeeze=False, sharey=True)[0]
-    for axes, (seed, found) in zip(panels, seeds.items(), strict=True):
-        ends = found["arms"]
-        lines = {
-            "oracle: each question's own success rates": found["curves"]["oracle"],
-            "the same by what can be seen": found["curves"]["visible"],
-            "a coin": {
-                "tokens": [ends["low_tokens"], ends["high_tokens"]],
-                "accuracy": [ends["accuracy_low"], ends["accuracy_high"]],
-            },
-        }
-        for (name, line), style, colour in zip(
-            lines.items(), ("-", "--", ":"), COLOURS[:3], strict=True
-        ):
-            axes.plot(line["tokens"], line["accuracy"], style, color=colour, label=name)
-        policies = found["policies"]
-        x, y = [p["tokens"] for p in policies], [p["accuracy"] for p in policies]
-        axes.plot(x, y, "o", color="black", markersize=6, label="trained at the price λ")
-        for policy in policies:
-            axes.annotate(
-                f"{policy['price']:g}", (policy["tokens"], policy["accuracy"]),
-                xytext=(4, -11), textcoords="offset points", fontsize=8,
-            )  # fmt: skip
-        axes.set_title(f"seed {seed}", fontsize=10)
-        axes.set_xlabel("visual tokens, as a share of every original shown once")
-        axes.grid(alpha=0.25)
-    panels[0].set_ylabel("accuracy, at temperature 1")
-    panels[-1].legend(fontsize=8, frameon=False, loc="lower right")
     figure.suptitle(title, fontsize=11)
     save(out)
 
@@ -161,9 +111,6 @@ def curve_grid(
         y: What values are called.
         out: The path without its suffix.
         top: The largest value.
-
-    Raises:
-        MissingExtra: If matplotlib is not installed.
     """
     columns = list(dict.fromkeys(name for row in panels.values() for name in row))
     figure, save = new_figure((1.2 + 2.6 * max(1, len(columns)), 0.9 + 1.5 * max(1, len(panels))))
@@ -206,9 +153,6 @@ def success_grid(
         regions: What is hatched: by its name, whether a cell belongs to it.
         title: What the plot is of.
         out: The path without its suffix.
-
-    Raises:
-        MissingExtra: If matplotlib is not installed.
     """
     figure, save = new_figure((7.4, 5.2))
     from matplotlib.patches import Patch, Rectangle
@@ -240,11 +184,7 @@ def success_grid(
 
 
 def new_figure(size: tuple[float, float]) -> tuple[Any, Callable[[Path], None]]:
-    """An empty figure, and what writes it; drawings of the same data are the same bytes.
-
-    Raises:
-        MissingExtra: If matplotlib is not installed.
-    """
+    """An empty figure, and what writes it; drawings of the same data are the same bytes."""
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
@@ -282,3 +222,82 @@ def arms(value: float, interval: Sequence[float] | None) -> list[list[float]]:
     if interval is None:
         return [[0.0], [0.0]]
     return [[max(0.0, value - interval[0])], [max(0.0, interval[1] - value)]]
+
+
+Bar = tuple[float, Sequence[float] | None]
+"""A value and, where it is known, its 95 % interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """One panel.
+
+    Attributes:
+        measure: What bars show, with its unit: the x axis.
+        grouping: What questions are grouped by: the y axis.
+        groups: By group and policy.
+        sizes: Episodes in each group.
+        share: Whether values are shares, from 0 to 1.
+    """
+
+    measure: str
+    grouping: str
+    groups: Mapping[str, Mapping[str, Bar]]
+    sizes: Mapping[str, int]
+    share: bool = False
+
+
+def grouped_bars(panels: Sequence[Bars], order: Sequence[str], title: str, out: Path) -> None:
+    """Draw panels beside each other, as ``out`` with .png and .svg.
+
+    Args:
+        panels: At least one.
+        order: All policies, also those that are not drawn: a policy has the colour of its place.
+        title: What the plot is of.
+        out: The path without its suffix.
+    """
+    drawn = {name for panel in panels for group in panel.groups.values() for name in group}
+    names = [name for name in order if name in drawn]
+    rows = max(len(panel.groups) for panel in panels)
+    thick = max(0.30, 0.17 * len(names) + 0.12)
+    figure, save = new_figure((max(8.0, 5.2 * len(panels)), 1.5 + thick * rows))
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        height = 0.8 / max(1, len(names))
+        for index, name in enumerate(names):
+            found = [(i, g[name]) for i, g in enumerate(panel.groups.values()) if name in g]
+            reach = [arms(*bar) for _, bar in found]
+            colour = order.index(name)
+            axes.barh(
+                [place - 0.4 + (index + 0.5) * height for place, _ in found],
+                [value for _, (value, _) in found],
+                height=height,
+                xerr=[[side[0] for side in sides] for sides in zip(*reach, strict=True)] or None,
+                error_kw={"elinewidth": 1, "alpha": 0.7},
+                color=COLOURS[colour % len(COLOURS)],
+                hatch=("", "//", "..")[colour // len(COLOURS) % 3],
+                edgecolor="white",
+                label=short(name),
+            )
+        axes.set_yticks(
+            range(len(panel.groups)),
+            [f"{short(g, 26) or '(none)'} ({panel.sizes[g]:,})" for g in panel.groups],
+        )
+        axes.set_ylim(len(panel.groups) - 0.5, -0.5)
+        if panel.share:
+            axes.set_xlim(0, 1)
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.set_xlabel(panel.measure)
+        axes.set_ylabel(f"{panel.grouping} (episodes)")
+        axes.grid(alpha=0.25, axis="x")
+    figure.suptitle(title, fontsize=11)
+    if len(names) > 1:
+        found = {
+            label: handle
+            for axes in figure.axes
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(
+            found.values(), found.keys(), loc="outside lower center", ncols=min(4, len(names)),
+            frameon=False, fontsize=8,
+        )  # fmt: skip
+    save(out)

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import copy
 import difflib
+import hashlib
+import inspect
 import json
 import re
 import tomllib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from experiments.files import whole_file
 from trainers.config import TrainConfig
+from trainers.errors import Damaged
+from trainers.files import whole_file
+from trainers.runs import SNAPSHOT
 from vt_env import ConfigError
 
 FOLDER = Path(__file__).parent / "recipes"
-SNAPSHOT = "recipe.toml"
+
+_SEAL = "# sha256: "
+"""Before the hash in a snapshot."""
 
 T = TypeVar("T")
 
@@ -30,6 +36,32 @@ T = TypeVar("T")
 def recipe_names() -> list[str]:
     """The shipped recipes."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def keys() -> Iterator[tuple[str, str, str, str]]:
+    """Every key of a recipe: dotted name, type, default and what it is."""
+    yield from _keys(TrainConfig, "")
+
+
+def _keys(kind: Any, prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    hints, told = get_type_hints(kind), _attributes(kind)
+    for f in fields(kind):
+        hint, name = hints[f.name], f"{prefix}{f.name}"
+        if is_dataclass(hint):
+            yield from _keys(hint, f"{name}.")
+            continue
+        value = f.default_factory() if f.default_factory is not MISSING else f.default
+        default = "(needed)" if value is MISSING else "" if value is None else _toml_value(value)
+        yield name, str(f.type), default, told.get(f.name, "")
+
+
+def _attributes(kind: Any) -> dict[str, str]:
+    """What a record's docstring says of its fields."""
+    _, _, text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
+    found: dict[str, str] = {}
+    for name, what in re.findall(r"^    (\w+): (.*(?:\n     +.*)*)", text, re.MULTILINE):
+        found[name] = " ".join(what.split())
+    return found
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -44,13 +76,33 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
         ConfigError: If there is no such recipe, it is no TOML, a key is unknown (with the closest
             match) or missing, or a value is of the wrong type or out of range.
     """
-    path = _find(name_or_path)
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"recipe {path} is no valid TOML: {error}") from error
+    path, table = read_toml(name_or_path, FOLDER, "recipe")
     table.setdefault("name", path.stem)
     return typed(TrainConfig, overridden(overrides, table), f"recipe {path.name}")
+
+
+def read_toml(name_or_path: str | Path, folder: Path, what: str) -> tuple[Path, dict[str, Any]]:
+    """The table of a shipped file by its name, or of any other file, and where that is.
+
+    Args:
+        name_or_path: The shipped file's name, or a path.
+        folder: Of the shipped files.
+        what: They are.
+    """
+    shipped = {file.stem: file for file in sorted(folder.glob("*.toml"))}
+    path = shipped.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        close = difflib.get_close_matches(str(name_or_path), shipped, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        known = ", ".join(shipped) or "none, but in a checkout of the repository"
+        raise ConfigError(
+            f"there is no {what} {str(name_or_path)!r}, neither a file nor a shipped one.{hint} "
+            f"Shipped: {known}."
+        )
+    try:
+        return path, tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what} {path} is no valid TOML: {error}") from error
 
 
 def overridden(overrides: Sequence[str], table: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -59,29 +111,11 @@ def overridden(overrides: Sequence[str], table: Mapping[str, Any] | None = None)
     Args:
         overrides: ``key=value`` each, see :func:`load_recipe`.
         table: What they replace; nothing if ``None``.
-
-    Raises:
-        ConfigError: If one is no ``key=value``.
     """
     made = copy.deepcopy(dict(table or {}))
     for override in overrides:
         _override(made, override)
     return made
-
-
-def _find(name_or_path: str | Path) -> Path:
-    shipped = FOLDER / f"{name_or_path}.toml"
-    if str(name_or_path) in recipe_names():
-        return shipped
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    close = difflib.get_close_matches(str(name_or_path), recipe_names(), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise ConfigError(
-        f"there is no recipe {str(name_or_path)!r}, neither a file nor a shipped one.{hint} "
-        f"Shipped: {', '.join(recipe_names())}."
-    )
 
 
 def _override(table: dict[str, Any], override: str) -> None:
@@ -113,9 +147,6 @@ def typed(kind: type[T], table: Mapping[str, Any], where: str, prefix: str = "")
         table: As read from TOML.
         where: What is being read, for messages.
         prefix: The table's own dotted name with a dot at its end, for messages.
-
-    Raises:
-        ConfigError: See :func:`load_recipe`.
     """
     known = {f.name: f for f in fields(kind)}  # pyright: ignore[reportArgumentType]
     if unknown := [name for name in table if name not in known]:
@@ -193,11 +224,44 @@ def _wrong(where: str, key: str, expected: str, value: Any) -> ConfigError:
     return ConfigError(f"{where}: {key} must be {expected}, got {value!r}")
 
 
-def write_snapshot(path: Path, config: TrainConfig) -> None:
-    """Write every setting of a run, defaults included, as a recipe that can be loaded again."""
-    with whole_file(path) as stream:
-        stream.write("# Every setting of this run, defaults included.\n")
-        stream.write("\n".join(_toml(config)) + "\n")
+def toml_of(config: TrainConfig) -> str:
+    """Every setting as a recipe that can be loaded again."""
+    return "\n".join(["# Every setting of this run, defaults included.", *_toml(config)]) + "\n"
+
+
+def write_snapshot(out: Path, config: TrainConfig) -> None:
+    """Write every setting of a run, defaults included, as a recipe that can be loaded again.
+
+    Its last line is a comment with the hash of those before.
+
+    Args:
+        out: The run's folder.
+        config: The settings.
+    """
+    text = toml_of(config)
+    with whole_file(out / SNAPSHOT) as stream:
+        stream.write(f"{text}{_SEAL}{_digest(text)}\n")
+
+
+def read_snapshot(out: Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """The settings of the run in a folder; see :func:`load_recipe`."""
+    path = out / SNAPSHOT
+    try:
+        text, _, digest = path.read_text("utf-8").rpartition(_SEAL)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no run to resume in {out}: it has no {SNAPSHOT}") from None
+    except UnicodeDecodeError:
+        text = digest = ""
+    if digest != f"{_digest(text)}\n":
+        raise Damaged(
+            f"{path} is not what was written; name the RECIPE that the run began with, and its "
+            "settings are compared with the checkpoint's"
+        )
+    return load_recipe(path, overrides)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -224,6 +288,8 @@ def _items(record: Any) -> list[tuple[str, Any]]:
 def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{k} = {_toml_value(v)}' for k, v in value.items())}}}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_toml_value, value))}]"
     if isinstance(value, str):

@@ -15,23 +15,27 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from experiments.plots import Curve, curve_grid
-from experiments.recipe import SNAPSHOT, load_recipe, typed
-from experiments.targets import AT_LEAST, AT_MOST, missed
+from experiments.recipe import load_recipe, read_snapshot, read_toml, typed
+from experiments.tables import Column, Table
+from experiments.targets import Targets
+from trainers.results import Results, Stamp, begin, look
+from trainers.runs import KIND, SNAPSHOT
 from trainers.tracking import LOG, JsonLines
 from vt_env import ConfigError
 from vt_env.errors import unknown_name
 
 logger = logging.getLogger(__name__)
 
-FOLDER = Path(__file__).parent / "studies"
+FOLDER = Path(__file__).parents[1] / "studies"
+"""In a checkout of the repository; a wheel has none."""
 RESULT = "result.json"
 RATE = "rollout/request_rate/"
 SMOOTH = 9
@@ -51,6 +55,9 @@ class Study:
         settings: Of all runs.
         warmup: Settings of the warm-up, see :class:`agents.tiny.WarmupConfig`.
         python: By arm, the command that is its Python where it needs an environment of its own.
+        targets: What a run has to reach on the validation data: ``accuracy``, ``token_ratio``,
+            ``request_rate/KIND``.
+        needless: Kinds of question that do not need the original, for the figure.
     """
 
     recipe: str
@@ -61,6 +68,8 @@ class Study:
     settings: Mapping[str, Any] = field(default_factory=dict)
     warmup: Mapping[str, Any] = field(default_factory=dict)
     python: Mapping[str, str] = field(default_factory=dict)
+    targets: Targets = field(default_factory=Targets)
+    needless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +112,8 @@ def load_study(name_or_path: str | Path) -> Study:
     Raises:
         ConfigError: If there is none, it is no TOML, or a key or a value is wrong.
     """
-    shipped = {path.stem: path for path in FOLDER.glob("*.toml")}
-    path = shipped.get(str(name_or_path), Path(name_or_path))
-    if not path.is_file():
-        raise unknown_name("study", str(name_or_path), sorted(shipped))
-    try:
-        study = typed(Study, tomllib.loads(path.read_text("utf-8")), f"study {path.name}")
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"study {path} is no valid TOML: {error}") from error
+    path, table = read_toml(name_or_path, FOLDER, "study")
+    study = typed(Study, table, f"study {path.name}")
     if bool(study.across) != bool(study.values):
         raise ConfigError(f"study {path.name}: across and values go together")
     for arm, command in study.python.items():
@@ -147,6 +150,27 @@ def warmup(out: Path, seed: int) -> Path:
     return out / "warmup" / f"seed-{seed}"
 
 
+@contextmanager
+def folder(
+    study: Study, kind: str, out: Path, owns: Sequence[str], settings: Mapping[str, Any]
+) -> Iterator[Results]:
+    """Work in a study's folder; the same command goes on with what is there.
+
+    Args:
+        study: What is compared.
+        kind: The command.
+        out: The folder.
+        owns: Names of the comparison; each run's folder is its own.
+        settings: What a stamp keeps of the command.
+    """
+    folders = [run.folder for run in runs(study, out)]
+    folders += [warmup(out, seed) for seed in study.seeds]
+    names = [*owns, *(log_of(folder).relative_to(out).as_posix() for folder in folders)]
+    mode = "new" if Stamp.read(out) is None else "resume"
+    with begin(out, kind, names, mode, settings=settings) as results:
+        yield results
+
+
 def carry_out(study: Study, out: Path, jobs: int) -> Iterator[Run]:
     """Do what is not done yet.
 
@@ -157,31 +181,31 @@ def carry_out(study: Study, out: Path, jobs: int) -> Iterator[Run]:
 
     Yields:
         Runs as they end. One that failed has no result; its log says why.
-
-    Raises:
-        ConfigError: If ``out`` holds a run that was made with other settings.
     """
     every = runs(study, out)
     for run in every:
-        _same_settings(study, run)
+        if Stamp.read(run.folder) is None:
+            look(run.folder, KIND)
+        else:
+            _same_settings(study, run)
     todo = [run for run in every if not run.done]
     for arm in {run.arm: None for run in todo}:
         python_of(study, arm)
     with ThreadPoolExecutor(jobs) as pool:
         seeds = [s for s in study.seeds if any(r.seed == s for r in todo)]
-        cold = [s for s in seeds if not (warmup(out, s) / "config.json").exists()]
+        cold = [s for s in seeds if not _is_finished(warmup(out, s))]
         list(pool.map(lambda seed: _warm(study, out, seed), cold))
         for run, code in pool.map(lambda run: (run, _train(study, run)), todo):
             if code:
-                logger.warning("%s ended with code %d, see its log.txt", run.folder, code)
+                logger.warning("%s ended with code %d, see the log beside it", run.folder, code)
             yield run
 
 
 def _same_settings(study: Study, run: Run) -> None:
-    """Refuse a result that is not this study's; where its model is does not matter."""
-    if not run.done:
-        return
-    wanted, made = load_recipe(study.recipe, run.settings), load_recipe(run.folder / SNAPSHOT)
+    """Refuse a run that is not this study's; where its model is does not matter."""
+    if not (run.folder / SNAPSHOT).exists():
+        return  # it was killed before it began
+    wanted, made = load_recipe(study.recipe, run.settings), read_snapshot(run.folder)
     if replace(made, model=replace(made.model, path=wanted.model.path)) != wanted:
         raise ConfigError(
             f"{run.folder} was made with other settings, see {SNAPSHOT} there; choose another "
@@ -191,25 +215,34 @@ def _same_settings(study: Study, run: Run) -> None:
 
 def _warm(study: Study, out: Path, seed: int) -> None:
     folder = warmup(out, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    words = ["warmup", *_words(study.warmup), "--overwrite", "--seed", str(seed)]
-    words += ["--out", str(folder)]
-    if code := _vt([sys.executable], words, folder / "log.txt"):
-        raise ConfigError(f"the warm-up of seed {seed} ended with code {code}, see {folder}")
+    words = ["warmup", *_words(study.warmup), "--seed", str(seed), "--out", str(folder)]
+    if Stamp.read(folder) is not None:
+        words.append("--overwrite")  # it was not finished
+    if code := _vt([sys.executable], words, log_of(folder)):
+        raise ConfigError(
+            f"the warm-up of seed {seed} ended with code {code}, see {log_of(folder)}"
+        )
+
+
+def _is_finished(folder: Path) -> bool:
+    stamp = Stamp.read(folder)
+    return stamp is not None and stamp.finished is not None
+
+
+def log_of(folder: Path) -> Path:
+    """What the process printed that made a folder: a file beside it."""
+    return folder.with_name(f"{folder.name}.log")
 
 
 def _train(study: Study, run: Run) -> int:
-    run.folder.mkdir(parents=True, exist_ok=True)
-    words = ["train", study.recipe, *run.settings, "--overwrite", "--out", str(run.folder)]
-    return _vt(python_of(study, run.arm), words, run.folder / "log.txt")
+    words = ["train", study.recipe, *run.settings, "--out", str(run.folder)]
+    if Stamp.read(run.folder) is not None:
+        words.append("--resume")
+    return _vt(python_of(study, run.arm), words, log_of(run.folder))
 
 
 def python_of(study: Study, arm: str) -> list[str]:
-    """The command that is an arm's Python.
-
-    Raises:
-        ConfigError: If there is no such program.
-    """
+    """The command that is an arm's Python."""
     command = shlex.split(study.python.get(arm, "")) or [sys.executable]
     if shutil.which(command[0]) is None:
         raise ConfigError(
@@ -220,9 +253,10 @@ def python_of(study: Study, arm: str) -> list[str]:
 
 
 def _vt(python: Sequence[str], words: Sequence[str], log: Path) -> int:
-    with log.open("w", encoding="utf-8") as stream:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as stream:
         return subprocess.run(
-            [*python, "-m", "experiments.cli", *words],
+            [*python, "-m", "vt_env", *words],
             stdout=stream,
             stderr=subprocess.STDOUT,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -230,58 +264,48 @@ def _vt(python: Sequence[str], words: Sequence[str], log: Path) -> int:
 
 
 def outcomes(study: Study, out: Path) -> list[dict[str, Any]]:
-    """One row for each finished run: what it reached, and what it missed of the laptop's targets.
-
-    ``missed`` is ``None`` on data that has not the laptop's kinds of question.
-    """
-    rows: list[dict[str, Any]] = []
-    for run in runs(study, out):
-        if not run.done:
-            continue
-        found = run.result["evaluation"]
-        prefix = "request_rate/"
-        requests = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
-        rows.append(
-            {
-                "arm": run.arm,
-                "value": run.value,
-                "seed": run.seed,
-                "accuracy": found["accuracy"],
-                "token_ratio": found["token_ratio"],
-                "requests": requests,
-                "missed": missed(found["accuracy"], found["token_ratio"], requests)
-                if requests.keys() >= {*AT_MOST, *AT_LEAST}
-                else None,
-            }
-        )
-    return rows
+    """One row for each finished run: what it reached, and what it missed of the targets."""
+    prefix = "request_rate/"
+    return [
+        {
+            **{"arm": run.arm, "value": run.value, "seed": run.seed},
+            **{key: found[key] for key in ("accuracy", "token_ratio")},
+            "requests": {
+                k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)
+            },
+            "missed": study.targets.missed(found) if study.targets.names else None,
+        }
+        for run in runs(study, out)
+        if run.done
+        for found in [run.result["evaluation"]]
+    ]
 
 
-def table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The rows in Markdown: for each arm and value medians, the worst, and how many reached all."""
-    known = [kind for kind in (*AT_MOST, *AT_LEAST) if kind in rows[0]["requests"]]
-    kinds = known + sorted(rows[0]["requests"].keys() - known)
-    heads = ["arm", study.across.rpartition(".")[2] or "-", "reached", "accuracy", "worst"]
-    heads += ["tokens", "worst", *(kind.replace("_", " ") for kind in kinds)]
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    for (arm, value), group in _grouped(rows).items():
+def table(study: Study, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """For each arm and value medians, the worst, and how many runs reached all targets."""
+    kinds = sorted(rows[0]["requests"], key=lambda kind: (kind not in study.needless, kind))
+    columns = [
+        *(Column("arm", text=True), Column(study.across.rpartition(".")[2] or "-", "g")),
+        *(Column("reached"), Column("accuracy", ".3f"), Column("lowest", ".3f")),
+        *(Column("tokens", ".3f"), Column("highest", ".3f")),
+        *(Column(f"asks: {kind.replace('_', ' ')}", ".2f") for kind in kinds),
+    ]
+    lines: list[list[Any]] = []
+    for arm, value in dict.fromkeys((row["arm"], row["value"]) for row in rows):
+        group = [row for row in rows if (row["arm"], row["value"]) == (arm, value)]
         accuracy = [row["accuracy"] for row in group]
         tokens = [row["token_ratio"] for row in group]
-        cells = [arm, "" if value is None else f"{value:g}"]
         judged = [row["missed"] for row in group if row["missed"] is not None]
-        cells.append(f"{judged.count([])} of {len(judged)}" if judged else "-")
-        cells += [f"{v:.3f}" for v in (statistics.median(accuracy), min(accuracy))]
-        cells += [f"{v:.3f}" for v in (statistics.median(tokens), max(tokens))]
-        cells += [f"{statistics.median(r['requests'][kind] for r in group):.2f}" for kind in kinds]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
-
-
-def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, Any], list[Mapping[str, Any]]]:
-    groups: dict[tuple[str, Any], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["arm"], row["value"]), []).append(row)
-    return groups
+        lines.append(
+            [
+                *(arm, value),
+                f"{judged.count([])} of {len(judged)}" if judged else None,
+                *(statistics.median(accuracy), min(accuracy)),
+                *(statistics.median(tokens), max(tokens)),
+                *(statistics.median(row["requests"][kind] for row in group) for kind in kinds),
+            ]
+        )
+    return Table("", columns, lines)
 
 
 def draw(study: Study, out: Path) -> None:
@@ -298,7 +322,7 @@ def draw(study: Study, out: Path) -> None:
         column = "" if run.value is None else f"{study.across.rpartition('.')[2]} {run.value:g}"
         logged = list(JsonLines(run.folder / LOG).rows())
         kinds = {key for row in logged for key in row if key.startswith(RATE)}
-        needless = {key for key in kinds if key.removeprefix(RATE) in AT_MOST}
+        needless = {key for key in kinds if key.removeprefix(RATE) in study.needless}
         for figure, parts in (
             (requests, {"does not need the original": needless, "needs it": kinds - needless}),
             (rewards, {"reward": {"reward/mean"}, "accuracy": {"env/accuracy"}}),

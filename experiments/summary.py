@@ -1,9 +1,22 @@
-"""From episodes to the numbers of a table, with 95 % intervals."""
+"""From episodes to the numbers of ``result.json``, and what two results differ by.
+
+Rates have Wilson's score interval (1927, J. Am. Stat. Assoc. 22), means and ratios Efron's
+percentile bootstrap over episodes (Efron & Tibshirani 1993, *An Introduction to the Bootstrap*,
+ch. 13), 95 % each. What has no data is ``None``. Legend: n samples, B resamples.
+
+Two results on the same samples have a question that is hard for everybody in common, which is no
+noise of their difference: samples are resampled, not the two results apart. Whether one is right
+more often is McNemar's test (1947, Psychometrika 12), exact: of the b + c samples that just one of
+the two got right, the number b would be Binomial(b + c, 1/2) if both were equally good.
+
+    p = min(1, 2 · Σ_{k ≤ min(b, c)} C(b + c, k) / 2^(b + c))
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,7 +25,34 @@ from numpy.typing import NDArray
 RESAMPLES = 2_000
 _Z = 1.959963984540054
 Row = Mapping[str, Any]
-"""One line of ``episodes.jsonl``."""
+"""One line of ``episodes.jsonl``, see :mod:`experiments.episodes`."""
+Column = NDArray[np.float64]
+"""A value of each episode, NaN where it is not known: float [n]."""
+
+
+def score_of(row: Row) -> float | None:
+    """The graded score of a row; of one without, 1 or 0; ``None`` where it is unscored."""
+    if "score" in row:
+        return row["score"]
+    return None if row["correct"] is None else float(row["correct"])
+
+
+VALUES: Mapping[str, Callable[[Row], Any]] = {
+    "accuracy": lambda row: row["correct"],
+    "score": score_of,
+    "request_rate": lambda row: row["requested"],
+    "format_rate": lambda row: row["well_formed"],
+    "visual_tokens": lambda row: row["visual_tokens"],
+    "full_tokens": lambda row: row["full_tokens"],
+    "generated_tokens": lambda row: row.get("generated_tokens"),
+}
+"""What of a row is measured."""
+
+
+def column(rows: Iterable[Row | None], name: str) -> Column:
+    """One of :data:`VALUES` of each row; NaN where there is no row or no value."""
+    found = (None if row is None else VALUES[name](row) for row in rows)
+    return np.array([math.nan if value is None else float(value) for value in found])
 
 
 def summarise(
@@ -49,52 +89,41 @@ def measure(rows: Sequence[Row], refused: int, seed: int = 0) -> dict[str, Any]:
 
     ``accuracy`` and ``score`` (the judge's graded score, where it has one) are over scored episodes
     only. ``token_ratio`` is what was shown over what showing every original once would have cost,
-    in total. ``generated_tokens`` is a mean, ``generated_total`` the sum; both are ``None`` if
-    some episode's are not known, and so is all that is made of visual tokens, requests or the
-    format (episodes that were played elsewhere do not say). Rates have Wilson intervals; means have
-    percentile bootstrap intervals over episodes. What has no data is ``None``.
+    in total. ``generated_tokens`` is a mean, ``generated_total`` the sum. All but the first two are
+    ``None`` if of some episode they are not known, as where it was played elsewhere.
     """
-    scored = [r["correct"] for r in rows if r["correct"] is not None]
-    requested, formed = _known(rows, "requested"), _known(rows, "well_formed")
-    shown, full = _known(rows, "visual_tokens"), _known(rows, "full_tokens")
-    scores = np.array([s for r in rows if (s := score_of(r)) is not None], float)
-    known = _known(rows, "generated_tokens")
+    found = {name: column(rows, name) for name in VALUES}
+    for name, values in found.items():
+        unknown = np.isnan(values)
+        if name in ("accuracy", "score"):
+            found[name] = values[~unknown]
+        elif unknown.any():
+            found[name] = np.empty(0)
+    shown, full = found["visual_tokens"], found["full_tokens"]
     both = min(len(shown), len(full))
+    generated = found["generated_tokens"]
+    means = {name: float(v.mean()) if len(v) else None for name, v in found.items()}
+    rates = ("accuracy", "request_rate", "format_rate")
     return {
         "n": len(rows),
-        "accuracy": _mean(scored),
-        "score": _mean(scores),
-        "request_rate": _mean(requested),
-        "visual_tokens": _mean(shown),
+        **{name: mean for name, mean in means.items() if name != "full_tokens"},
         "token_ratio": float(shown.sum() / full.sum()) if both and full.any() else None,
-        "generated_tokens": _mean(known),
-        "generated_total": int(known.sum()) if len(known) else None,
-        "format_rate": _mean(formed),
-        "unscored": len(rows) - len(scored),
+        "generated_total": int(generated.sum()) if len(generated) else None,
+        "unscored": len(rows) - len(found["accuracy"]),
         "refused": refused,
         "futile_requests": sum(bool(r["futile_request"]) for r in rows),
+        "partly_shown": sum("partly_shown" in r for r in rows),
         "interval_95": {
-            "accuracy": wilson(sum(scored), len(scored)),
-            "request_rate": wilson(int(requested.sum()), len(requested)),
-            "format_rate": wilson(int(formed.sum()), len(formed)),
-            "visual_tokens": bootstrap(lambda i: shown[i].mean(-1), len(shown), seed),
+            **{name: wilson(int(found[name].sum()), len(found[name])) for name in rates},
+            **{
+                name: bootstrap(lambda i, v=found[name]: v[i].mean(-1), len(found[name]), seed)
+                for name in ("score", "visual_tokens", "generated_tokens")
+            },
             "token_ratio": bootstrap(
                 lambda i: share(shown[i].sum(-1), full[i].sum(-1)), both, seed
             ),
-            "score": bootstrap(lambda i: scores[i].mean(-1), len(scores), seed),
-            "generated_tokens": bootstrap(lambda i: known[i].mean(-1), len(known), seed),
         },
     }
-
-
-def _known(rows: Sequence[Row], key: str) -> NDArray[np.float64]:
-    """A value of every row: float [n]; empty where one is not known."""
-    values = [row.get(key) for row in rows]
-    return np.empty(0) if None in values else np.array(values, float)
-
-
-def _mean(values: Any) -> float | None:
-    return float(np.mean(values)) if len(values) else None
 
 
 def share(part: Any, whole: Any) -> Any:
@@ -103,8 +132,8 @@ def share(part: Any, whole: Any) -> Any:
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
-def wilson(successes: int, n: int) -> list[float] | None:
-    """Wilson's score interval of a proportion, 95 % (Wilson 1927, J. Am. Stat. Assoc. 22)."""
+def wilson(successes: float, n: int) -> list[float] | None:
+    """Wilson's score interval of a proportion, 95 %."""
     if not n:
         return None
     p, z2 = successes / n, _Z**2
@@ -152,8 +181,167 @@ def bootstrap(
     return interval(draws(statistic, n, seed, resamples))
 
 
-def score_of(row: Row) -> float | None:
-    """The graded score of a row; of one without, 1 or 0; ``None`` where it is unscored."""
-    if "score" in row:
-        return row["score"]
-    return None if row["correct"] is None else float(row["correct"])
+FULL = "full"
+"""The mode that accuracy is held against."""
+COMPARED = (
+    "accuracy", "score", "request_rate", "format_rate", "visual_tokens", "generated_tokens"
+)  # fmt: skip
+TESTED = ("accuracy", "request_rate", "format_rate")
+"""Those of them that are yes or no."""
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """The two-sided p-value of McNemar's exact test.
+
+    Args:
+        only_a: Samples that only the first got right.
+        only_b: Samples that only the second got right.
+    """
+    n, few = only_a + only_b, min(only_a, only_b)
+    term = total = 1
+    for k in range(few):
+        term = term * (n - k) // (k + 1)
+        total += term
+    return min(1.0, 2 * total / 2**n)
+
+
+def difference(a: Column, b: Column, *, test: bool = False, seed: int = 0) -> dict[str, Any]:
+    """How the second differs from the first, over the samples that both have a value for.
+
+    Args:
+        a: Float [n].
+        b: Float [n].
+        test: Whether values are yes or no, so that McNemar's test can be made.
+        seed: Seeds the bootstrap.
+
+    Returns:
+        ``n``; the means ``a`` and ``b``; ``difference``, b - a, and its ``interval_95``. With
+        ``test``: ``only_a`` and ``only_b``, the samples with a yes of just one, and McNemar's
+        ``p``. What has no data is ``None``.
+    """
+    both = np.isfinite(a) & np.isfinite(b)
+    a, b = a[both], b[both]
+    d, n = b - a, int(both.sum())
+    means = [float(values.mean()) if n else None for values in (a, b, d)]
+    found = {
+        **_difference(n, *means),
+        "interval_95": interval(draws(lambda i: d[i].mean(-1), n, seed)),
+    }
+    if test:
+        only_a, only_b = int((d < 0).sum()), int((d > 0).sum())
+        p = mcnemar(only_a, only_b) if n else None
+        found.update(only_a=only_a, only_b=only_b, p=p)
+    return found
+
+
+def _difference(n: int, a: float | None, b: float | None, d: float | None) -> dict[str, Any]:
+    return {"n": n, "a": a, "b": b, "difference": d, "interval_95": None}
+
+
+def differences(
+    a: Mapping[str, Row], b: Mapping[str, Row], ids: Sequence[str], *, seed: int = 0
+) -> dict[str, Any]:
+    """All of :data:`COMPARED`, and ``token_ratio``: shown over showing every original once.
+
+    Args:
+        a: Rows by id.
+        b: The same of the other result.
+        ids: Samples that are compared.
+        seed: Seeds the bootstrap.
+    """
+    one, other = ([rows.get(i) for i in ids] for rows in (a, b))
+    found = {
+        name: difference(column(one, name), column(other, name), test=name in TESTED, seed=seed)
+        for name in COMPARED
+    }
+    shown, full = (
+        np.stack([column(rows, name) for rows in (one, other)])
+        for name in ("visual_tokens", "full_tokens")
+    )
+    found["token_ratio"] = _ratios(shown, full, seed)
+    return found
+
+
+def _ratios(shown: Any, full: Any, seed: int) -> dict[str, Any]:
+    """The difference of two ratios of sums; both are float [2, n]."""
+    both = np.isfinite(shown).all(0)
+    shown, full, n = shown[:, both], full[:, both], int(both.sum())
+    if not n or not full.sum(1).all():
+        return _difference(n, None, None, None)
+
+    def ratios(i: Any) -> Any:
+        return share(shown[:, i].sum(-1), full[:, i].sum(-1))
+
+    a, b = (float(ratio) for ratio in ratios(np.arange(n)))
+    spread = interval(draws(lambda i: np.subtract(*ratios(i)[::-1]), n, seed))
+    return {**_difference(n, a, b, b - a), "interval_95": spread}
+
+
+def side_by_side(
+    modes: Mapping[str, Sequence[Row]], *, seed: int = 0
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """What modes have to say of each other, as the paper's Table 2 has it (arXiv 2507.13348).
+
+    The same samples are resampled for all modes.
+
+    Args:
+        modes: Rows by mode.
+        seed: Seeds the bootstrap.
+
+    Returns:
+        By mode ``relative_accuracy`` and ``relative_score``, over those of ``full`` (``None``
+        without it), and ``bootstrap_95``: intervals of these, ``accuracy``, ``score``,
+        ``request_rate`` and ``token_ratio``. And for each pair of modes a test: ``a``, ``b``, and
+        of ``accuracy``, ``score`` and ``request_rate`` what :func:`difference` says.
+    """
+    by_id = {name: {row["id"]: row for row in rows} for name, rows in modes.items()}
+    ids = list(dict.fromkeys(i for rows in by_id.values() for i in rows))
+    names = ("accuracy", "score", "request_rate", "visual_tokens", "full_tokens")
+    columns = {
+        mode: {name: column(map(rows.get, ids), name) for name in names}
+        for mode, rows in by_id.items()
+    }
+    drawn = {mode: _drawn(found, len(ids), seed) for mode, found in columns.items()}
+    told: dict[str, dict[str, Any]] = {}
+    for mode, found in columns.items():
+        spread = {key: interval(values) for key, values in drawn[mode].items()}
+        relative = {}
+        for key in ("accuracy", "score"):
+            value = _relative(found[key], columns[FULL][key]) if FULL in columns else None
+            relative[f"relative_{key}"] = value
+            spread[f"relative_{key}"] = (
+                None if value is None else interval(share(drawn[mode][key], drawn[FULL][key]))
+            )
+        told[mode] = {**relative, "bootstrap_95": spread}
+    tests = [
+        {
+            "a": a,
+            "b": b,
+            **{
+                key: difference(columns[a][key], columns[b][key], test=key != "score", seed=seed)
+                for key in ("accuracy", "score", "request_rate")
+            },
+        }
+        for a, b in combinations(modes, 2)
+    ]
+    return told, tests
+
+
+def _relative(values: Column, whole: Column) -> float | None:
+    """A mean over that of ``full``; ``None`` where either has no value, or ``full``'s is 0."""
+    some, all_ = values[np.isfinite(values)], whole[np.isfinite(whole)]
+    return float(some.mean() / all_.mean()) if len(some) and all_.any() else None
+
+
+def _drawn(columns: Mapping[str, Column], n: int, seed: int) -> dict[str, Any]:
+    """The numbers of one mode in each resample: float [B] each, NaN where there is no sample."""
+    filled = {key: np.nan_to_num(values) for key, values in columns.items()}
+    known = {key: np.isfinite(values).astype(float) for key, values in columns.items()}
+
+    def ratio(part: Column, whole: Column) -> Any:
+        return draws(lambda i: share(part[i].sum(-1), whole[i].sum(-1)), n, seed)
+
+    return {
+        **{k: ratio(filled[k], known[k]) for k in ("accuracy", "score", "request_rate")},
+        "token_ratio": ratio(filled["visual_tokens"], filled["full_tokens"]),
+    }

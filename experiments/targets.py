@@ -1,62 +1,71 @@
-"""What the laptop run has to reach on its test split, and what of it a policy missed."""
+"""Targets: bounds of numbers, set beforehand in a data file, and what of them was missed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-ACCURACY = 0.97
-TOKENS = 0.70
-"""An oracle that knows the kinds shows 0.675 of the visual tokens at the laptop's mix."""
-
-AT_MOST = {"colour": 0.05, "shape": 0.05, "corner": 0.05, "big_number": 0.10}
-AT_LEAST = {"small_number": 0.90, "texture": 0.95}
-"""Request rates by kind of question."""
-
-MARGINS = {"always_request": -0.01, "low": 0.20, "random": 0.10}
-"""By how much the policy's accuracy has to be above a reference's."""
-
-SAMPLED = 0.05
-"""How far accuracy and tokens at temperature 1 may be worse than greedy ones."""
+from vt_env import ConfigError
 
 
-def missed(accuracy: float, tokens: float, requests: Mapping[str, float]) -> list[str]:
-    """What a policy alone missed, in words; nothing if it reached all.
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Bounds of numbers by their names.
 
-    Args:
-        accuracy: Share of right answers.
-        tokens: Its visual tokens over those of always-full.
-        requests: Its request rate by kind of question.
+    Attributes:
+        at_least: The least that a number has to be.
+        at_most: The most that it may be.
     """
-    found = [f"accuracy {accuracy:.3f} < {ACCURACY}"] if accuracy < ACCURACY else []
-    found += [f"tokens {tokens:.3f} > {TOKENS}"] if tokens > TOKENS else []
-    for kind, bound in AT_MOST.items():
-        if (rate := requests[kind]) > bound:
-            found.append(f"asks for {kind} {rate:.2f} > {bound}")
-    for kind, bound in AT_LEAST.items():
-        if (rate := requests[kind]) < bound:
-            found.append(f"asks for {kind} {rate:.2f} < {bound}")
-    return found
+
+    at_least: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    at_most: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        for name, bound in {**self.at_least, **self.at_most}.items():
+            if type(bound) not in (int, float):
+                raise ConfigError(f"the target of {name!r} must be a number, got {bound!r}")
+
+    @property
+    def names(self) -> list[str]:
+        """The numbers that have a target."""
+        return [*self.at_least, *self.at_most]
+
+    def missed(self, numbers: Mapping[str, float | None]) -> list[str]:
+        """What was missed, in words; nothing if all were reached.
+
+        Args:
+            numbers: By name. One that is missing, or unknown, is missed.
+        """
+        found: list[str] = []
+        for bounds, sign in ((self.at_least, 1), (self.at_most, -1)):
+            for name, bound in bounds.items():
+                value = numbers.get(name)
+                word = "less" if sign > 0 else "more"
+                if value is None:
+                    found.append(f"{name} is not known")
+                elif sign * (value - bound) < 0:
+                    found.append(f"{name} {value:.3f}, {word} than {bound:g}")
+        return found
 
 
-def missed_beside(
-    policies: Mapping[str, Mapping[str, Any]], sampled: Mapping[str, Any]
-) -> list[str]:
-    """What the trained policy missed, its references and its sampled answers included.
+def numbers_of(
+    modes: Mapping[str, Mapping[str, Any]], main: str = "visionthink"
+) -> dict[str, float | None]:
+    """The numbers of an evaluation in several modes that targets may name.
 
-    Args:
-        policies: Results as in ``result.json`` of ``vt demo``.
-        sampled: The trained policy's at temperature 1.
+    Returns:
+        ``accuracy``, ``token_ratio``, ``request_rate`` and ``request_rate/KIND`` of the main mode;
+        of every other ``MODE accuracy``, and ``accuracy over MODE``, by how much the main one is
+        above it.
     """
-    trained = policies["trained"]
-    requests = {kind: part["request_rate"] for kind, part in trained["by_kind"].items()}
-    found = missed(trained["accuracy"], trained["token_ratio"], requests)
-    for name, margin in MARGINS.items():
-        above = trained["accuracy"] - policies[name]["accuracy"]
-        if above < margin:
-            found.append(f"accuracy {above:+.3f} beside {name}, less than {margin:+.2f}")
-    for key, worse in (("accuracy", -1), ("token_ratio", 1)):
-        change = worse * (sampled[key] - trained[key])
-        if change > SAMPLED:
-            found.append(f"sampled {key} {sampled[key]:.3f}, {change:.3f} worse than greedy")
-    return found
+    ours = modes[main]
+    made = {key: ours[key] for key in ("accuracy", "token_ratio", "request_rate")}
+    made |= {f"request_rate/{k}": v["request_rate"] for k, v in ours["by_kind"].items()}
+    for name, other in modes.items():
+        if name != main:
+            accuracy = other["accuracy"]
+            known = None not in (accuracy, ours["accuracy"])
+            made[f"{name} accuracy"] = accuracy
+            made[f"accuracy over {name}"] = ours["accuracy"] - accuracy if known else None
+    return made

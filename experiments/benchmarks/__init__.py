@@ -8,8 +8,7 @@ Hub or folder ──open_benchmark──▶ samples ──played, judged──�
 (9000, 'yesno:fixed')
 """
 
-from experiments.benchmarks.base import VARIANTS, Benchmark
-from experiments.benchmarks.catalogue import BENCHMARKS
-from experiments.benchmarks.opening import BenchmarkSource, open_benchmark
+from experiments.benchmarks.base import BENCHMARKS, VARIANTS, Benchmark
+from experiments.benchmarks.suite import BenchmarkSource, open_benchmark
 
 __all__ = ["BENCHMARKS", "VARIANTS", "Benchmark", "BenchmarkSource", "open_benchmark"]

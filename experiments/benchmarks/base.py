@@ -1,16 +1,25 @@
-"""What a benchmark is: where its data are, how it asks, who judges, and what is reported."""
+"""What a benchmark is, and those of VisionThink's Tables 1 and 2 (arXiv 2507.13348).
+
+They are data, ``catalogue.toml``. Of each name there, or of the one that it is like,
+:mod:`~experiments.benchmarks.layouts` has the function that reads a row, and
+:mod:`~experiments.benchmarks.summaries` the one that sums rows up.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from experiments.benchmarks.cells import Cells, Item
+from agents.judging.cascade import cascade_judge
+from experiments.benchmarks import layouts, summaries
 from experiments.benchmarks.judging import BenchmarkJudge
+from experiments.benchmarks.layouts import Cells, Item
 from vt_env.errors import ConfigError, DataError, unknown_name
 from vt_env.judges import Judge, make_judge
-from vt_env.judges.models.cascade import cascade_judge
+from vt_env.registry import Registry
 
 VARIANTS = ("fixed", "official", "rules")
 Row = Mapping[str, Any]
@@ -94,20 +103,20 @@ class Benchmark:
         if not self.asks_model:
             official = variant == "official"
             spec = self.official if official else self.fixed
-            return BenchmarkJudge(self, make_judge(spec), bare=not official)
+            return BenchmarkJudge(make_judge(spec), self.bare, bare=not official)
         if variant == "rules":
-            return BenchmarkJudge(self, make_judge(self.fixed), label="rules:")
+            return BenchmarkJudge(make_judge(self.fixed), self.bare, label="rules:")
         if not model:
             raise ConfigError(
                 f"the {variant} metric of {self.title} asks a language model: name it, as in "
                 "openai:MODEL@URL, or take the variant 'rules', which is another metric"
             )
         if variant == "fixed":
-            return BenchmarkJudge(self, cascade_judge(model))
+            return BenchmarkJudge(cascade_judge(model), self.bare)
         if self.official:
             rules = make_judge(self.official)
-            return BenchmarkJudge(self, rules, model=make_judge(model), bare=False)
-        return BenchmarkJudge(self, make_judge(model))
+            return BenchmarkJudge(rules, self.bare, model=make_judge(model), bare=False)
+        return BenchmarkJudge(make_judge(model), self.bare)
 
     def summary(self, rows: Sequence[Row], variant: str = "fixed") -> dict[str, float]:
         """The benchmark's numbers.
@@ -115,16 +124,12 @@ class Benchmark:
         Args:
             rows: Lines of ``episodes.jsonl``: ``answer``, ``correct``, ``score`` and ``metadata``
                 of each sample that was played, in any order.
-            variant: Which reading of odd rows; see ``docs/suite.md``.
+            variant: Which reading of odd rows; see ``docs/benchmarks.md``.
 
         Returns:
             ``n`` rows, how many are ``unscored``, the ``coverage`` of the whole benchmark, the
             metric's numbers over scored rows, and ``score``: the headline as the paper prints it.
             Without a scored row only the first three.
-
-        Raises:
-            ConfigError: On an unknown variant.
-            DataError: If a row lacks a field.
         """
         check_variant(variant)
         needed = {"answer", "correct", "score", "metadata", "kind", "references"}
@@ -154,3 +159,25 @@ def check_variant(variant: str) -> None:
     """Raise ConfigError for what is no variant."""
     if variant not in VARIANTS:
         raise unknown_name("variant", variant, VARIANTS)
+
+
+_TABLE = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text("utf-8"))
+
+
+def _benchmark(name: str) -> Benchmark:
+    own: dict[str, Any] = dict(_TABLE[name])
+    kind = own.pop("like", name)
+    fields = {"config": "", "official": "", **_TABLE[kind], **own}
+    if "only" in fields:
+        fields["only"] = tuple(fields["only"])
+    read, summarise = getattr(layouts, kind), getattr(summaries, kind)
+    return Benchmark(name=name, read=read, summarise=summarise, **fields)
+
+
+ALL = tuple(map(_benchmark, _TABLE))
+PAPER = tuple(one.name for one in ALL[:9])
+"""Those of Table 2, in its order."""
+BENCHMARKS: Registry[Benchmark] = Registry(
+    "benchmark", "vt.benchmarks", {one.name: lambda one=one: one for one in ALL}
+)
+"""Benchmarks by name; ``make(name)`` gives one."""

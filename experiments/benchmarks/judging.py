@@ -3,85 +3,102 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from vt_env.judges import Judge, Query, Verdict, close, submit
-from vt_env.judges.letters import NEEDS_MODEL
-from vt_env.judges.models.judging import Batch
-from vt_env.judges.models.usage import Usage, usage_of
-
-if TYPE_CHECKING:
-    from experiments.benchmarks.base import Benchmark
+from experiments.benchmarks.letters import NEEDS_MODEL
+from vt_env.judges import Judge, Query, UsageLike, Verdict
+from vt_env.judges.base import when_done
 
 _BOXED = re.compile(r"\$*\s*\\boxed\s*\{([^{}]*)\}\s*\.?\s*\$*")
 
 
-class BenchmarkJudge:
+class BenchmarkJudge(Judge):
     r"""Judges answers to one benchmark.
 
     An answer that stands in ``\boxed{}``, as the protocol asks for options and maths, is taken out
     of it; no published metric knows that wrapping.
 
     Args:
-        benchmark: Whose questions are judged.
         judge: Who decides.
-        model: Who decides what that judge leaves to a model.
-        bare: Whether the judge reads the question without the benchmark's prefix and suffix.
+        strip: Takes the benchmark's prefix and suffix from a question.
+        model: Who decides what that judge leaves to a model; it always reads the bare question.
+        bare: Whether the judge does.
         label: Stands before the judge's name.
     """
 
     def __init__(
         self,
-        benchmark: Benchmark,
         judge: Judge,
+        strip: Callable[[str], str],
         *,
         model: Judge | None = None,
         bare: bool = True,
         label: str = "",
     ) -> None:
-        self.benchmark = benchmark
         self.judge = judge
+        self.strip = strip
         self.model = model
         self._bare = bare
         self.name = f"{label}{judge.name}" + (f", then {model.name}" if model else "")
 
     def __repr__(self) -> str:
-        return f"BenchmarkJudge({self.benchmark.name!r}, {self.name!r})"
+        return f"BenchmarkJudge({self.name!r})"
 
     @property
-    def usage(self) -> Usage | None:
+    def usage(self) -> UsageLike | None:
         """What a model took, if one is asked."""
-        return usage_of(self.model or self.judge)
+        return (self.model or self.judge).usage
 
     def score(self, queries: Sequence[Query]) -> list[Verdict]:
         """One verdict a query, in order."""
         return self.submit(queries).result()
 
-    def submit(self, queries: Sequence[Query]) -> Batch:
-        """Begin to judge and return; ``result()`` waits."""
-        queries = [replace(query, answer=unboxed(query.answer)) for query in queries]
-        asked = [replace(q, question=self.benchmark.bare(q.question)) for q in queries]
-        pending = submit(self.judge, asked if self._bare else queries)
+    def submit(self, queries: Sequence[Query]) -> Future[list[Verdict]]:
+        """Begin to judge, and return."""
+        bare, shown = self._asked(queries)
+        if self.model is None:
+            begun = self.judge.submit(shown)
+            return when_done((begun,), lambda: self._signed(begun.result()))
+        verdicts = self.judge.score(shown)
+        left = _left(verdicts)
+        rest = self.model.submit([bare[place] for place in left])
 
         def collect() -> list[Verdict]:
-            verdicts = pending.result()
-            if self.model is not None:
-                left = [i for i, verdict in enumerate(verdicts) if verdict.reason == NEEDS_MODEL]
-                for i, verdict in zip(
-                    left, self.model.score([asked[i] for i in left]), strict=True
-                ):
-                    verdicts[i] = verdict
-            return [Verdict(v.correct, self.name, v.reason, v.score) for v in verdicts]
+            for place, verdict in zip(left, rest.result(), strict=True):
+                verdicts[place] = verdict
+            return self._signed(verdicts)
 
-        return Batch(collect)
+        return when_done((rest,), collect)
+
+    def begin(self, queries: Sequence[Query]) -> None:
+        """Have the judge, or the model, begin."""
+        bare, shown = self._asked(queries)
+        if self.model is None:
+            self.judge.begin(shown)
+        else:
+            self.model.begin([bare[place] for place in _left(self.judge.score(shown))])
 
     def close(self) -> None:
         """Let go of what the judges hold."""
-        close(self.judge)
+        self.judge.close()
         if self.model is not None:
-            close(self.model)
+            self.model.close()
+
+    def _asked(self, queries: Sequence[Query]) -> tuple[list[Query], list[Query]]:
+        """The queries without the benchmark's words, and as the judge reads them."""
+        whole = [replace(query, answer=unboxed(query.answer)) for query in queries]
+        bare = [replace(query, question=self.strip(query.question)) for query in whole]
+        return bare, bare if self._bare else whole
+
+    def _signed(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        return [Verdict(v.correct, self.name, v.reason, v.score) for v in verdicts]
+
+
+def _left(verdicts: Sequence[Verdict]) -> list[int]:
+    """Places of what is left to a model."""
+    return [place for place, verdict in enumerate(verdicts) if verdict.reason == NEEDS_MODEL]
 
 
 def unboxed(answer: str) -> str:

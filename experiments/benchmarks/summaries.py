@@ -1,7 +1,7 @@
 """From scored rows to each benchmark's numbers, on the scale of lmms-eval 0.7.
 
 ``official`` computes what lmms-eval does, oddities included; otherwise they are mended. What each
-does about odd rows is in ``docs/suite.md``.
+does about odd rows is in ``docs/benchmarks.md``.
 """
 
 from __future__ import annotations
@@ -54,13 +54,25 @@ def by(rows: Sequence[Row], key: Callable[[Row], Any]) -> dict[str, list[Row]]:
     return dict(sorted(groups.items()))
 
 
-def scores(rows: Sequence[Row]) -> Numbers:
-    """The mean score, and by kind."""
-    kinds = by(rows, lambda row: row["kind"])
-    return {
-        "score_mean": mean(r["score"] for r in rows),
-        **{f"kind/{kind}": mean(r["score"] for r in group) for kind, group in kinds.items()},
-    }
+def score(rows: Sequence[Row]) -> float:
+    """The mean score."""
+    return mean(row["score"] for row in rows)
+
+
+def percent(rows: Sequence[Row]) -> float:
+    """The mean score in percent to two places."""
+    return round(score(rows) * 100, 2)
+
+
+def means(
+    rows: Sequence[Row],
+    name: str,
+    key: Callable[[Row], Any] | None = None,
+    of: Callable[[Sequence[Row]], float] = score,
+) -> Numbers:
+    """A number of each group of rows, as ``NAME/GROUP``; by default by metadata of that name."""
+    groups = by(rows, key or (lambda row: row["metadata"].get(name)))
+    return {f"{name}/{group}": of(some) for group, some in groups.items()}
 
 
 def chartqa(rows: Sequence[Row], official: bool) -> Numbers:
@@ -90,8 +102,7 @@ def ocrbench(rows: Sequence[Row], official: bool) -> Numbers:
 
 def docvqa(rows: Sequence[Row], official: bool) -> Numbers:
     """Mean ANLS, and by question type."""
-    made = scores(rows)
-    return {"anls": made.pop("score_mean"), **made}
+    return {"anls": score(rows), **means(rows, "kind", lambda row: row["kind"])}
 
 
 def mme(rows: Sequence[Row], official: bool) -> Numbers:
@@ -116,20 +127,22 @@ def mme(rows: Sequence[Row], official: bool) -> Numbers:
 
 def mmvet(rows: Sequence[Row], official: bool) -> Numbers:
     """Mean score in percent, by capability and by combination of capabilities."""
-    made = {"gpt_eval_score": mean(r["score"] for r in rows) * 100}
+    made = {"gpt_eval_score": score(rows) * 100}
     for name in CAPABILITIES:
-        having = [r["score"] for r in rows if name in r["metadata"]["capability"].split(",")]
+        having = [r for r in rows if name in r["metadata"]["capability"].split(",")]
         if having:
-            made[f"capability/{name}"] = mean(having) * 100
-    mixed = by(rows, lambda r: "_".join(sorted(r["metadata"]["capability"].split(","))))
-    for name, group in mixed.items():
-        made[f"integration/{name}"] = mean(r["score"] for r in group) * 100
-    return made
+            made[f"capability/{name}"] = score(having) * 100
+    return made | means(
+        rows,
+        "integration",
+        lambda r: "_".join(sorted(r["metadata"]["capability"].split(","))),
+        lambda some: score(some) * 100,
+    )
 
 
 def realworldqa(rows: Sequence[Row], official: bool) -> Numbers:
     """Share of right answers."""
-    return {"exact_match": mean(r["score"] for r in rows)}
+    return {"exact_match": score(rows)}
 
 
 def pope(rows: Sequence[Row], official: bool) -> Numbers:
@@ -184,37 +197,36 @@ def _detection(rows: Sequence[tuple[Row, str]], official: bool) -> Numbers:
 
 def mathvista(rows: Sequence[Row], official: bool) -> Numbers:
     """Accuracy in percent to two places, and by the table's groupings."""
-    made = {"accuracy": round(mean(r["score"] for r in rows) * 100, 2)}
+    made = {"accuracy": percent(rows)}
     for key in ("question_type", "answer_type", "language", "category", "task", "context", "grade"):
-        for name, group in by(rows, lambda r, key=key: r["metadata"].get(key)).items():
-            made[f"{key}/{name}"] = round(mean(r["score"] for r in group) * 100, 2)
+        made |= means(rows, key, of=percent)
     for skill in sorted({s for r in rows for s in r["metadata"].get("skills") or []}):
-        having = [r["score"] for r in rows if skill in (r["metadata"].get("skills") or [])]
-        made[f"skill/{skill}"] = round(mean(having) * 100, 2)
+        having = [r for r in rows if skill in (r["metadata"].get("skills") or [])]
+        made[f"skill/{skill}"] = percent(having)
     return made
 
 
 def mathverse(rows: Sequence[Row], official: bool) -> Numbers:
     """Accuracy, and by problem version, subject and subfield."""
-    made = {"gpt_eval_score": mean(r["score"] for r in rows)}
+    made = {"gpt_eval_score": score(rows)}
     for key in ("problem_version", "subject", "subfield"):
-        for name, group in by(rows, lambda r, key=key: r["metadata"].get(key)).items():
-            made[f"{key}/{name}"] = mean(r["score"] for r in group)
+        made |= means(rows, key)
     return made
 
 
 def mmmu(rows: Sequence[Row], official: bool) -> Numbers:
     """Accuracy to five places, by domain and by subject."""
-    made = {"mmmu_acc": round(mean(r["score"] for r in rows), 5)}
+
+    def accuracy(some: Sequence[Row]) -> float:
+        return round(score(some), 5)
+
+    made = {"mmmu_acc": accuracy(rows)}
     subjects = by(rows, lambda r: r["metadata"]["subject"])
     for domain, names in DOMAINS.items():
         group = [row for name in names.split() for row in subjects.get(name, [])]
         if group:
-            made[f"domain/{domain}"] = round(mean(r["score"] for r in group), 5)
-    return made | {
-        f"subject/{name}": round(mean(r["score"] for r in group), 5)
-        for name, group in subjects.items()
-    }
+            made[f"domain/{domain}"] = accuracy(group)
+    return made | means(rows, "subject", of=accuracy)
 
 
 def mmbench(rows: Sequence[Row], official: bool) -> Numbers:
@@ -237,7 +249,7 @@ def mmbench(rows: Sequence[Row], official: bool) -> Numbers:
             hits.append((main, float(all(r["correct"] for r in group))))
     made: Numbers = {
         "incomplete": float(incomplete),
-        "row_accuracy": mean(r["score"] for r in rows),
+        "row_accuracy": score(rows),
     }
     if not hits:
         return made

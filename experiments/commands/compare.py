@@ -1,124 +1,284 @@
-"""``vt compare``: what changed between two results."""
+"""``vt compare``: what changed between two results, or several beside each other."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from experiments.commands.options import console
-from experiments.comparison import Recorded, compared
-from experiments.files import write_json
-from experiments.tables import difference_cells
-from vt_env import ConfigError
+from experiments.commands.options import console, natural, need_rich
+from experiments.episodes import Row, read_rows
+from experiments.evaluation.result import RESULT, read_result
+from experiments.files import new_file, write_json
+from experiments.judging.recorded import recorded_file
+from experiments.parsing import Parser, option
+from experiments.result_tables import DIFFERENCE, difference
+from experiments.summary import differences
+from experiments.tables import Column, Table
+from vt_env import ConfigError, DataError
 
 DESCRIPTION = """\
-Compare two results of vt eval on the same samples: what was set otherwise, by how much each number
-differs (B - A, with a paired 95 % interval and McNemar's exact test), and which samples changed.
-A and B are folders with an episodes.jsonl, e.g. of two modes, or such files.
+Two results of vt eval on the same samples: what was set otherwise, by how much each number differs
+(B - A, with a paired 95 % interval and McNemar's exact test), and which samples changed. They are
+folders with an episodes.jsonl, e.g. of two modes, or such files.
+
+Three and more, e.g. of several seeds: a line for each mode of each, with median and range.
 """
 _CAP = 10
 _CELL = 60
 
 
-def add_parser(commands: Any) -> None:
+def describe(parser: Parser) -> None:
     """Describe the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "compare",
-        help="what changed between two results",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("a", type=Path, metavar="A", help="the first result")
-    parser.add_argument("b", type=Path, metavar="B", help="the second")
-    parser.add_argument(
-        "--by-id",
-        choices=("same", "intersect"),
-        default="same",
-        help="same: both must have the same samples (default); intersect: compare those they share",
-    )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="everything, as JSON")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
-    parser.set_defaults(run=run)
+    parser.description = DESCRIPTION
+    option(parser, "RESULT", "results of vt eval, vt judge or vt demo", Path, nargs="+")
+    option(parser, "--by-id",
+           "same: both must have the same samples; intersect: compare those they share",
+           ["same", "intersect"], "same")  # fmt: skip
+    option(parser, "--out FILE", "everything, as JSON", Path)
+    option(parser, "--overwrite", "replace a comparison that is in FILE")
+    option(parser, "--seed S", "of the bootstrap", natural, 0)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Read both, compare, show, write."""
-    a, b = Recorded.read(arguments.a), Recorded.read(arguments.b)
-    intersect = arguments.by_id == "intersect"
-    found = compared(a, b, intersect=intersect, seed=arguments.seed)
-    if arguments.out is not None:
+    """Read, compare, show, write."""
+    need_rich()
+    out, paths = arguments.out, arguments.result
+    if len(paths) < 2:
+        raise ConfigError("expected two results, or more, to compare")
+    if out is not None:
+        new_file(out, "compare", arguments.overwrite, _is_comparison)
+    if len(paths) > 2:
+        found = _beside(paths)
+    else:
+        found = compared(*paths, intersect=arguments.by_id == "intersect", seed=arguments.seed)
+    if out is not None:
         try:
-            write_json(arguments.out, found)
+            write_json(out, found)
         except OSError as error:
-            raise ConfigError(f"cannot write {arguments.out}: {error.strerror}") from error
-    _show(found)
+            raise ConfigError(f"cannot write {out}: {error.strerror}") from error
+    (_show_beside if len(paths) > 2 else _show)(found)
+
+
+def _is_comparison(path: Path) -> bool:
+    """Whether a file is what this command writes."""
+    found = json.loads(path.read_text("utf-8")).keys()
+    return {"a", "b", "metrics", "changes"} <= found or {"results", "modes"} <= found
+
+
+_NUMBERS = ("accuracy", "token_ratio", "request_rate")
+
+
+def _beside(paths: Sequence[Path]) -> dict[str, Any]:
+    """Numbers of several results, by mode and then by result; a mode that one lacks is left out."""
+    found = {str(path): read_result(path) for path in paths}
+    modes = [one.get("modes", {one.get("agent", "all"): one}) for one in found.values()]
+    shared = [name for name in modes[0] if all(name in one for one in modes)]
+    if not shared:
+        raise ConfigError("the results have no mode, and no agent, in common")
+    return {
+        "results": list(found),
+        "modes": {
+            name: {key: [one[name][key] for one in modes] for key in _NUMBERS} for name in shared
+        },
+        "missed": [one.get("missed") for one in found.values()],
+    }
+
+
+def _show_beside(found: Mapping[str, Any]) -> None:
+    screen = console()
+    columns = [Column("", text=True), *(Column(name, ".3f") for name in found["results"])]
+    columns += [Column("median", ".3f"), Column("lowest–highest", ".3f")]
+    for key in _NUMBERS:
+        rows = []
+        for name, numbers in found["modes"].items():
+            known = [value for value in numbers[key] if value is not None]
+            spread = [statistics.median(known), (min(known), max(known))] if known else [None] * 2
+            rows.append([name, *numbers[key], *spread])
+        screen.show(Table(key.replace("_", " "), columns, rows))
+    judged = [missed for missed in found["missed"] if missed is not None]
+    if judged:
+        screen.say(f"{judged.count([])} of {len(judged)} reached all targets")
+    for name, missed in zip(found["results"], found["missed"], strict=True):
+        if missed:
+            screen.say(f"{name} missed: {'; '.join(missed)}")
 
 
 def _show(found: Mapping[str, Any]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     screen = console()
-    screen.print(f"A: {found['a']}\nB: {found['b']}", soft_wrap=True, markup=False)
+    screen.say(f"A: {found['a']}\nB: {found['b']}")
     if found["settings"]:
-        table = Table(title="set otherwise")
-        for header in ("", "A", "B"):
-            table.add_column(header)
-        for key, pair in found["settings"].items():
-            table.add_row(key, *(escape(_short(value)) for value in pair))
-        screen.print(table)
+        rows = [[key, *map(_short, pair)] for key, pair in found["settings"].items()]
+        heads = [Column(name, text=True) for name in ("", "A", "B")]
+        screen.show(Table("set otherwise", heads, rows))
     left = {key: len(found[key]) for key in ("only_a", "only_b", "asked_otherwise")}
-    screen.print(f"{found['n']} samples in common", *[f"{n} {k}" for k, n in left.items() if n],
-                 sep=", ")  # fmt: skip
-    screen.print(_metrics("all samples", found["metrics"]))
+    counts = [f"{found['n']} samples in common", *(f"{n} {k}" for k, n in left.items() if n)]
+    screen.say(", ".join(counts))
+    screen.show(_metrics(found["metrics"]))
     for key in ("kind", "source"):
         if len(parts := found[f"by_{key}"]) > 1:
-            screen.print(_by(key, parts))
+            screen.show(_groups(key, parts))
     changed = {name: ids for name, ids in found["changes"].items() if ids}
     for name, ids in changed.items():
         more = f", … ({len(ids) - _CAP} more)" if len(ids) > _CAP else ""
-        screen.print(f"{name}: {len(ids)}: {', '.join(ids[:_CAP])}{more}", soft_wrap=True,
-                     markup=False)  # fmt: skip
+        screen.say(f"{name}: {len(ids)}: {', '.join(ids[:_CAP])}{more}")
     if not changed:
-        screen.print("no sample changed")
+        screen.say("no sample changed")
 
 
-def _metrics(title: str, metrics: Mapping[str, Any]) -> Any:
-    from rich.table import Table
-
-    table = Table(title=title)
-    for header in ("", "A", "B", "n", "B - A", "95 %", "only A", "only B", "p"):
-        table.add_column(header, justify="right" if table.columns else "left", no_wrap=True)
-    for name, one in metrics.items():
-        if one["difference"] is not None:
-            means = [f"{one[side]:.3f}" for side in ("a", "b")]
-            table.add_row(name, *means, *difference_cells(one))
-    return table
+def _metrics(metrics: Mapping[str, Any]) -> Table:
+    rows = [
+        [name, one["a"], one["b"], *difference(one)]
+        for name, one in metrics.items()
+        if one["difference"] is not None
+    ]
+    heads = [Column("", text=True), Column("A", ".3f"), Column("B", ".3f"), *DIFFERENCE]
+    return Table("all samples, B - A", heads, rows)
 
 
-def _by(key: str, parts: Mapping[str, Any]) -> Any:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=f"by {key}")
-    headers = (key, "samples", "accuracy: n", "B - A", "95 %", "only A", "only B", "p",
-               "asks: B - A", "share: B - A")  # fmt: skip
-    for header in headers:
-        table.add_column(header, justify="right" if table.columns else "left", no_wrap=True)
-    for name, part in parts.items():
-        metrics = part["metrics"]
-        more = [
-            "-" if metrics[m]["difference"] is None else f"{metrics[m]['difference']:+.3f}"
-            for m in ("request_rate", "token_ratio")
+def _groups(key: str, parts: Mapping[str, Any]) -> Table:
+    rows = [
+        [
+            name or "(none)",
+            part["n"],
+            *difference(part["metrics"]["accuracy"]),
+            *(part["metrics"][m]["difference"] for m in ("request_rate", "token_ratio")),
         ]
-        cells = difference_cells(metrics["accuracy"])
-        table.add_row(escape(name) or "(none)", str(part["n"]), *cells, *more)
-    return table
+        for name, part in parts.items()
+    ]
+    columns = [
+        *(Column(key, text=True), Column("samples"), *DIFFERENCE),
+        *(Column("asks: B - A", "+.3f"), Column("share: B - A", "+.3f")),
+    ]
+    return Table(f"accuracy by {key}, B - A", columns, rows)
 
 
 def _short(value: Any) -> str:
-    """One line of a setting; of versions, those that matter most are in the JSON."""
+    """One line of a setting; all of it is in the JSON."""
     text = "-" if value is None else str(value)
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+
+
+_SETTINGS = ("agent", "data", "mode", "rate", "protocol", "judge", "tokens")
+_ORIGINS = ("command", "seed", "data", "commit", "versions", "machine")
+_ASKED = ("question", "references", "answer_type", "choices", "kind", "source")
+_NOT_COMPARED = ("turns", "metadata", "views", "reward", "flaws", "reason")
+_NAMED = 5
+
+Rows = Mapping[str, Row]
+"""By id."""
+
+
+def _became(before: bool | None, now: bool | None) -> bool:
+    """From no to yes; where one is not known nothing is said."""
+    return before is False and now is True
+
+
+CHANGES: Mapping[str, Callable[[Row, Row], bool]] = {
+    "right → wrong": lambda a, b: _became(b["correct"], a["correct"]),
+    "wrong → right": lambda a, b: _became(a["correct"], b["correct"]),
+    "now unscored": lambda a, b: a["correct"] is not None and b["correct"] is None,
+    "now scored": lambda a, b: a["correct"] is None and b["correct"] is not None,
+    "now asks": lambda a, b: _became(a["requested"], b["requested"]),
+    "no longer asks": lambda a, b: _became(b["requested"], a["requested"]),
+    "now malformed": lambda a, b: _became(b["well_formed"], a["well_formed"]),
+    "now well formed": lambda a, b: _became(a["well_formed"], b["well_formed"]),
+    "another answer": lambda a, b: a["answer"] != b["answer"],
+}
+"""What can have happened to a sample, from the first result to the second."""
+
+
+def compared(a: Path, b: Path, *, intersect: bool = False, seed: int = 0) -> dict[str, Any]:
+    """Everything that ``vt compare`` says, as JSON has it.
+
+    Args:
+        a: The first result: a folder of ``vt eval``, or an ``episodes.jsonl``.
+        b: The second; differences are second minus first.
+        intersect: Whether to compare the samples that both have, where they have not the same.
+        seed: Seeds the bootstrap.
+
+    Returns:
+        ``a`` and ``b``: paths; ``settings``: what differs, ``[a, b]`` each; ``n`` samples compared
+        and what was left out: ``only_a``, ``only_b``, ``asked_otherwise``; ``metrics``, see
+        :func:`experiments.summary.differences`, and the same ``by_kind`` and ``by_source``;
+        ``changes``: ids by what happened to them.
+    """
+    (rows_a, told_a), (rows_b, told_b) = _read(a), _read(b)
+    shared = [i for i in rows_a if i in rows_b]
+    left = {
+        "only_a": [i for i in rows_a if i not in rows_b],
+        "only_b": [i for i in rows_b if i not in rows_a],
+        "asked_otherwise": [i for i in shared if _asks_otherwise(rows_a[i], rows_b[i])],
+    }
+    others = set(left["asked_otherwise"])
+    ids = [i for i in shared if i not in others]
+    hashes = [told.get("provenance", {}).get("data") for told in (told_a, told_b)]
+    words = (
+        f"samples are only in {a}",
+        f"samples are only in {b}",
+        "samples have another question or other references",
+    )
+    reasons = [
+        f"{len(some)} {what} ({', '.join(map(repr, some[:_NAMED]))}"
+        f"{', …' if len(some) > _NAMED else ''})"
+        for some, what in zip(left.values(), words, strict=True)
+        if some
+    ]
+    if all(hashes) and hashes[0] != hashes[1] and not reasons:
+        reasons = ["the data was another one (its pictures, or what was not played of it)"]
+    if reasons and not intersect:
+        raise DataError(
+            f"the two results are not of the same data: {'; '.join(reasons)}. Add --by-id "
+            "intersect to compare the samples that both have"
+        )
+    if not ids:
+        raise DataError(f"the two results have no sample in common: {'; '.join(reasons)}")
+    origins = [told.get("provenance", {}) for told in (told_a, told_b)]
+    pairs = {key: [told_a.get(key), told_b.get(key)] for key in _SETTINGS}
+    pairs |= {f"provenance.{key}": [origin.get(key) for origin in origins] for key in _ORIGINS}
+    return {
+        "a": str(a),
+        "b": str(b),
+        "settings": {key: pair for key, pair in pairs.items() if pair[0] != pair[1]},
+        "n": len(ids),
+        **left,
+        "metrics": differences(rows_a, rows_b, ids, seed=seed),
+        **{f"by_{key}": _by(key, rows_a, rows_b, ids, seed) for key in ("kind", "source")},
+        "changes": _changes(rows_a, rows_b, ids),
+    }
+
+
+def _read(path: Path) -> tuple[Rows, Mapping[str, Any]]:
+    """Episodes by id, without what is not compared, and their ``result.json``, if there is one."""
+    file = recorded_file(path)
+    rows = {
+        row["id"]: cast("Row", {k: v for k, v in row.items() if k not in _NOT_COMPARED})
+        for row in read_rows(file)
+    }
+    return rows, read_result(file.parent) if (file.parent / RESULT).exists() else {}
+
+
+def _asks_otherwise(a: Row, b: Row) -> bool:
+    """Whether two rows of one id ask something else; older rows do not say everything."""
+    return any(a[key] != b[key] for key in _ASKED if key in a and key in b)
+
+
+def _changes(a: Rows, b: Rows, ids: Sequence[str]) -> dict[str, list[str]]:
+    return {name: [i for i in ids if happened(a[i], b[i])] for name, happened in CHANGES.items()}
+
+
+def _by(key: str, a: Rows, b: Rows, ids: Sequence[str], seed: int) -> dict[str, dict[str, Any]]:
+    groups: dict[str, list[str]] = {}
+    for i in ids:
+        groups.setdefault(a[i][key], []).append(i)
+    return {
+        name: {
+            "n": len(some),
+            "metrics": differences(a, b, some, seed=seed),
+            "changes": {what: len(found) for what, found in _changes(a, b, some).items()},
+        }
+        for name, some in sorted(groups.items())
+    }

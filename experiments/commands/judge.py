@@ -1,164 +1,234 @@
-"""``vt judge``: verdicts for answers in a file."""
+"""``vt judge``: verdicts for what is on disk, and how far verdicts agree with labels."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from experiments.agreement import agreement, agreement_table, kind_of, kind_table
-from experiments.commands.options import console
-from experiments.files import json_line, json_rows, whole_file
-from experiments.judging import judged
-from vt_env import ConfigError, DataError, Judge, Query, Verdict, make_judge
-from vt_env.judges import close
-from vt_env.judges.models import usage_of
+from experiments.commands.options import (
+    console,
+    mode_of,
+    natural,
+    need_rich,
+    positive,
+    refuse_own,
+    told,
+)
+from experiments.evaluation.result import EPISODES, RESULT
+from experiments.files import json_rows, new_file
+from experiments.judging.agreement import (
+    Pair,
+    agreement,
+    kind_of,
+    kind_table,
+    labelled,
+    stratified,
+    verdict_table,
+    write_sample,
+)
+from experiments.judging.recorded import (
+    Verdicts,
+    answers,
+    folders_of,
+    recording_of,
+    rescore,
+)
+from experiments.parsing import Parser, option
+from trainers.results import begin, look
+from vt_env import ConfigError, DataError, make_judge
 
 DESCRIPTION = """\
-Read a JSONL file, a row an answer:
-  question               the question
-  references             accepted answers: a list, or one (ground_truth means the same)
-  prediction             the answer to judge; of a whole turn, what its answer tags hold
-  answer_type, choices   optional, see the judges' documentation
-and write the same rows with verdict (true, false, or null: unscored), judge and reason.
+Judge what is on disk:
+
+  vt judge FILE --out OUT          a JSONL file, a row an answer: question; references (a list, or
+                                   one; ground_truth means the same); prediction, the answer or a
+                                   whole turn; answer_type and choices are optional. OUT has the
+                                   same rows with verdict (true, false, or null: unscored), judge
+                                   and reason. Where rows have a label (true or false), agreement
+                                   with it is shown: Cohen's kappa, false accepts, and what was
+                                   accepted of each kind of wrong answer (by attack, kind, category)
+  vt judge RESULTS --out DIR       episodes of vt eval (a folder or a file), judged anew; without
+                                   --judge only summed up anew
+  vt judge lmms:PATH[,metric=NAME][,task=NAME][,facts=FILE] --out DIR
+                                   the same of lmms-eval's sample logs, and where our verdicts
+                                   differ from its own; --variant judges as a benchmark does
+
+and have a person check a sample of verdicts:
+
+  vt judge JUDGED --sample SAMPLE  half judged right, half wrong, in an order that tells nothing and
+                                   without the verdicts; write true or false into each row's label,
+                                   or leave null what cannot be told
+  vt judge JUDGED --labels SAMPLE  how far the verdicts agree with the labels
 """
+KIND = "judge"
+_SHOWN = 5
 
 
-def add_parser(commands: Any) -> None:
+def describe(parser: Parser) -> None:
     """Describe the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "judge",
-        help="verdicts for answers in a file",
-        description=DESCRIPTION,
-        epilog="Where rows have a label (true or false), agreement with it is shown too: Cohen's "
-        "kappa, false accepts, and what was accepted of each kind of wrong answer (by the fields "
-        "attack, kind or category).",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the rows, JSONL in UTF-8")
-    parser.add_argument(
-        "--judge",
-        default="auto",
-        metavar="NAME",
-        help="who judges (default: auto); a model as in openai:MODEL@URL or "
-        "cascade:openai:MODEL@URL,concurrency=64,cache=FILE",
-    )
-    parser.add_argument("--out", required=True, type=Path, metavar="OUT", help="where rows go")
-    parser.set_defaults(run=run)
+    parser.description = DESCRIPTION
+    option(parser, "WHAT", "a file of answers, recorded episodes, or lmms:PATH")
+    option(parser, "--judge NAME",
+           "who judges (default: auto, or as recorded); a model as in openai:MODEL@URL or "
+           "cascade:openai:MODEL@URL,concurrency=64,cache=FILE")  # fmt: skip
+    option(parser, "--out OUT", "where verdicts go", Path)
+    how = parser.add_mutually_exclusive_group()
+    option(how, "--resume", "go on with what was interrupted, in OUT.part")
+    option(how, "--overwrite", "replace verdicts that are in OUT")
+    group = parser.add_argument_group("a benchmark's own judge, for lmms:PATH")
+    option(group, "--variant NAME", "of the benchmark's metric: fixed, official or rules")
+    option(group, "--judge-model JUDGE", "who judges where the metric is a language model's")
+    group = parser.add_argument_group("a person's labels")
+    option(group, "--sample SAMPLE", "where a sample to label goes", Path)
+    option(group, "--labels SAMPLE", "the sample with labels", Path)
+    option(group, "--n N", "rows of a sample", positive, 100)
+    option(parser, "--seed S", "of a sample, and of intervals", natural, 0)
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Judge, draw a sample, or compare with its labels."""
+    need_rich()
+    what, ways = arguments.what, ("out", "sample", "labels")
+    given = [f"--{name}" for name in ways if getattr(arguments, name) is not None]
+    if len(given) != 1:
+        raise ConfigError(f"expected one of --out, --sample and --labels, got {len(given)}")
+    if arguments.sample is not None:
+        _draw(arguments)
+    elif arguments.labels is not None:
+        _compare(arguments)
+    elif what.startswith("lmms:") or _is_results(Path(what)):
+        _rescore(arguments)
+    elif arguments.variant or arguments.judge_model:
+        raise ConfigError("--variant and --judge-model go with lmms:PATH")
+    else:
+        _verdicts(arguments)
+
+
+def _is_results(path: Path) -> bool:
+    """Whether a path is of recorded episodes, and not a file of answers."""
+    if path.is_dir():
+        return True
+    try:
+        _, first = next(json_rows(path), (0, {"correct": None}))
+    except DataError:
+        return False
+    return "prediction" not in first and bool({"correct", "well_formed", "turns"} & first.keys())
+
+
+def _verdicts(arguments: argparse.Namespace) -> None:
     """Check every row, then judge in batches and write."""
-    judge = make_judge(arguments.judge)
-    try:
-        _judge(arguments, judge)
-    finally:
-        close(judge)
+    from experiments.screen import progress_bar
 
-
-def _judge(arguments: argparse.Namespace, judge: Judge) -> None:
-    total = sum(1 for _ in _rows(arguments.file))
-    if arguments.out.exists() and arguments.out.samefile(arguments.file):
+    file, out, spec = Path(arguments.what), arguments.out, arguments.judge or "auto"
+    if out.exists() and file.exists() and out.samefile(file):
         raise ConfigError("--out is the file that is read; choose another name")
-    screen = console(stderr=True)
-    from rich.progress import Progress
-
-    counts: Counter[tuple[bool | None, bool | None]] = Counter()
+    part = Verdicts(out, file, spec)
+    part.look(mode_of(arguments))
+    counts: Counter[Pair] = Counter()
     kinds: defaultdict[str, Counter[bool | None]] = defaultdict(Counter)
-    try:
-        with (
-            whole_file(arguments.out) as out,
-            Progress(console=screen, transient=True) as bar,
-        ):
-            task = bar.add_task("judging", total=total)
-            for row, verdict in judged(_rows(arguments.file), judge):
-                out.write(json_line({**row, **_verdict_row(verdict)}))
-                label = _label(row)
-                counts[label, verdict.correct] += 1
-                if label is False and (kind := kind_of(row)):
-                    kinds[kind][verdict.correct] += 1
-                bar.advance(task)
-    except OSError as error:
-        raise ConfigError(f"cannot write {arguments.out}: {error.strerror}") from error
-    _show(counts, judge.name, arguments.out)
+    with ExitStack() as held:
+        judge = make_judge(spec)
+        held.callback(judge.close)
+        total = sum(1 for _ in answers(file))
+        held.enter_context(part.begun(arguments.resume))
+        bar = held.enter_context(progress_bar("judging", total))
+        for done, row in enumerate(part.judged(judge), 1):
+            label = row.get("label") if isinstance(row.get("label"), bool) else None
+            counts[label, row["verdict"]] += 1
+            if label is False and (kind := kind_of(row)):
+                kinds[kind][row["verdict"]] += 1
+            bar(done)
+        part.finish()
+    screen = console()
+    screen.show(verdict_table(counts, judge.name))
+    screen.say(f"written to {out}")
     if any(label is not None for label, _ in counts):
-        console().print(agreement_table(agreement(counts.elements())))
+        screen.show(agreement(counts.elements()).table())
     if kinds:
-        console().print(kind_table(kinds))
-    if (usage := usage_of(judge)) is not None:
-        console().print(str(usage))
+        screen.show(kind_table(kinds))
+    if (usage := judge.usage) is not None:
+        screen.say(str(usage))
 
 
-def _verdict_row(verdict: Verdict) -> dict[str, Any]:
-    return {"verdict": verdict.correct, "judge": verdict.judge, "reason": verdict.reason}
+def _rescore(arguments: argparse.Namespace) -> None:
+    """Episodes that are on disk, or lmms-eval's sample logs, as results."""
+    from experiments.commands.presenting import DRAWN, present
+    from experiments.lmms.scoring import PREFIX, recordings_of
+    from experiments.screen import progress_bar
 
-
-def _rows(file: Path) -> Iterator[tuple[dict[str, Any], Query]]:
-    """Rows and what the judge is asked of each.
-
-    Raises:
-        DataError: If the file cannot be read, or a row is not what was expected; with its line.
-    """
-    for number, row in json_rows(file):
-        yield _row(row, f"{file}, line {number}")
-
-
-def _row(row: dict[str, Any], where: str) -> tuple[dict[str, Any], Query]:
-    given = (row.get(key) for key in ("references", "ground_truth"))
-    accepted = next((value for value in given if value not in (None, [])), None)
-    missing = [k for k in ("question", "prediction") if k not in row]
-    if accepted is None:
-        missing.append("references or ground_truth")
-    if missing:
-        raise DataError(f"{where}: the row lacks {', '.join(missing)}")
-    references = accepted if isinstance(accepted, list) else [accepted]
-    query = Query(
-        question=_text(row["question"], where, "question"),
-        references=tuple(_text(r, where, "references") for r in references),
-        answer=_unwrapped(_text(row["prediction"], where, "prediction")),
-        answer_type=_text(row.get("answer_type"), where, "answer_type"),
-        choices=tuple(_text(c, where, "choices") for c in row.get("choices") or ()),
+    what, judge, variant, model = (
+        getattr(arguments, name) for name in ("what", "judge", "variant", "judge_model")
     )
-    return row, query
+    if arguments.resume:
+        raise ConfigError("--resume is for a file of answers; add --overwrite to begin anew")
+    if judge is not None and variant is not None:
+        raise ConfigError("--judge and --variant both say who judges: choose one")
+    mode, out = mode_of(arguments), arguments.out
+    look(out, KIND, mode, resumes=False)
+    if judge is not None:
+        make_judge(judge).close()
+    if what.startswith(PREFIX):
+        recordings = recordings_of(what, judge, variant, model)
+    elif variant is not None or model is not None:
+        raise ConfigError("--variant and --judge-model go with lmms:PATH")
+    else:
+        recordings = [recording_of(Path(what), judge)]
+    refuse_own(arguments, what)
+    names = [f"{folder}{name}" for folder in folders_of(recordings) for name in (EPISODES, RESULT)]
+    owns, settings = [*names, *DRAWN], told(arguments)
+    with begin(out, KIND, owns, mode, settings=settings, resumes=False) as results:
+        with progress_bar("judging") as bar:
+            made = rescore(recordings, out, arguments.seed, bar)
+        present(made, out)
+        _beside_lmms(made)
+        results.finish()
 
 
-def _text(value: object, where: str, field: str) -> str:
-    """Text as it is, a number as it is written in JSON, nothing as empty text."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    raise DataError(f"{where}: {field} must be text or a number, got a {type(value).__name__}")
+def _beside_lmms(results: Mapping[str, Mapping[str, Any]]) -> None:
+    """Our verdicts beside lmms-eval's, where results are of its logs."""
+    from experiments.result_tables import beside_lmms
+
+    beside = {name: found for name, r in results.items() if (found := r.get("lmms"))}
+    if not beside:
+        return
+    screen = console()
+    screen.show(beside_lmms(beside))
+    for name, found in beside.items():
+        for one in found.get("differ", [])[:_SHOWN]:
+            screen.say(
+                f"{one['id']}: lmms-eval {one['lmms']:g}, here {one['ours']:g}: "
+                f"{one['answer']!r:.60} for {one['references']!r:.60} ({one['reason']})"
+            )
+        if (more := len(found.get("differ", [])) - _SHOWN) > 0:
+            screen.say(f"{name}: {more} more are in its result.json, under lmms.differ")
+        if found.get("facts", {}).get("altered"):
+            screen.say(f"{name}: the task's filters changed {found['facts']['altered']} answers")
 
 
-_TURN = re.compile(r"\s*(?:<think>[^<]*</think>)?\s*<answer>([^<]*)</answer>\s*")
+def _draw(arguments: argparse.Namespace) -> None:
+    """A sample for a person."""
+    out = arguments.sample
+    if os.path.lexists(out):
+        raise ConfigError(f"{out} is there already, perhaps with labels; choose another")
+    new_file(out, "judge", False, lambda _: False)
+    chosen, total = write_sample(Path(arguments.what), out, arguments.n, arguments.seed)
+    console().say(f"{chosen} of {total} rows to label: {out}")
 
 
-def _unwrapped(prediction: str) -> str:
-    """The answer of a prediction that is a whole turn and nothing else; others as they are."""
-    turn = _TURN.fullmatch(prediction)
-    return turn[1].strip() if turn else prediction
-
-
-def _label(row: Mapping[str, Any]) -> bool | None:
-    label = row.get("label")
-    return label if isinstance(label, bool) else None
-
-
-def _show(counts: Counter[tuple[bool | None, bool | None]], judge: str, out: Path) -> None:
-    from rich.table import Table
-
-    table = Table(title=f"verdicts of {judge}", caption=f"written to {out}")
-    for header in ("rows", "n", "correct", "incorrect", "unscored"):
-        table.add_column(header, justify="left" if header == "rows" else "right")
-    for label, name in ((True, "labelled right"), (False, "labelled wrong"), (None, "no label")):
-        cells = [counts[label, verdict] for verdict in (True, False, None)]
-        if n := sum(cells):
-            table.add_row(name, str(n), *(f"{c} ({c / n:.1%})" for c in cells))
-    console().print(table)
+def _compare(arguments: argparse.Namespace) -> None:
+    """Verdicts beside the labels of a sample of them."""
+    pairs, strata = labelled(Path(arguments.what), arguments.labels)
+    screen = console()
+    screen.show(agreement(pairs).table())
+    for name, stratum in zip(("right", "wrong"), strata, strict=True):
+        screen.say(f"judged {name}: {stratum.agreed} of {stratum.n} labels agree")
+    if (found := stratified(strata)) is not None:
+        screen.say(
+            f"over all {sum(s.size for s in strata)} rows: agreement {found[0]:.3f}, "
+            f"95 % interval {found[1]:.3f} to {found[2]:.3f}"
+        )

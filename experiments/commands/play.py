@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +14,13 @@ import numpy as np
 from PIL import Image
 
 from agents import Agent, Conversation, answer_turn, closing, make_agent, request_turn
-from experiments.commands.options import add_task_options, task_of
+from experiments.commands.options import add_task_options, natural, task_of
+from experiments.parsing import Parser, option
+from experiments.terminal import visible
 from vt_env import ConfigError, DataError, Query, Verdict, View
+from vt_env.actions import NoTurn
 from vt_env.env import VisionThinkEnv
 from vt_env.prompts import block_text
-from vt_env.render import printable
 from vt_env.samples import Sample
 
 DESCRIPTION = """\
@@ -24,36 +28,32 @@ Walk through one episode in the terminal. The picture is drawn in half blocks wh
 shows colours; --save writes what an onlooker sees as PNG files.
 
 You are the policy: type an answer, or /look to ask for the original, or a whole turn with its
-tags. Or name an --agent and watch.
+tags; /help lists the commands, /quit ends. Or name an --agent and watch.
 """
+_HELP = """\
+/look   ask for the original, where that is still possible
+/help   this
+/quit   end without an answer
+All else is an answer; one that begins with a slash is written <answer>/usr/bin</answer>.
+A whole turn has its tags: <think>…</think><answer>…</answer>."""
+_COMMAND = re.compile(r"/[a-z]*")
 
 
-def add_parser(commands: Any) -> None:
+def describe(parser: Parser) -> None:
     """Describe the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "play",
-        help="walk through one episode, on a data set or on your own picture",
-        description=DESCRIPTION,
-        epilog='Example: vt play --image photo.jpg --question "How many birds?" --answer 2',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--data", default="generated", metavar="SOURCE", help="(default: generated)"
-    )
-    parser.add_argument("--id", metavar="ID", help="which sample; a random one by default")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="a picture of your own")
-    parser.add_argument("--question", metavar="TEXT", help="what to ask about --image")
-    parser.add_argument(
-        "--answer",
-        action="append",
-        metavar="TEXT",
-        help="an accepted answer; several are possible; without any, nothing is judged",
-    )
-    parser.add_argument("--agent", metavar="NAME[:ARGS]", help="watch an agent instead of playing")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default: 0)")
-    parser.add_argument("--save", type=Path, metavar="DIR", help="write a PNG of every step")
+    parser.description = DESCRIPTION
+    parser.epilog = 'Example: vt play --image photo.jpg --question "How many birds?" --answer 2'
+    option(parser, "--data SOURCE", "what is played", default="generated")
+    option(parser, "--id ID", "which sample; a random one by default")
+    option(parser, "--image FILE", "a picture of your own", Path)
+    option(parser, "--question TEXT", "what to ask about --image")
+    option(parser, "--answer TEXT",
+           "an accepted answer; several are possible; without any, nothing is judged",
+           action="append")  # fmt: skip
+    option(parser, "--agent NAME[:ARGS]", "watch an agent instead of playing")
+    option(parser, "--seed S", "of the sample, and of an agent's draws", natural, 0)
+    option(parser, "--save DIR", "write a PNG of every step", Path)
     add_task_options(parser)
-    parser.set_defaults(run=run)
 
 
 class NoReference:
@@ -68,11 +68,19 @@ class NoReference:
 
 def run(arguments: argparse.Namespace) -> None:
     """Play one episode."""
+    if arguments.save and (there := sorted(arguments.save.glob("turn*.png"))):
+        raise ConfigError(f"{there[0]} is there already; choose another --save")
     env = _environment(arguments)
+    if arguments.save is not None:
+        _check_folder(arguments.save)
     if not arguments.agent:
         return _play(arguments, env, None)
     with closing(make_agent(arguments.agent)) as agent:
         return _play(arguments, env, agent)
+
+
+class _Quit(Exception):
+    """The user has had enough."""
 
 
 def _play(arguments: argparse.Namespace, env: VisionThinkEnv, agent: Agent | None) -> None:
@@ -83,12 +91,17 @@ def _play(arguments: argparse.Namespace, env: VisionThinkEnv, agent: Agent | Non
     shown = _show_news(env, 0)
     _save(env, arguments.save)
     while not env.dialogue.done:
-        turn = _agent_turn(agent, env, rng) if agent else _typed_turn(env)
+        try:
+            turn = _agent_turn(agent, env, rng) if agent else _typed_turn(env)
+        except _Quit:
+            return _say("no answer was given, so nothing was judged")
         *_, info = env.step(turn)
         shown = _show_news(env, shown)
         _save(env, arguments.save)
     verdict, terms = info["verdict"], info["reward_terms"]
     word = {True: "correct", False: "wrong", None: "unscored"}[verdict.correct]
+    if verdict.correct is False and env.dialogue.answer is not None:
+        word += ", not one of the accepted answers"
     _say(f"\n{word}: {verdict.reason} (judge: {verdict.judge})")
     if verdict.correct is not None:
         _say(f"accepted: {' | '.join(env.dialogue.sample.references)}")
@@ -111,6 +124,10 @@ def _environment(arguments: argparse.Namespace) -> VisionThinkEnv:
         raise ConfigError("--id belongs to --data, not to --image")
     if not arguments.image.exists():
         raise DataError(f"there is no picture at {arguments.image}")
+    if not arguments.image.is_file():
+        raise DataError(f"expected a picture's file, and {arguments.image} is a folder")
+    if not arguments.question.strip() or not all(a.strip() for a in arguments.answer or ("a",)):
+        raise ConfigError("--question and --answer want words, got an empty text")
     references = tuple(arguments.answer or ("(none)",))
     sample = Sample(arguments.image.name, arguments.question, references, arguments.image)
     replaced: dict[str, Any] = {} if arguments.answer else {"judge": NoReference()}
@@ -126,9 +143,9 @@ def _show_news(env: VisionThinkEnv, shown: int) -> int:
         width, height = view.size
         tokens = dialogue.protocol.tokens.count(width, height)
         if sys.stdout.isatty():
-            _say(half_blocks(view))
+            sys.stdout.write(half_blocks(view) + "\n")
         _say(f"[image {width} x {height}, {tokens} visual tokens]")
-    _say(f"environment> {printable(block_text(dialogue.messages[-1]['content']))}")
+    _say(f"environment> {block_text(dialogue.messages[-1]['content'])}")
     return len(dialogue.views)
 
 
@@ -149,25 +166,38 @@ def half_blocks(view: View, columns: int = 64) -> str:
 
 
 def _typed_turn(env: VisionThinkEnv) -> str:
-    ask = ", /look to ask for the original" if env.dialogue.can_request else ""
-    _say(f"(type an answer{ask}, or a whole turn)")
+    can_look = env.dialogue.can_request
+    _say(f"(type an answer{', /look to ask for the original' if can_look else ''}, or /help)")
+    while True:
+        line = _typed_line()
+        if not _COMMAND.fullmatch(line):
+            return line if "<" in line else answer_turn(line, "I answer.")
+        if line == "/look" and can_look:
+            return request_turn("I ask for the original.")
+        if line == "/quit":
+            raise _Quit
+        if line == "/look":
+            _say("the original cannot be asked for any more: type an answer")
+        else:
+            _say(_HELP if line == "/help" else f"there is no command {line}\n{_HELP}")
+
+
+def _typed_line() -> str:
     line = ""
-    while not line.strip():
+    while not line:
         try:
-            line = input("you> ")
+            line = input("you> ").strip()
         except EOFError as error:
             raise ConfigError(
                 "the input ended before the episode did; type an answer, or name an --agent"
             ) from error
-    if line.strip() == "/look":
-        return request_turn("I ask for the original.")
-    return line if "<" in line else answer_turn(line.strip(), "I answer.")
+    return line
 
 
-def _agent_turn(agent: Agent, env: VisionThinkEnv, rng: np.random.Generator) -> str:
+def _agent_turn(agent: Agent, env: VisionThinkEnv, rng: np.random.Generator) -> str | NoTurn:
     (reply,) = agent.act([Conversation.of(env.dialogue, rng)])
-    _say(f"{agent.name}> {printable(reply.text)}")
-    return reply.text
+    _say(f"{agent.name}> {reply.text or reply.failure}")
+    return reply.action
 
 
 def _save(env: VisionThinkEnv, folder: Path | None) -> None:
@@ -181,6 +211,14 @@ def _save(env: VisionThinkEnv, folder: Path | None) -> None:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}") from error
 
 
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written to, before anything is played."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = "no folder" if not there.is_dir() else "not writable"
+        raise ConfigError(f"cannot write to {folder}: {there} is {reason}")
+
+
 def _say(text: str) -> None:
-    sys.stdout.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
+    sys.stdout.write(visible(text) + "\n")
     sys.stdout.flush()

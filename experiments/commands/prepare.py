@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from agents import AGENTS, make_agent
+from agents import AGENTS, closing, make_agent
 from experiments.commands.options import (
     add_amount_options,
+    add_folder_options,
+    add_view_options,
     console,
+    looked,
+    mode_of,
+    natural,
+    need_rich,
     positive,
+    refuse_own,
+    told,
 )
-from experiments.preparation import CLASSES, Rule, Settings, cold_start, log, settings
-from experiments.preparation.prints import NEAR
-from experiments.preparation.run import COLD_START, FORMATS, Preparation, Wanted, forget, opened
-from experiments.preparation.selection import PER_CLASS, Balance
-from experiments.preparation.tally import UNSCORED, Tally
-from experiments.preparation.writing import import_datasets
+from experiments.parsing import Parser, option
+from experiments.preparation import CLASSES, Rule, Settings
+from experiments.preparation.rule import PER_CLASS, PLAYED, UNSCORED, Balance, Tally
+from experiments.preparation.run import COLD_START, FORMATS, KIND, Preparation, Wanted, opened
+from experiments.preparation.screening import NEAR
+from experiments.preparation.settings import sampled
+from experiments.preparation.writing import THOUGHTS, import_datasets
+from experiments.tables import Column, Table
 from vt_env import ConfigError, make_judge
-from vt_env.judges import close
-from vt_env.judges.models import usage_of
-from vt_env.pictures import FIRST_LOOKS
+from vt_env.specs import parse_spec
 
-DESCRIPTION = f"""\
+DESCRIPTION = """\
 Roll out every sample at the low and at the full resolution, judge, and keep as many samples for
 which the low one is enough as samples that need the full one (arXiv 2507.13348, Sec. 3.5).
 
-agents: {", ".join(AGENTS.names())}; models sample at temperature 1 unless their spec says otherwise
+agents: vt list agents; models sample at temperature 1 unless their spec says otherwise
 data:   generated[:n=2000,seed=0,split=train], jsonl:FILE, folder:FOLDER, hf:PATH, or just a path
 """
 EPILOG = """\
@@ -37,175 +46,109 @@ In DIR: jsonl/ and hf/, which open as jsonl:DIR/jsonl and hf:DIR/hf; report.json
 `vt prepare --resume --out DIR`: nothing is generated or judged twice. What shapes the rollouts must
 stay as it was; the rule, the sizes, the formats, --limit, --cold-start and --report may change.
 """
-_FROM_SETTINGS = ("agent", "data", "against", "rollouts", "seed", "judge", "tokens", "prompt",
-                  "factor", "first_look", "near")  # fmt: skip
 
 
-def add_parser(commands: Any) -> None:
+def describe(parser: Parser) -> None:
     """Describe the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "prepare",
-        help="training data by difficulty, and data for a cold start",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--agent", metavar="NAME[:ARGS]", help="who is to be trained")
-    parser.add_argument("--data", metavar="SOURCE", help="what is prepared")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where results go")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--resume", action="store_true", help="go on with the preparation in DIR")
-    how.add_argument("--overwrite", action="store_true", help="delete the one in DIR first")
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    option(parser, "--agent NAME[:ARGS]", "who is to be trained")
+    option(parser, "--data SOURCE", "what is prepared")
+    option(parser, "--out DIR", "where results go", Path, required=True)
+    add_folder_options(parser, "preparation")
     add_amount_options(parser, "samples")
-    parser.add_argument("--report", action="store_true", help="also write report.html and a plot")
+    option(parser, "--report", "also write report.html and a plot")
     _add_rollout_options(parser)
     _add_choice_options(parser)
-    parser.set_defaults(run=run)
 
 
-def _add_rollout_options(parser: argparse.ArgumentParser) -> None:
-    """What must stay as it is from the beginning to the end; ``None`` is not said."""
+def _add_rollout_options(parser: Parser) -> None:
+    """What must stay as it is from the beginning to the end."""
     group = parser.add_argument_group("the rollouts (as they were, with --resume)")
-    group.add_argument(
-        "--rollouts",
-        type=positive,
-        metavar="N",
-        help="at each resolution (default: 8, the paper's)",
-    )
-    group.add_argument("--seed", type=int, metavar="S", help="(default: 0)")
-    group.add_argument(
-        "--against",
-        action="append",
-        metavar="SOURCE",
-        help="an evaluation set: samples whose picture occurs there are left out; several times "
-        "for more",
-    )
-    group.add_argument(
-        "--near",
-        type=_near,
-        metavar="BITS",
-        help="hashes of pictures that look alike differ in so many bits at most; off takes only "
-        f"equal pixels for the same picture (default: {NEAR})",
-    )
-    group.add_argument("--judge", metavar="NAME", help="who judges (default: auto)")
-    group.add_argument(
-        "--tokens", metavar="FAMILY", help="whose visual tokens are counted, see vt eval"
-    )
-    group.add_argument("--prompt", metavar="FILE", help="a prompt template in place of the shipped")
-    group.add_argument(
-        "--factor", type=float, help="side of the low view over the original's (default: 0.5)"
-    )
-    group.add_argument(
-        "--first-look", choices=FIRST_LOOKS, help="how the low view is made (default: lanczos)"
-    )
+    option(group, "--rollouts N", "at each resolution (paper: 8)", positive, 8)
+    option(group, "--seed S", "of the rollouts", natural, 0)
+    option(group, "--against SOURCE",
+           "an evaluation set: samples whose picture occurs there are left out; several times for "
+           "more", default=[], action="append")  # fmt: skip
+    option(group, "--near BITS",
+           "hashes of pictures that look alike differ in so many bits at most; off takes only "
+           "equal pixels for the same picture", _near, NEAR)  # fmt: skip
+    option(group, "--judge NAME", "who judges", default="auto")
+    add_view_options(group)
 
 
-def _add_choice_options(parser: argparse.ArgumentParser) -> None:
+def _add_choice_options(parser: Parser) -> None:
     group = parser.add_argument_group("what is kept of them")
-    group.add_argument(
-        "--enough",
-        type=positive,
-        metavar="N",
-        help="low_enough: so many right at both resolutions (default: all, the paper's)",
+    option(group, "--enough N",
+           "low_enough: so many right at both resolutions (default: all, the paper's)", positive,
+           )  # fmt: skip
+    option(
+        group, "--gap N", "needs_high: so many more right at the full one (paper: 6)", positive, 6
     )
-    group.add_argument(
-        "--gap",
-        type=positive,
-        default=6,
-        metavar="N",
-        help="needs_high: so many more right at the full one (default: 6, the paper's)",
-    )
-    group.add_argument(
-        "--classes",
-        default=",".join(Balance().classes),
-        metavar="NAME,NAME",
-        help=f"which are kept, of {', '.join(CLASSES)} (default: the first two, as the paper does)",
-    )
-    group.add_argument(
-        "--per-class",
-        type=positive,
-        default=PER_CLASS,
-        metavar="N",
-        help=f"at most so many of each (default: {PER_CLASS}, the paper's)",
-    )
-    group.add_argument(
-        "--unequal", action="store_true", help="don't cut each class to the size of the smallest"
-    )
-    group.add_argument(
-        "--choice-seed", type=int, default=0, metavar="S", help="of what is kept (default: 0)"
-    )
-    group.add_argument(
-        "--format",
-        default="both",
-        choices=(*FORMATS, "both"),
-        help="jsonl/, hf/ (needs the extra hf), or both (default)",
-    )
-    group.add_argument(
-        "--cold-start",
-        type=positive,
-        default=0,
-        metavar="N",
-        help=f"also write N supervised transcripts to {COLD_START}/, half of which ask",
-    )
-    group.add_argument(
-        "--thought",
-        action="append",
-        metavar="TEXT",
-        help="what is thought before a request in them; several times for more",
-    )
+    option(group, "--classes NAME,NAME",
+           f"which are kept, of {', '.join(CLASSES)}",
+           default=",".join(Balance().classes))  # fmt: skip
+    option(group, "--per-class N", "at most so many of each (paper: 10000)", positive, PER_CLASS)
+    option(group, "--unequal", "don't cut each class to the size of the smallest")
+    option(group, "--choice-seed S", "of what is kept", natural, 0)
+    option(group, "--format",
+           "jsonl/, hf/ (needs the extra hf), or both", [*FORMATS, "both"], "both")  # fmt: skip
+    option(group, "--cold-start N",
+           f"also write N supervised transcripts to {COLD_START}/, half of which ask; 0: none",
+           positive, 0)  # fmt: skip
+    option(group, "--thought TEXT",
+           "what is thought before a request in them; several times for more",
+           action="append")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Roll out what is left, choose, write, show."""
-    told = _settings(arguments)
-    wanted = _wanted(arguments, told)
-    judge = make_judge(told.judge)
+    need_rich()
+    stamp = looked(arguments, KIND)
+    shaping = _settings(arguments)
+    wanted = _wanted(arguments, shaping)
+    AGENTS.get(parse_spec(shaping.agent)[0])
+    refuse_own(arguments, shaping.data, *shaping.against, shaping.agent, shaping.prompt)
+    judge = make_judge(shaping.judge)
     try:
         with opened(
-            arguments.out, told, judge, resume=arguments.resume, limit=arguments.limit
+            arguments.out,
+            shaping,
+            judge,
+            wanted=wanted,
+            mode=mode_of(arguments),
+            limit=arguments.limit,
+            words=told(arguments, stamp if arguments.resume else None),
         ) as preparation:
             tally = _roll_out(preparation, wanted.rule, arguments)
             made = preparation.make(wanted, tally)
         _show(made, arguments.out)
-        if (usage := usage_of(judge)) is not None:
-            console().print(f"judging: {usage}")
+        if (usage := judge.usage) is not None:
+            console().say(f"judging: {usage}")
     finally:
-        close(judge)
+        judge.close()
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    """The settings, after the folder was looked at; what is in it is deleted if that is wanted."""
-    given = {
-        name: value for name in _FROM_SETTINGS if (value := getattr(arguments, name)) is not None
-    }
-    if "agent" in given:
-        given["agent"] = settings.sampled(given["agent"])
-    if "against" in given:
-        given["against"] = tuple(given["against"])
-    if "near" in given:
-        given["near"] = None if given["near"] < 0 else given["near"]
-    out: Path = arguments.out
-    if arguments.resume:
-        return settings.resumed(out, given)
-    if missing := [f"--{name}" for name in ("agent", "data") if name not in given]:
+    """What shapes the rollouts."""
+    if missing := [f"--{name}" for name in ("agent", "data") if getattr(arguments, name) is None]:
         raise ConfigError(f"expected {' and '.join(missing)}, or --resume")
-    told = Settings(**given)
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out must be a folder, but {out} is a file")
-    if (out / log.FILE).exists():
-        if not arguments.overwrite:
-            raise ConfigError(f"{out} holds a preparation already; add --resume or --overwrite")
-        forget(out)
-    return told
+    names = ("data", "rollouts", "seed", "judge", "tokens", "prompt", "first_look")
+    return Settings(
+        agent=sampled(arguments.agent),
+        against=tuple(arguments.against),
+        near=None if arguments.near < 0 else arguments.near,
+        factor=0.5 if arguments.factor is None else arguments.factor,
+        **{name: getattr(arguments, name) for name in names},
+    )
 
 
-def _wanted(arguments: argparse.Namespace, told: Settings) -> Wanted:
+def _wanted(arguments: argparse.Namespace, shaping: Settings) -> Wanted:
     formats = FORMATS if arguments.format == "both" else (arguments.format,)
     if "hf" in formats:
         import_datasets()
-    enough = told.rollouts if arguments.enough is None else arguments.enough
+    enough = shaping.rollouts if arguments.enough is None else arguments.enough
     return Wanted(
-        Rule(told.rollouts, enough, arguments.gap),
+        Rule(shaping.rollouts, enough, arguments.gap),
         Balance(
             tuple(arguments.classes.split(",")),
             arguments.per_class,
@@ -214,63 +157,44 @@ def _wanted(arguments: argparse.Namespace, told: Settings) -> Wanted:
         ),
         formats,
         arguments.cold_start,
-        tuple(arguments.thought or cold_start.THOUGHTS),
+        tuple(arguments.thought or THOUGHTS),
         arguments.report,
     )
 
 
 def _roll_out(preparation: Preparation, rule: Rule, arguments: argparse.Namespace) -> Tally:
     """Roll out what is left, with a progress bar that has the classes so far."""
+    from experiments.screen import progress_bar
+
     tally = Tally(rule)
-    players: list[Any] = []
+    with ExitStack() as held, progress_bar("rolling out", preparation.total) as bar:
 
-    def player() -> Any:
-        players.append(make_agent(preparation.settings.agent))
-        return players[0]
+        def player() -> Any:
+            return held.enter_context(closing(make_agent(preparation.settings.agent)))
 
-    rows = preparation.roll_out(player, batch=arguments.batch, max_refused=arguments.max_refused)
-    try:
-        for row in _tracked(rows, preparation.total, tally):
+        rows: Iterator[dict[str, Any]] = preparation.roll_out(
+            player, batch=arguments.batch, max_refused=arguments.max_refused
+        )
+        for done, row in enumerate(rows, 1):
             tally.add(row)
-    finally:
-        for agent in players:
-            if let_go := getattr(agent, "close", None):
-                let_go()
+            counts = ", ".join(f"{name} {tally.classes[name]}" for name in CLASSES)
+            bar(done, numbers=counts)
     return tally
 
 
-def _tracked(rows: Iterator[log.Row], total: int, tally: Tally) -> Iterator[log.Row]:
-    from rich.progress import Progress
-
-    with Progress(console=console(stderr=True), transient=True) as bar:
-        task = bar.add_task("rolling out", total=total)
-        for row in rows:
-            yield row
-            counts = ", ".join(f"{name} {tally.classes[name]}" for name in CLASSES)
-            bar.update(task, advance=1, description=counts)
-
-
 def _show(made: Mapping[str, Any], out: Path) -> None:
-    from rich.table import Table
-
     screen = console()
-    screen.print(f"{made['samples']} samples of {made['data']}", soft_wrap=True)
-    table = Table()
-    for header in ("class", "samples", "kept"):
-        table.add_column(header, justify="left" if header == "class" else "right")
-    for name in CLASSES:
-        kept = made["kept"].get(name)
-        table.add_row(name, str(made["classes"][name]), "-" if kept is None else str(kept))
     counts = {UNSCORED: made["classes"][UNSCORED], **made["status"]}
-    del counts[log.PLAYED]
-    for name, count in counts.items():
-        if count:
-            table.add_row(name, str(count), "-")
-    screen.print(table)
+    del counts[PLAYED]
+    rows = [[name, made["classes"][name], made["kept"].get(name)] for name in CLASSES]
+    rows += [[name, count, None] for name, count in counts.items() if count]
+    heads = [Column("class", text=True), Column("samples"), Column("kept")]
+    screen.say(f"{made['samples']} samples of {made['data']}")
+    screen.show(Table("", heads, rows))
     if found := made.get("cold_start"):
         both = " and ".join(f"{count} {kind}" for kind, count in found.items())
-        screen.print(f"cold start: {both} transcripts")
-    screen.print(f"in {out}", soft_wrap=True)
+        screen.say(f"cold start: {both} transcripts")
+    screen.say(f"in {out}")
 
 
 def _near(text: str) -> int:

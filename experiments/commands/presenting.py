@@ -1,4 +1,4 @@
-"""Results of ``vt eval`` on the terminal and as a plot."""
+"""Results of ``vt eval`` and ``vt judge`` on the terminal and as a plot."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments import result_tables as tables
 from experiments.benchmarks.suite import left_out, suite_rows
 from experiments.commands.options import console
+from experiments.diagnosis import Diagnosis, sentences
+from experiments.diagnosis import table as diagnosis_table
+from experiments.evaluation.result import EPISODES
 from experiments.files import write_json
 from experiments.plots import accuracy_against_tokens
-from experiments.tables import mode_table, result_table, source_table, suite_table, test_table
 
 SUITE, COMPARISON = "suite.json", "comparison.json"
 """Results of several benchmarks, and of several agents."""
+DRAWN = ("plot.png", "plot.svg", COMPARISON, SUITE)
+"""What is written beside results."""
+
+Result = Mapping[str, Any]
 
 
-def present(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
+def present(results: Mapping[str, Result], out: Path) -> None:
     """Draw and show: a line an agent and mode; of one agent without modes, a line a kind."""
-    lines: dict[str, Mapping[str, Any]] = {}
+    lines: dict[str, Result] = {}
     for spec, result in results.items():
         if "modes" in result:
             before = f"{spec} " if len(results) > 1 else ""
@@ -30,46 +37,51 @@ def present(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
     screen = console()
     about = next(iter(lines.values())).get("data", "")
     if len(lines) > 1:
-        title = f"Accuracy against visual tokens: {about}"
-        _draw(lines, title, out)
+        _draw(lines, f"Accuracy against visual tokens: {about}", out)
         _show_several(results, lines)
     else:
         ((spec, result),) = lines.items()
-        title = f"Accuracy against visual tokens: {spec} on {about}"
-        _draw({"all": result, **result["by_kind"]}, title, out)
         kinds = {"all": result, **{k or "(no kind)": v for k, v in result["by_kind"].items()}}
-        screen.print(result_table("kind", f"{spec}: accuracy against visual tokens", kinds))
-    screen.print(f"tokens: visual tokens an episode; share: of the original shown once\nin {out}")
+        _draw(kinds, f"Accuracy against visual tokens: {spec} on {about}", out)
+        title = f"{spec}: accuracy against visual tokens"
+        screen.show(tables.results("kind", title, kinds))
+    screen.say(f"{tables.LEGEND}\nin {out}")
     for name, result in lines.items():
+        if number := result.get("partly_shown"):
+            screen.say(f"{name}: {number} pictures are shown in part: partly_shown in {EPISODES}")
         if judging := result.get("judging"):
             counts = ", ".join(f"{number} {key}" for key, number in judging.items() if number)
-            screen.print(f"judging {name}: {counts}", soft_wrap=True)
+            screen.say(f"judging {name}: {counts}")
 
 
-def _draw(lines: Mapping[str, Mapping[str, Any]], title: str, out: Path) -> None:
+def _draw(lines: Mapping[str, Result], title: str, out: Path) -> None:
     """The plot, unless nothing is known of what was shown."""
     if any(line["n"] and line["token_ratio"] is None for line in lines.values()):
-        console().print("visual tokens are not known of all, so there is no plot")
+        console().say("visual tokens are not known of all, so there is no plot")
         for name in ("plot.png", "plot.svg"):
             (out / name).unlink(missing_ok=True)
     else:
         accuracy_against_tokens(lines, title, out / "plot")
 
 
-def _show_several(
-    results: Mapping[str, Mapping[str, Any]], lines: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _show_several(results: Mapping[str, Result], lines: Mapping[str, Result]) -> None:
     screen = console()
     by_mode = {spec: result for spec, result in results.items() if "modes" in result}
     for spec, result in by_mode.items():
-        screen.print(mode_table(f"{spec}: modes, with 95 % bootstrap intervals", result["modes"]))
-        screen.print(test_table(result["tests"]))
+        title = f"{spec}: modes, with 95 % bootstrap intervals"
+        screen.show(tables.modes(title, result["modes"]))
+        screen.show(tables.tests(result["tests"]))
+        if told := result.get("diagnosis"):
+            found = {name: Diagnosis.of(one) for name, one in told.items()}
+            screen.show(diagnosis_table(found))
+            for line in sentences(found["all"]):
+                screen.say(line)
     if len(by_mode) < len(results):
-        screen.print(result_table("agent", "accuracy against visual tokens", lines))
-    screen.print(source_table(lines))
+        screen.show(tables.results("agent", "accuracy against visual tokens", lines))
+    screen.show(tables.by_group("source", lines))
 
 
-def present_merged(parts: Mapping[str, Mapping[str, Any]], out: Path) -> None:
+def present_merged(parts: Mapping[str, Result], out: Path) -> None:
     """As it would have been shown if it had been played at once."""
     leaves = [one for part in parts.values() for one in part.get("modes", {"": part}).values()]
     if "" in parts:
@@ -80,14 +92,15 @@ def present_merged(parts: Mapping[str, Mapping[str, Any]], out: Path) -> None:
         present(parts, out)
 
 
-def present_suite(results: Mapping[str, Mapping[str, Any]], out: Path) -> None:
+def present_suite(results: Mapping[str, Result], out: Path) -> None:
     """A table a policy, as the paper's Table 2, and the same in ``suite.json``."""
-    tables = {spec: suite_rows(parts) for spec, parts in results.items()}
+    lines = {spec: suite_rows(parts) for spec, parts in results.items()}
     left = left_out({name: one for parts in results.values() for name, one in parts.items()})
-    write_json(out / SUITE, {"agents": tables, "left_out": left})
-    for spec, lines in tables.items():
-        console().print(suite_table(f"{spec}: the suite", lines))
+    write_json(out / SUITE, {"agents": lines, "left_out": left})
+    screen = console()
+    for spec, some in lines.items():
+        screen.show(tables.suite(f"{spec}: the suite", some))
     for name, reasons in left.items():
         told = "; ".join(f"{number} {reason}" for reason, number in reasons.items())
-        console().print(f"left out of {name}: {told}", soft_wrap=True, markup=False)
-    console().print(f"tokens: visual tokens over those of the original shown once\nin {out}")
+        screen.say(f"left out of {name}: {told}")
+    screen.say(f"{tables.LEGEND}\nin {out}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
-from typing import Any
 
-from experiments.commands.options import console, positive
+from experiments.commands.options import console, natural, need_rich, positive
+from experiments.files import new_file
+from experiments.parsing import Parser, option
 from experiments.report import EPISODES, PICTURES, ReportConfig, make_report
+from experiments.report.page import files_of, is_page
 from experiments.report.tracked import track
 from trainers.wandb_view import MODES
+from vt_env import ConfigError
 
 DESCRIPTION = """\
 Write one HTML file about the results of vt eval, vt train or vt demo: numbers, plots, and a gallery
@@ -21,51 +25,33 @@ FILE-training, each .png and .svg. A link FILE#ID leads to the episode of a samp
 """
 
 
-def add_parser(commands: Any) -> None:
+def describe(parser: Parser) -> None:
     """Describe the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "report",
-        help="one page about results: numbers, plots, episodes",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="results")
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the page (default: report.html in the first DIR)"
-    )
-    parser.add_argument("--title", default="", help="the page's heading (default: the DIRs' names)")
-    parser.add_argument(
-        "--data",
-        metavar="SOURCE",
-        help="where pictures come from (default: the data that the results name)",
-    )
-    parser.add_argument(
-        "--pictures",
-        type=_count,
-        default=PICTURES,
-        metavar="N",
-        help=f"pictures that the page holds at most; 0: none (default: {PICTURES})",
-    )
-    parser.add_argument(
-        "--episodes",
-        type=positive,
-        default=EPISODES,
-        metavar="N",
-        help=f"episodes that the page holds at most, of all policies (default: {EPISODES})",
-    )
-    parser.add_argument(
-        "--wandb",
-        default="off",
-        choices=MODES,
-        help="show tables and plots in Weights & Biases too (default: off)",
-    )
-    parser.set_defaults(run=run)
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    option(parser, "DIR", "results", Path, nargs="+", dest="folders")
+    option(parser, "--out FILE", "the page (default: report.html in the first DIR)", Path)
+    option(parser, "--overwrite", "replace a report that is there already")
+    option(parser, "--title TEXT", "the page's heading (default: the DIRs' names)", default="")
+    option(parser, "--data SOURCE",
+           "where pictures come from (default: the data that the results name)")  # fmt: skip
+    option(parser, "--pictures N",
+           "pictures that the page holds at most; 0: none", natural, PICTURES)  # fmt: skip
+    option(parser, "--episodes N",
+           "episodes that the page holds at most, of all policies", positive, EPISODES)  # fmt: skip
+    option(parser, "--wandb",
+           "show tables and plots in Weights & Biases too", list(MODES), "off")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write, and say what was left out."""
+    need_rich()
     out = arguments.out or arguments.folders[0] / "report.html"
+    there = [path for path in files_of(out) if os.path.lexists(path)]
+    if there and there[0] != out:
+        raise ConfigError(
+            f"{there[0]} is there, and no report {out} that it would be of; choose another --out"
+        )
+    new_file(out, "report", arguments.overwrite, is_page)
     config = ReportConfig(
         title=arguments.title,
         data=arguments.data,
@@ -74,14 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     )
     report = make_report(arguments.folders, out, config)
     screen = console()
-    for note in report.content.notes:
-        screen.print(f"note: {note}", soft_wrap=True, markup=False)
-    if track(report, arguments.wandb, "visionthink-gym", report.content.title, out.parent):
-        screen.print(f"in W&B, too: {out.parent / 'wandb'}", soft_wrap=True)
-    size = report.page.stat().st_size / 2**20
-    screen.print(f"open {report.page} ({size:.1f} MiB)", soft_wrap=True)
-
-
-def _count(text: str) -> int:
-    """A whole number of at least 0, for argparse."""
-    return 0 if text == "0" else positive(text)
+    for note in report.notes:
+        screen.say(f"note: {note}")
+    if track(report, arguments.wandb, "visionthink-gym", report.title, out.parent):
+        screen.say(f"in W&B, too: {out.parent / 'wandb'}")
+    screen.say(f"open {report.page} ({report.page.stat().st_size / 2**20:.1f} MiB)")

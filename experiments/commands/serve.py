@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.commands.options import add_task_options, positive, task_of
+from experiments.parsing import Parser, option
 from vt_env import ConfigError
-from vt_env.env import ORDERS
+from vt_env.order import ORDERS
 from vt_env.rewards import RewardConfig
 
 TOKEN_VARIABLE = "VT_SERVE_TOKEN"
@@ -23,69 +24,41 @@ before the server on a network that others use.
 """
 
 
-def add_parser(commands: Any) -> None:
+def describe(parser: Parser) -> None:
     """Describe the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "serve",
-        help="serve the environment to policies on other machines",
-        description=DESCRIPTION,
-        epilog="Example: vt serve --data experiments/data/realvqa --reward token_price=0.1",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--data", default="generated", metavar="SOURCE", help="(default: generated)"
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="(default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
-    parser.add_argument("--token-file", type=Path, metavar="FILE", help="what clients have to show")
-    parser.add_argument(
-        "--sessions", type=positive, default=64, metavar="N", help="most at once (default: 64)"
-    )
-    parser.add_argument(
-        "--idle",
-        type=float,
-        default=600.0,
-        metavar="SECONDS",
-        help="without a message, after which a session is closed (default: 600)",
-    )
-    parser.add_argument(
-        "--step-limit",
-        type=float,
-        default=120.0,
-        metavar="SECONDS",
-        help="that a reset or a step may take (default: 120)",
-    )
-    parser.add_argument(
-        "--reward",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a weight or price, e.g. token_price=0.1; a penalty that compares the rollouts of a "
-        "question is worked out by the client",
-    )
-    parser.add_argument(
-        "--order",
-        choices=ORDERS,
-        default="random",
-        help="of samples, in each session, where the client does not choose (default: random)",
-    )
+    parser.description = DESCRIPTION
+    parser.epilog = "Example: vt serve --data generated:n=200 --reward token_price=0.1"
+    option(parser, "--data SOURCE", "what is played", default="generated")
+    option(parser, "--host HOST", "where it listens", default="127.0.0.1")
+    option(parser, "--port PORT", "0 takes a free one", int, 8000)
+    option(parser, "--token-file FILE", "what clients have to show", Path)
+    option(parser, "--sessions N", "most at once", positive, 64)
+    option(parser, "--idle SECONDS",
+           "without a message, after which a session is closed", float, 600.0)  # fmt: skip
+    option(parser, "--step-limit SECONDS",
+           "that a reset, a step or a judgement may take", float, 120.0)  # fmt: skip
+    option(parser, "--reward KEY=VALUE",
+           "a weight or price, e.g. token_price=0.1; a penalty that compares the rollouts of a "
+           "question is worked out by the client", default=[], action="append")  # fmt: skip
+    option(parser, "--order",
+           "of samples, in each session, where the client does not choose", list(ORDERS), "random",
+           )  # fmt: skip
     add_task_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Serve until interrupted."""
+    token, reward = _token(arguments.token_file), _reward(arguments.reward)
     from trainers.openenv.server import Serving, serve
 
     serving = Serving(
         host=arguments.host,
         port=arguments.port,
-        token=_token(arguments.token_file),
+        token=token,
         sessions=arguments.sessions,
         idle_s=arguments.idle,
         step_s=arguments.step_limit,
     )
-    reward = _reward(arguments.reward)
     task = task_of(arguments, arguments.data)
     wanted = "its token" if serving.token else "no token"
 

@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.commands.options import console
-from experiments.files import results_folder, write_json
+from experiments.commands.options import (
+    add_folder_options,
+    console,
+    mode_of,
+    recall,
+    refuse_own,
+    told,
+)
+from experiments.files import json_object, write_json
+from experiments.parsing import Parser, option
 from experiments.provenance import provenance
-from experiments.recipe import SNAPSHOT, load_recipe, recipe_names, write_snapshot
-from experiments.report import make_report
-from experiments.report.tracked import track
+from experiments.recipe import load_recipe, read_snapshot, recipe_names, toml_of, write_snapshot
 from trainers import (
     Progress,
     TrainConfig,
     Trainer,
     TrainResult,
+    check_settings,
     choose_trainer,
     make_trainer,
 )
-from trainers.runs import CHECKPOINTS
-from trainers.tracking import EPISODES, LOG
+from trainers.files import MANIFEST
+from trainers.results import Results, Stamp, look
+from trainers.runs import (
+    CHECKPOINTS,
+    KIND,
+    PREFLIGHT,
+    SNAPSHOT,
+    check_model,
+    check_start,
+    record_of_preflight,
+    run_folder,
+)
 from trainers.wandb_view import wanted_mode
 from vt_env import ConfigError
 
 DESCRIPTION = f"""\
 Train a policy as a recipe says: a TOML file, or a shipped one by its name. Any setting can be
-replaced on the command line, as in optimiser.learning_rate=1e-5.
+replaced on the command line, as in optimiser.learning_rate=1e-5; vt list keys names them all.
 
 recipes: {", ".join(recipe_names())}
 """
@@ -44,94 +63,128 @@ In DIR: metrics.jsonl (a line a step), episodes.jsonl (examples), recipe.toml (e
 recipe itself), checkpoint/step-…/model (loads in stock transformers) and, at the end, result.json.
 A run that was interrupted goes on with `vt train --resume --out DIR`, bit for bit on a CPU. Its
 settings are those in DIR/recipe.toml unless a RECIPE is named, which must then be the same run's;
-only steps, evaluation, checkpoint, tracking and optimiser may change.
+what shapes the learning must stay; how long, where and how fast may change, and the optimiser where
+the trainer can apply it (trainer=local).
 """
 
 
-def add_parser(commands: Any) -> None:
+def describe(parser: Parser) -> None:
     """Describe the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "train",
-        help="train a policy as a recipe says",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe's name or file")
-    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="replace a setting")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where results go")
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("--resume", action="store_true", help="go on with the run in DIR")
-    group.add_argument("--overwrite", action="store_true", help="delete the run in DIR first")
-    parser.add_argument(
-        "--prepare",
-        action="store_true",
-        help="trainer=openrlhf or verl: write all that a run needs and the script that starts it",
-    )
-    parser.set_defaults(run=run)
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    option(parser, "RECIPE", "a recipe's name or file", nargs="?")
+    option(parser, "KEY=VALUE", "replace a setting", nargs="*", dest="settings")
+    option(parser, "--out DIR", "where results go", Path)
+    add_folder_options(parser, "run")
+    option(parser, "--print-config", "write every setting that the recipe comes to, and stop")
+    option(parser, "--prepare",
+           "trainer=openrlhf or verl: write all that a run needs and the script that starts it",
+           )  # fmt: skip
+    check = parser.add_argument_group("before a machine is paid for")
+    option(check, "--check", "look at the run in five stages, start nothing, and say what to do")
+    option(check, "--stages N", "of --check: 1 without a machine, 2 arithmetic, 3 the cluster, "
+           "4 a rehearsal of one step", int, 4, choices=range(1, 5))  # fmt: skip
+    option(check, "--gpu NAME", "of --check: such as H100 or A100; without, what is found here")
+    option(check, "--price X", "of --check: of a GPU for an hour, in any currency", float)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, write, show."""
-    if arguments.resume and not (arguments.out / SNAPSHOT).is_file():
-        raise ConfigError(f"there is no run to resume in {arguments.out}: it has no {SNAPSHOT}")
-    config = _with_trainer(_recipe(arguments))
-    trainer = make_trainer(config.trainer)
-    out = results_folder(arguments.out, arguments.overwrite or arguments.resume)
-    if not arguments.resume:
-        _clear(out, arguments.overwrite)
-    if not arguments.resume:  # else the trainer says first whether it goes on with these settings
-        write_snapshot(out / SNAPSHOT, config)
-    if arguments.prepare:
-        _prepare(trainer, config, out, arguments.resume)
+    out, mode = arguments.out, mode_of(arguments)
+    if arguments.print_config:
+        sys.stdout.write(toml_of(_recipe(arguments, None)))
         return
-    with _shown(config) as progress:
-        result = trainer.train(config, out, resume=arguments.resume, progress=progress)
-    write_snapshot(out / SNAPSHOT, config)
+    if out is None:
+        raise ConfigError("the following arguments are required: --out")
+    config = _with_trainer(_recipe(arguments, look(out, KIND, mode)))
+    if arguments.check:
+        from experiments.commands.check import check  # it needs torch
+
+        check(arguments, config)
+        return
+    trainer = make_trainer(config.trainer)
+    check_settings(trainer, config)
+    check_model(config)
+    if arguments.prepare and not hasattr(trainer, "prepare"):
+        raise ConfigError(
+            f"--prepare is for trainer=openrlhf or verl; {config.trainer!r} runs in this process"
+        )
+    if arguments.overwrite:
+        read = (config.model.path, config.data.train, config.data.validation)
+        refuse_own(arguments, *read, config.environment.prompt)
+        check_start(config)
+    with run_folder(out, mode, told(arguments)) as results:
+        if not arguments.resume:  # else the trainer says first whether it goes on with these
+            write_snapshot(out, config)
+            _keep_preflight(out, config)
+        if arguments.prepare:
+            _prepare(trainer, config, out, arguments.resume)
+        else:
+            _train(trainer, config, results, arguments.resume)
+            results.finish()
+
+
+def _train(trainer: Trainer, config: TrainConfig, results: Results, resume: bool) -> None:
+    """Train, write, show."""
+    out = results.out
+    with training_bar(config.name, config.steps) as shown:
+
+        def progress(step: int, metrics: Mapping[str, float | None]) -> None:
+            if any((out / CHECKPOINTS).glob(f"step-*/{MANIFEST}")):
+                results.whole()
+            shown(step, metrics)
+
+        result = trainer.train(config, out, resume=resume, progress=progress)
+    write_snapshot(out, config)
     write_json(out / "result.json", _summary(config, result, out))
     _say(result, out)
     if wanted_mode(config.tracking.wandb) != "off":
+        from experiments.report import make_report
+        from experiments.report.tracked import track
+
         report = make_report([out], out / "report.html")
         track(report, config.tracking.wandb, config.tracking.project, config.name, out)
 
 
-def _recipe(arguments: argparse.Namespace) -> TrainConfig:
+def _recipe(arguments: argparse.Namespace, stamp: Stamp | None) -> TrainConfig:
     """The recipe that is named; when resuming without one, the run's own."""
     recipe, settings = arguments.recipe, arguments.settings
     if recipe and "=" in recipe and not Path(recipe).exists():
         recipe, settings = None, [recipe, *settings]
-    if recipe is None and not arguments.resume:
+    if recipe is None and stamp is not None and arguments.resume:
+        if (arguments.out / SNAPSHOT).exists():
+            return read_snapshot(arguments.out, settings)
+        arguments.recipe, arguments.settings = None, settings
+        arguments.given -= {"recipe"}
+        recall(arguments, stamp)  # killed before anything was written
+        recipe, settings = arguments.recipe, arguments.settings
+    if recipe is None:
         raise ConfigError(f"name a recipe: a file, or one of {', '.join(recipe_names())}")
-    return load_recipe(arguments.out / SNAPSHOT if recipe is None else recipe, settings)
+    return load_recipe(recipe, settings)
 
 
 def _with_trainer(config: TrainConfig) -> TrainConfig:
     """The recipe with the trainer that ``auto`` stands for, which is said."""
     name, why = choose_trainer(config.trainer)
     if config.trainer == "auto":
-        console(stderr=True).print(f"trainer: {name}, since {why}", soft_wrap=True)
+        console(stderr=True).say(f"trainer: {name}, since {why}")
     return replace(config, trainer=name)
+
+
+def _keep_preflight(out: Path, config: TrainConfig) -> None:
+    """Put what a preflight found of these very settings into the run's folder."""
+    record = record_of_preflight(out)
+    if not record.is_file():
+        return
+    if json_object(record).get("settings") == json.loads(json.dumps(asdict(config))):
+        shutil.copyfile(record, out / PREFLIGHT)
+    else:
+        console(stderr=True).say(f"{record} is of other settings, so it is left where it is")
 
 
 def _prepare(trainer: Trainer, config: TrainConfig, out: Path, resume: bool) -> None:
     """Write what a run needs, and say how to start it."""
-    prepare = getattr(trainer, "prepare", None)
-    if prepare is None:
-        raise ConfigError(
-            f"--prepare is for trainer=openrlhf or verl; {config.trainer!r} runs in this process"
-        )
-    script = prepare(config, out, resume=resume)
-    console().print(f"Start it, on the head of the Ray cluster, with:\n{script}", soft_wrap=True)
-
-
-def _clear(out: Path, overwrite: bool) -> None:
-    """Nothing is trained on top of another run by accident."""
-    if overwrite:
-        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
-        for name in (LOG, EPISODES, SNAPSHOT, "result.json"):
-            (out / name).unlink(missing_ok=True)
-    elif (out / LOG).exists():
-        raise ConfigError(f"{out} holds a run already; add --resume or --overwrite")
+    script = trainer.prepare(config, out, resume=resume)  # pyright: ignore[reportAttributeAccessIssue]
+    console().say(f"Start it, on the head of the Ray cluster, with:\n{script}")
 
 
 def _summary(config: TrainConfig, result: TrainResult, out: Path) -> dict[str, Any]:
@@ -152,45 +205,35 @@ def _summary(config: TrainConfig, result: TrainResult, out: Path) -> dict[str, A
 
 
 @contextmanager
-def _shown(config: TrainConfig) -> Iterator[Progress]:
-    """A progress bar with rate and time left; a line for every evaluation, also into a file."""
+def training_bar(name: str, steps: int | None) -> Iterator[Progress]:
+    """A progress bar with numbers and time left; a line for every evaluation, also into a file."""
+    console()
     from rich.logging import RichHandler
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
 
-    screen = console(stderr=True)
-    handler = RichHandler(console=screen, show_path=False, show_time=False)
-    logging.getLogger("trainers").addHandler(handler)
-    columns = (
-        TextColumn(config.name),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[numbers]}"),
-    )
-    try:
-        with Bar(*columns, console=screen, transient=True) as bar:
-            task = bar.add_task("", total=config.steps, start=False, rate="", numbers="")
+    from experiments.screen import progress_bar
 
-            def progress(step: int, metrics: Mapping[str, float | None]) -> None:
-                if not bar.tasks[0].started:  # steps before a resume say nothing of the rate
-                    bar.reset(task, completed=step - 1)
-                rate = f"{metrics.get('time/step') or 0:.2f} s/step"
-                bar.update(task, completed=step, rate=rate, numbers=_line(metrics, _WATCHED))
-                if "eval/accuracy" in metrics:
-                    bar.console.print(f"step {step}: {_line(metrics, _MEASURED)}")
+    with progress_bar(name, steps) as bar:
+        handler = RichHandler(console=bar.screen, show_path=False, show_time=False)
+        logging.getLogger("trainers").addHandler(handler)
 
+        def progress(step: int, metrics: Mapping[str, float | None]) -> None:
+            bar(step, numbers=_line(metrics, _WATCHED))
+            if "eval/accuracy" in metrics:
+                bar.screen.say(f"step {step}: {_line(metrics, _MEASURED)}")
+
+        try:
             yield progress
-    finally:
-        logging.getLogger("trainers").removeHandler(handler)
+        finally:
+            logging.getLogger("trainers").removeHandler(handler)
 
 
 _WATCHED = {
+    "loss": "loss",
     "reward": "reward/mean",
     "accuracy": "env/accuracy",
     "asks": "rollout/request_rate",
     "no signal": "reward/groups_without_signal",
+    "s/step": "time/step",
 }
 _MEASURED = {
     "accuracy": "eval/accuracy",
@@ -208,8 +251,8 @@ def _line(metrics: Mapping[str, float | None], names: Mapping[str, str]) -> str:
 def _say(result: TrainResult, out: Path) -> None:
     screen = console()
     if numbers := _line(result.evaluation, _MEASURED):
-        screen.print(f"validation: {numbers}")
-    screen.print(f"{result.steps} steps; the last model: {result.checkpoint}", soft_wrap=True)
+        screen.say(f"validation: {numbers}")
+    screen.say(f"{result.steps} steps; the last model: {result.checkpoint}")
     if result.best and result.best != result.checkpoint:
-        screen.print(f"the best on the validation split: {result.best}", soft_wrap=True)
-    screen.print(f"in {out}", soft_wrap=True)
+        screen.say(f"the best on the validation split: {result.best}")
+    screen.say(f"in {out}")

@@ -1,54 +1,142 @@
-"""``vt warmup``: a tiny policy that can see and speak, before any reinforcement."""
+"""``vt warmup``: the policy that training begins with."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from experiments.commands.options import console
+from experiments.commands.options import (
+    add_folder_options,
+    console,
+    looked,
+    mode_of,
+    natural,
+    need_torch,
+    told,
+)
+from experiments.commands.train import training_bar
+from experiments.files import write_json
+from experiments.parsing import Parser, option
+from experiments.provenance import provenance
 from experiments.recipe import overridden, typed
-from vt_env import ConfigError, MissingExtra
+from experiments.tables import Column, Table
+from trainers import Progress
+from trainers.results import Stamp, begin, look
+from vt_env import ConfigError
 
 DESCRIPTION = """\
 Make the tiny policy that training begins with: it reads drawn pictures, keeps the format, and asks
-for the original half of the time, whatever the question.
+for the original half of the time, whatever the question. `vt warmup pages` makes the one that reads
+pages instead, in hours; it can be stopped, and goes on with --resume.
 """
+TINY, PAGES = "warmup", "warmup pages"
+OWNS = {
+    TINY: (
+        *("config.json", "generation_config.json", "model.safetensors", "preprocessor_config.json"),
+        *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
+        "video_preprocessor_config.json",
+    ),
+    PAGES: ("state.pt", "state.pt.new", "log.jsonl", ".meeting*", "model/*", "result.json"),
+}
+QUESTIONS = 2000
+"""Pages of the test split that the bars are measured on."""
 
 
-def add_parser(commands: Any) -> None:
+def describe(parser: Parser) -> None:
     """Describe the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "warmup", help="make the tiny policy that training begins with", description=DESCRIPTION
-    )
-    parser.add_argument(
-        "settings", nargs="*", metavar="KEY=VALUE", help="a setting, such as kinds=close"
-    )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the checkpoint")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default: 0)")
-    parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint in DIR")
-    parser.set_defaults(run=run)
+    parser.description = DESCRIPTION
+    option(parser, "KEY=VALUE", "pages for that policy; a setting, such as kinds=close", nargs="*",
+           dest="settings")  # fmt: skip
+    option(parser, "--out DIR", "the checkpoint", Path, required=True)
+    option(parser, "--seed S", "of the weights and the pictures", natural, 0)
+    add_folder_options(parser, "checkpoint")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Make it."""
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtra("torch", "train", "training") from error
+    need_torch()
+    stamp = Stamp.read(arguments.out) if arguments.resume else None
+    if "pages" in arguments.settings or (stamp is not None and stamp.kind == PAGES):
+        _pages(arguments)
+    elif arguments.resume:
+        raise ConfigError("only `vt warmup pages` can be gone on with; begin this one anew")
+    else:
+        _tiny(arguments)
+
+
+def _tiny(arguments: argparse.Namespace) -> None:
     from agents.tiny import WarmupConfig, warm_up
 
-    if (arguments.out / "config.json").exists() and not arguments.overwrite:
-        raise ConfigError(f"{arguments.out} holds a checkpoint; add --overwrite")
-    torch.set_num_threads(1)  # a model this small is slower on two, and one gives equal runs
+    out, mode = arguments.out, mode_of(arguments)
+    look(out, TINY, mode, resumes=False)
     config = typed(WarmupConfig, overridden(arguments.settings), "warm-up")
+    with begin(out, TINY, OWNS[TINY], mode, settings=told(arguments), resumes=False) as results:
+        with results.scratch() as folder, training_bar("warm-up", config.total_steps) as progress:
+            made = warm_up(config, folder, arguments.seed, losses(progress))
+            for path in folder.iterdir():
+                path.rename(out / path.name)
+        results.finish()
+    console().say(f"loss {made['loss']:.3f}; the model: {out}")
+
+
+def losses(progress: Progress) -> Callable[[Mapping[str, float]], None]:
+    """What a warm-up calls at every step, from what a bar is called with."""
+    return lambda numbers: progress(
+        int(numbers["step"]), {"loss": numbers.get("loss", numbers.get("head_loss"))}
+    )
+
+
+def _pages(arguments: argparse.Namespace) -> None:
+    """Train, measure, show."""
+    from agents.models.loading import load_vlm
+    from agents.tiny.pages.learner import PagesConfig
+    from agents.tiny.pages.measure import BARS, card, measure
+    from agents.tiny.pages.warmup import warm_up_pages
+
+    out, mode = arguments.out, mode_of(arguments)
+    stamp = looked(arguments, PAGES)
+    settings, init, questions = _settings(arguments.settings)
+    config = typed(PagesConfig, settings, PAGES)
     screen = console(stderr=True)
 
-    def told(numbers: Mapping[str, float]) -> None:
-        if numbers["step"] % 100 == 0:
-            loss = numbers.get("loss", numbers.get("head_loss"))
-            screen.print(f"step {numbers['step']:.0f} of {config.total_steps}: loss {loss:.3f}")
+    def shown(line: Mapping[str, Any]) -> None:
+        numbers = "  ".join(f"{name} {value}" for name, value in line.items() if name != "step")
+        screen.say(f"step {line['step']} of {config.steps}: {numbers}")
 
-    made = warm_up(config, arguments.out, arguments.seed, told)
-    console().print(f"loss {made['loss']:.3f}; the model: {arguments.out}", soft_wrap=True)
+    with begin(out, PAGES, OWNS[PAGES], mode, settings=told(arguments, stamp)) as results:
+        folder = warm_up_pages(config, out, arguments.seed, init, shown)
+        figures = measure(load_vlm(folder), n=questions, progress=screen.say)
+        missed = [bar.figure for bar in BARS if not bar.reached(figures[bar.figure])]
+        origin = provenance(arguments.seed, None)
+        written = {
+            "settings": asdict(config),
+            "figures": figures,
+            "bars": {bar.figure: [bar.least, bar.most] for bar in BARS},
+            "missed": missed,
+            "provenance": origin,
+        }
+        write_json(out / "result.json", written)
+        (folder / "README.md").write_text(card(figures, origin, questions), "utf-8")
+        results.finish()
+    heads = [Column("figure", text=True), Column("value", ".4f"), Column("bar", text=True)]
+    rows = [
+        [bar.figure, figures[bar.figure], str(bar), "missed" if bar.figure in missed else ""]
+        for bar in BARS
+    ]
+    title = f"{questions} pages of the test split"
+    console().show(Table(title, [*heads, Column("", text=True)], rows))
+    verdict = f"missed: {', '.join(missed)}" if missed else "all bars are reached"
+    console().say(f"{verdict}; the model: {folder}")
+
+
+def _settings(words: Sequence[str]) -> tuple[dict[str, Any], Path | None, int]:
+    """What follows ``pages``: settings of the warm-up, weights to begin with, test questions."""
+    settings = overridden([word for word in words if word != "pages"])
+    init = settings.pop("init", None)
+    questions = settings.pop("questions", QUESTIONS)
+    if not isinstance(questions, int) or isinstance(questions, bool) or questions < 1:
+        raise ConfigError(f"questions must be a whole number from 1 up, got {questions!r}")
+    return settings, None if init is None else Path(str(init)), questions

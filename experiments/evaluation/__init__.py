@@ -7,8 +7,3 @@
 A *part* is a source with its judge, a *mode* the way in which the agent plays it. Blocks of samples
 do not depend on who plays them, so neither do the rows.
 """
-
-from experiments.evaluation.playing import Refused, evaluate
-from experiments.evaluation.rows import episode_row
-
-__all__ = ["Refused", "episode_row", "evaluate"]

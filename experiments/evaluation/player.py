@@ -1,20 +1,32 @@
-"""Who plays blocks of samples: one a process, whichever process or machine that is."""
+"""Who plays blocks of samples: one a process, whichever process or machine that is.
+
+A picture that is refused does not stop the others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from time import perf_counter
 from typing import Any
 
-from agents import Agent, Conversation, Reply, closing, make_agent
+from agents import Agent, Conversation, Episode, Reply, closing, make_agent, rollout
+from experiments.episodes import Row, episode_row
 from experiments.evaluation.modes import PLAIN, Mode
-from experiments.evaluation.playing import play
-from experiments.evaluation.rows import Row, episode_row
-from vt_env import DataError, Judge, Task, VisionThinkError, make_judge, make_task, open_source
-from vt_env.judges import close
-from vt_env.judges.models import usage_of
+from vt_env import (
+    DataError,
+    Judge,
+    PictureError,
+    Task,
+    VisionThinkError,
+    make_judge,
+    make_task,
+    open_source,
+)
+from vt_env.judges import JudgeLike
+from vt_env.samples import Sample
 from vt_env.sources import Source
 from vt_env.vector import VisionThinkVectorEnv
 
@@ -42,7 +54,7 @@ class Part:
 
     name: str
     data: str | Source
-    judge: str | Judge = "auto"
+    judge: str | JudgeLike = "auto"
     rules: Mapping[str, Any] = field(default_factory=dict[str, Any])
     metrics: Metrics | None = None
 
@@ -57,6 +69,7 @@ class Setup:
         protocol: Of modes that have none of their own.
         rules: ``tokens``, ``prompt``, ``factor``, … as :func:`vt_env.make_task` takes them.
         seed: Of the rollouts.
+        reference: Who plays the modes in which the agent does not decide; by default the agent.
         fingerprints: By part, what the source's has to be; not checked where there is none.
     """
 
@@ -65,7 +78,12 @@ class Setup:
     protocol: str = "visionthink"
     rules: Mapping[str, Any] = field(default_factory=dict[str, Any])
     seed: int = 0
+    reference: str | Agent | None = None
     fingerprints: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def plays(self, mode: Mode) -> str | Agent:
+        """Who plays in a mode."""
+        return self.agent if mode.decides or self.reference is None else self.reference
 
     def part(self, name: str) -> Part:
         """The part of that name."""
@@ -79,34 +97,28 @@ class Setup:
 class Opened:
     """The sources and judges of an evaluation's parts, opened when they are first needed.
 
+    Attributes:
+        source: A part's source, by its name.
+        judge: A part's judge.
+        close: Lets go of the judges that were made here.
+
     Args:
-        parts: By whatever name they are asked for.
+        parts: What is played.
     """
 
     def __init__(self, parts: Sequence[Part]) -> None:
-        self._parts = {part.name: part for part in parts}
-        self._sources: dict[str, Source] = {}
-        self._judges: dict[str, Judge] = {}
-        self._held = ExitStack()
+        held, named = ExitStack(), {part.name: part for part in parts}
 
-    def source(self, part: str) -> Source:
-        """A part's source."""
-        if part not in self._sources:
-            self._sources[part] = open_source(self._parts[part].data)
-        return self._sources[part]
-
-    def judge(self, part: str) -> Judge:
-        """A part's judge."""
-        if part not in self._judges:
-            spec = self._parts[part].judge
-            judge = self._judges[part] = make_judge(spec)
+        def judge_of(part: str) -> Judge:
+            spec = named[part].judge
+            judge = make_judge(spec)
             if isinstance(spec, str):
-                self._held.callback(close, judge)
-        return self._judges[part]
+                held.callback(judge.close)
+            return judge
 
-    def close(self) -> None:
-        """Let go of the judges that were made here."""
-        self._held.close()
+        self.source: Callable[[str], Source] = cache(lambda part: open_source(named[part].data))
+        self.judge: Callable[[str], Judge] = cache(judge_of)
+        self.close = held.close
 
 
 class Player:
@@ -124,17 +136,17 @@ class Player:
             opened = Opened(setup.parts)
             self._held.callback(opened.close)
         self.opened = opened
-        self._agent: Agent | None = None
+        self._agents: dict[int, Agent] = {}
         self._tasks: dict[tuple[str, Mode], Task] = {}
         self._envs: dict[tuple[str, Mode, int], VisionThinkVectorEnv] = {}
         self._checked: set[str] = set()
 
-    @property
-    def agent(self) -> Agent:
-        """Who plays."""
-        if self._agent is None:
-            self._agent = self._held.enter_context(closing(make_agent(self.setup.agent)))
-        return self._agent
+    def agent(self, mode: Mode) -> Agent:
+        """Who plays in a mode."""
+        spec = self.setup.plays(mode)
+        if id(spec) not in self._agents:
+            self._agents[id(spec)] = self._held.enter_context(closing(make_agent(spec)))
+        return self._agents[id(spec)]
 
     def with_fingerprints(self) -> Setup:
         """The setup for machines that have their own copy of the data."""
@@ -145,12 +157,16 @@ class Player:
     def task(self, part: str, mode: Mode) -> Task:
         """What is played of a part in a mode; all modes share source and judge."""
         if (part, mode) not in self._tasks:
-            self._tasks[part, mode] = make_task(
+            task = make_task(
                 self.opened.source(part),
-                protocol=mode.protocol(self.setup.protocol),
+                protocol=mode.protocol or self.setup.protocol,
                 judge=self.opened.judge(part),
                 **mode.rules({**self.setup.rules, **self.setup.part(part).rules}),
             )
+            if mode.changes is not None:
+                plain = self.task(part, PLAIN).protocol
+                task = replace(task, protocol=mode.changes(task.protocol, plain))
+            self._tasks[part, mode] = task
         return self._tasks[part, mode]
 
     def play(self, part: str, mode: Mode, block: Block) -> list[Entry]:
@@ -168,14 +184,19 @@ class Player:
                 len(block), group_size=1, data=self.task(part, mode)
             )
         env = self._envs[key]
-        agent = _Clocked(mode.player(self.agent, self.task(part, PLAIN).protocol))
-        usage = usage_of(env.task.judge)
+        agent = _Clocked(mode.player(self.agent(mode), self.task(part, PLAIN).protocol))
+        usage = env.task.judge.usage
         before = usage and usage.copy()
         start = perf_counter()
         samples = [env.task.source[at] for at, _ in block]
+        if mode.boxes and (lacking := [s.id for s in samples if s.answer_box is None]):
+            raise DataError(
+                f"the mode {mode.name!r} needs metadata['answer_box'], which sample "
+                f"{lacking[0]!r} lacks"
+            )
         episodes, refused = play(env, agent, samples, self.setup.seed)
         seconds = perf_counter() - start
-        after = usage_of(env.task.judge)
+        after = env.task.judge.usage
         spent: Entry = {"seconds": seconds, "agent_seconds": agent.seconds}
         if after is not None and before is not None:
             spent["judging"] = asdict(after.since(before))
@@ -184,11 +205,7 @@ class Player:
         return [*({"at": at, **told[name]} for at, name in block), {"spent": spent}]
 
     def _check(self, part: str, block: Block) -> None:
-        """Whether the data here is what the one who hands out blocks has.
-
-        Raises:
-            DataError: If it is not.
-        """
+        """Whether the data here is what the one who hands out blocks has."""
         source = self.opened.source(part)
         expected = self.setup.fingerprints.get(part)
         if expected and part not in self._checked and source.fingerprint() != expected:
@@ -230,11 +247,7 @@ class Worker:
         self._player = Player(setup)
 
     def play(self, part: str, mode: Mode, block: Block) -> list[Entry]:
-        """As :meth:`Player.play`.
-
-        Raises:
-            WorkerError: What a user did wrong.
-        """
+        """As :meth:`Player.play`."""
         try:
             return self._player.play(part, mode, block)
         except VisionThinkError as error:
@@ -243,3 +256,53 @@ class Worker:
     def close(self) -> None:
         """As :meth:`Player.close`."""
         self._player.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that could not be played, and why."""
+
+    id: str
+    reason: str
+    kind: str = ""
+    source: str = ""
+
+
+def check_refused(refused: int, total: int, allowed: float, last: str) -> None:
+    """Stop where too many pictures are refused.
+
+    Args:
+        refused: Pictures refused so far.
+        total: Samples in all.
+        allowed: The share that may be.
+        last: Why the last was.
+    """
+    if refused > allowed * total:
+        raise DataError(
+            f"{refused} of {total} pictures are refused, more than the share of "
+            f"{allowed:.0%} that is allowed; the last: {last}"
+        )
+
+
+def play(
+    env: VisionThinkVectorEnv, agent: Agent, samples: Sequence[Sample], seed: int
+) -> tuple[list[Episode], list[Refused]]:
+    """Episodes of the samples whose pictures are accepted, and refusals of the others.
+
+    Args:
+        env: Groups of one, at least as many as samples.
+        agent: Who plays.
+        samples: What is played, at the same time.
+        seed: Seeds the rollouts; each has a generator of its own, whatever it shares a batch with.
+    """
+    left = {sample.id: sample for sample in samples}
+    refused: list[Refused] = []
+    while left:
+        try:
+            return rollout(env, agent, seed=seed, sample_ids=list(left)), refused
+        except PictureError as error:
+            if error.sample_id not in left:
+                raise
+            sample = left.pop(error.sample_id)
+            refused.append(Refused(sample.id, str(error), sample.kind, sample.source))
+    return [], refused

@@ -1,21 +1,29 @@
-"""From the entries of a journal to ``episodes.jsonl`` and ``result.json``."""
+"""What an evaluation has done so far, on disk, and what it comes to.
+
+A folder of results holds, while it is being made, ``evaluation.json`` (what is evaluated, sealed)
+and ``journal.jsonl`` (an entry a sealed line, as :class:`experiments.evaluation.player.Player`
+makes them, appended block by block), so that nothing is done twice. When all is done the journal
+becomes ``episodes.jsonl`` and ``result.json``, and goes.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from experiments.evaluation.journal import EPISODES, JOURNAL, RESULT, Config, read_entries
+from agents.judging.usage import Usage, total
+from experiments.diagnosis import PLAYED, WITHOUT, by_kind, diagnose
+from experiments.episodes import Row, read_rows
+from experiments.evaluation.modes import DECIDES
 from experiments.evaluation.player import Entry, Metrics
-from experiments.evaluation.rows import Row, read_rows
-from experiments.evaluation.table import FULL, side_by_side
-from experiments.files import json_line, whole_file, write_json
+from experiments.files import SealedLog, json_object, write_json
 from experiments.provenance import provenance
-from experiments.summary import summarise
-from vt_env import DataError
-from vt_env.judges.models.usage import Usage, total
+from experiments.summary import FULL, side_by_side, summarise
+from trainers.errors import Damaged
+from trainers.files import read_sealed, sealed_line, whole_file, write_sealed
+from vt_env import ConfigError, DataError
 
 Result = dict[str, Any]
 MEASURED = (
@@ -30,21 +38,18 @@ MEASURED = (
     "visual_tokens",
     "full_tokens",
     "generated_tokens",
+    "partly_shown",
 )
 """What of a row its numbers are made of."""
 
 
 def slim(row: Row) -> Row:
     """A row without what no number is made of."""
-    return {key: row[key] for key in MEASURED if key in row}
+    return cast("Row", {key: value for key, value in row.items() if key in MEASURED})
 
 
 def finish(folder: Path, config: Config, metrics: Metrics | None = None) -> Result:
-    """Make a folder's files of its journal, which goes.
-
-    Raises:
-        DataError: If samples are missing, or there twice.
-    """
+    """Make a folder's files of its journal, which goes."""
     result = write_results(folder, config, read_entries(folder / JOURNAL), metrics)
     (folder / JOURNAL).unlink()
     return result
@@ -60,9 +65,6 @@ def write_results(
         config: What was evaluated.
         entries: What was done, in any order.
         metrics: Further numbers, from whole rows.
-
-    Raises:
-        DataError: If samples are missing, or there twice.
     """
     found: dict[int, Entry] = {}
     spent: list[Mapping[str, Any]] = []
@@ -82,13 +84,15 @@ def write_results(
     ordered = [found[at] for at in sorted(found)]
     rows = [entry["row"] for entry in ordered if "row" in entry]
     refused = [entry["refused"] for entry in ordered if "refused" in entry]
+    refusals = [*refused, *config["refused_rows"]]
     with whole_file(folder / EPISODES) as stream:
-        stream.writelines(json_line(row) for row in rows)
+        stream.writelines(map(sealed_line, rows))
     result = {
-        **summarised(rows, [*refused, *config["refused_rows"]], config["seed"], metrics),
+        **summarised(rows, refusals, config["seed"], metrics),
         **_described(config),
+        "refused": len(refused) + config["n_refused"],
         **_spent(spent),
-        "refusals": [*refused, *config["refused_rows"]],
+        "refusals": refusals,
         "provenance": provenance(config["seed"], config["fingerprint"]),
     }
     write_json(folder / RESULT, result)
@@ -108,12 +112,9 @@ def summarised(
 
 def _described(config: Config) -> Result:
     """What was evaluated, as ``result.json`` says it."""
-    mode = {"mode": config["mode"]} if config["mode"] else {}
-    rate = {} if config["rate"] is None else {"rate": config["rate"]}
     return {
         **{key: config[key] for key in ("agent", "data", "protocol")},
-        **mode,
-        **rate,
+        **{key: config[key] for key in ("mode", "rate") if config[key] not in (None, "")},
         "judge": config["judge_name"],
         "tokens": config["tokens"],
     }
@@ -128,35 +129,23 @@ def _spent(spent: Sequence[Mapping[str, Any]]) -> Result:
 
 
 def read_result(folder: Path) -> Result:
-    """A folder's ``result.json``.
-
-    Raises:
-        DataError: If it cannot be read.
-    """
-    path = folder / RESULT
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{path} holds no result")
-    return found
+    """A folder's ``result.json``."""
+    return json_object(folder / RESULT)
 
 
-def mode_result(modes: Mapping[str, Result], out: Path, folders: Mapping[str, str]) -> Result:
+def mode_result(modes: Mapping[str, Result], folders: Mapping[str, Path]) -> Result:
     """The result over the modes of one agent on one part.
 
     Args:
         modes: Each mode's own result, in the order of the table.
-        out: Where their folders are.
         folders: The folder of each.
     """
     rows = {
-        name: [slim(row) for row in read_rows(out / folders[name] / EPISODES)]
+        name: [slim(row) for row in read_rows(folders[name] / EPISODES)]
         for name, result in modes.items()
         if result["n"]
     }
-    first = next(iter(modes.values()))
+    first = modes.get(DECIDES, next(iter(modes.values())))
     seed = first["provenance"]["seed"]
     told, tests = side_by_side(rows, seed=seed)
     return {
@@ -167,5 +156,136 @@ def mode_result(modes: Mapping[str, Result], out: Path, folders: Mapping[str, st
         "reference": FULL if FULL in rows else None,
         "modes": {name: {**result, **told.get(name, {})} for name, result in modes.items()},
         "tests": tests,
+        **diagnosed(rows, seed),
         "provenance": provenance(seed, first["provenance"]["data"]),
     }
+
+
+def diagnosed(rows: Mapping[str, Sequence[Row]], seed: int) -> Result:
+    """What calls gain and harm, where the modes that tell it were played."""
+    if not {PLAYED, WITHOUT} <= rows.keys():
+        return {}
+    kinds = {kind or "(no kind)": one for kind, one in by_kind(rows, seed=seed).items()}
+    found = {"all": diagnose(rows, seed=seed), **(kinds if len(kinds) > 1 else {})}
+    return {"diagnosis": {name: one.record() for name, one in found.items()}}
+
+
+CONFIG, JOURNAL, EPISODES, RESULT = (
+    "evaluation.json",
+    "journal.jsonl",
+    "episodes.jsonl",
+    "result.json",
+)
+Config = Mapping[str, Any]
+
+
+OWNS = (CONFIG, JOURNAL, EPISODES, RESULT, f"damaged-{JOURNAL}*")
+"""Names that an evaluation writes into its folder."""
+
+
+class Journal:
+    """The entries of one folder.
+
+    Attributes:
+        folder: Where it is.
+        config: What is evaluated.
+        lost: What was lost of it on disk, in words, so that it is played again; else empty.
+        done: The places of all samples that were played or refused.
+        refused: How many were refused.
+
+    Args:
+        folder: There already; no other process may be at work in it.
+        config: What is evaluated.
+    """
+
+    def __init__(self, folder: Path, config: Config) -> None:
+        self.folder = folder
+        self.config = config
+        self.path = folder / JOURNAL
+        self.done: set[int] = set()
+        self.refused = 0
+        self._log = SealedLog(self.path)
+        mended = self._log.mend(in_order=False)
+        self.lost = (
+            "the last line had broken off; its sample is played again" if mended.torn else ""
+        )
+        if mended.aside is not None:
+            self.lost = (
+                f"{mended.lost} lines were damaged, and are played again; the file as it was is "
+                f"{mended.aside.name}"
+            )
+        if not (folder / CONFIG).exists():
+            write_sealed(folder / CONFIG, config)
+        self.path.touch()
+        for entry in read_entries(self.path):
+            self._note(entry)
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Write a block down for good."""
+        self._log.append(entries)
+        for entry in entries:
+            self._note(entry)
+
+    def _note(self, entry: Entry) -> None:
+        if "at" in entry:
+            self.done.add(entry["at"])
+            self.refused += "refused" in entry
+
+
+def read_entries(path: Path) -> Iterator[Entry]:
+    """The entries of a journal; a last line that broke off is left out."""
+    return SealedLog(path).rows()
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What is evaluated in a folder."""
+    try:
+        return read_sealed(folder / CONFIG)
+    except OSError as error:
+        raise DataError(f"{folder} holds no evaluation: {CONFIG}: {error.strerror}") from error
+    except Damaged as error:
+        raise Damaged(f"{error}; put it back, or begin anew with --overwrite") from None
+
+
+def open_journal(folder: Path, config: Config) -> Journal | None:
+    """Begin an evaluation in a folder, or go on with the one that is there.
+
+    Returns:
+        The journal; ``None`` where the evaluation is finished already.
+    """
+    config = json.loads(json.dumps(config))
+    folder.mkdir(parents=True, exist_ok=True)
+    finished, begun = (folder / RESULT).exists(), (folder / CONFIG).exists()
+    if finished and not begun:
+        raise ConfigError(f"{folder} holds results that do not say how they were made: no {CONFIG}")
+    if not begun and (there := [n for n in (JOURNAL, EPISODES) if (folder / n).exists()]):
+        raise ConfigError(f"{folder} holds a {there[0]} of something else; choose another folder")
+    if begun:
+        check_same(folder, read_config(folder), config)
+    return None if finished else Journal(folder, config)
+
+
+def check_same(folder: Path, there: Config, here: Config, *, but: Sequence[str] = ()) -> None:
+    """Make sure that two evaluations are of the same."""
+    if there.get("agent") == here.get("agent") and (
+        there.get("checkpoint") != here.get("checkpoint")
+    ):
+        files = ", ".join(here.get("checkpoint") or there["checkpoint"])
+        why = (
+            f"was played with other weights: the files at {files} are not those of before"
+            if "checkpoint" in there
+            else f"does not say with which weights of {files} it was played"
+        )
+        raise ConfigError(
+            f"{folder} {why}. Set them back, choose another --out, or add --overwrite to begin anew"
+        )
+    differs = [
+        f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
+        for key in dict.fromkeys([*there, *here])
+        if there.get(key) != here.get(key) and key not in but
+    ]
+    if differs:
+        raise ConfigError(
+            f"{folder} holds another evaluation: {'; '.join(differs)}. Choose another --out, or "
+            "add --overwrite to begin anew"
+        )

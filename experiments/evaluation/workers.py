@@ -13,11 +13,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from queue import Empty
 from typing import Any, Protocol
 
 from experiments.evaluation.modes import Mode
 from experiments.evaluation.player import Block, Entry, Player, Setup, Worker, WorkerError
+from vt_env import ConfigError
+from vt_env.packages import require_plain_name
 
 GONE = "a process that played is gone (killed, or out of memory)"
 
@@ -72,11 +75,7 @@ class Processes:
         )
 
     def play(self, part: str, mode: Mode, blocks: Sequence[Block]) -> Iterator[list[Entry]]:
-        """As they are done; whoever is free takes the next.
-
-        Raises:
-            WorkerError: If a process fails.
-        """
+        """As they are done; whoever is free takes the next."""
         futures: list[Future[list[Entry]]] = [
             self._pool.submit(_play, part, mode, block) for block in blocks
         ]
@@ -121,3 +120,74 @@ def _end_with_parent() -> None:
 def _play(part: str, mode: Mode, block: Block) -> list[Entry]:
     assert _worker is not None
     return _worker.play(part, mode, block)
+
+
+# pyright: reportMissingImports=false
+
+
+AHEAD = 2
+"""Blocks that each actor has been given: it need not wait for the next."""
+
+
+class Actors:
+    """Ray actors, each with an agent of its own.
+
+    They run on the cluster at ``RAY_ADDRESS``, else on one that is started here. Packages, data and
+    checkpoints must be on every machine under the same paths. That the data is the same is checked.
+
+    Args:
+        setup: What is played; only specs.
+        number: Of actors.
+        gpus: Of each.
+    """
+
+    def __init__(self, setup: Setup, number: int, gpus: int = 0) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise ConfigError("--ray needs Ray, which is not installed: pip install ray") from error
+        require_plain_name("experiments", "--ray")
+        self._ray = ray
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            try:
+                ray.init(include_dashboard=False, log_to_driver=False)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise WorkerError(f"Ray cannot be reached: {error}") from error
+        actor = ray.remote(num_cpus=1, num_gpus=gpus)(Worker)
+        self._actors = [actor.remote(setup.to_send()) for _ in range(number)]
+
+    def play(self, part: str, mode: Mode, blocks: Sequence[Block]) -> Iterator[list[Entry]]:
+        """As they are done; whoever is free takes the next."""
+        left = iter(blocks)
+        running: dict[Any, Any] = {}
+
+        def give(actor: Any) -> None:
+            if (block := next(left, None)) is not None:
+                running[actor.play.remote(part, mode, block)] = actor
+
+        for _ in range(AHEAD):
+            for actor in self._actors:
+                give(actor)
+        while running:
+            (done, *_), _ = self._ray.wait(list(running))
+            give(running.pop(done))
+            try:
+                entries: list[Entry] = self._ray.get(done)
+            except self._ray.exceptions.RayTaskError as error:
+                cause = error.cause
+                raise (WorkerError(str(cause)) if isinstance(cause, WorkerError) else error) from (
+                    None
+                )
+            except self._ray.exceptions.RayError as error:
+                raise WorkerError(f"an actor that played is gone: {error}") from error
+            yield entries
+
+    def close(self) -> None:
+        """Close the agents and end the actors, and the cluster if it was started here."""
+        with suppress(self._ray.exceptions.RayError):  # one that is gone holds nothing
+            self._ray.get([actor.close.remote() for actor in self._actors], timeout=60)
+        for actor in self._actors:
+            self._ray.kill(actor)
+        if self._ours:
+            self._ray.shutdown()

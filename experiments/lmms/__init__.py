@@ -3,7 +3,7 @@
     lmms-eval ──requests──▶ plug-in (our dialogue, our agent) ──answers──▶ lmms-eval's metrics
                                 │                                            │ --log_samples
                                 ▼                                            ▼
-                          what it was shown ──────joined by task, doc_id──▶ rows ──▶ vt eval --from
+                          what it was shown ──────joined by task, doc_id──▶ rows ──▶ vt judge
 
 Only :mod:`experiments.lmms.model` and :mod:`experiments.lmms.plugin` import lmms-eval.
 """

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from vt_env import PictureError, Query, Verdict
-from vt_env.picture_rgb import to_rgb
+from vt_env.picture_files import to_rgb
 from vt_env.samples import PictureLike, Sample
 from vt_env.sources import Source
 
@@ -47,11 +47,7 @@ class Request:
         return f"{self.task}/{self.doc_id}" + (f"#{self.repeat}" if self.repeat else "")
 
     def picture(self) -> PictureLike:
-        """The one picture.
-
-        Raises:
-            PictureError: If there is none, or several, or a video or a sound.
-        """
+        """The one picture."""
         seen = self.visuals()
         seen = list(seen) if isinstance(seen, list | tuple) else [seen]
         seen = [one for one in seen if one is not None]
@@ -60,20 +56,16 @@ class Request:
         if len(seen) != 1:
             what = f"it shows {len(seen)} pictures" if seen else "it shows no picture"
             raise PictureError(f"{what}, and an episode has one original", self.id)
-        return _picture(seen[0], self.id)
-
-
-def _picture(seen: Any, name: str) -> PictureLike:
-    """What lmms-eval's tasks give as a visual: a picture, or the file of one."""
-    if isinstance(seen, Image.Image):
-        return np.asarray(to_rgb(seen, name))
-    if isinstance(seen, str | Path) and Path(seen).suffix.lower() in _PICTURES:
-        return Path(seen)
-    raise PictureError(
-        f"it shows a {type(seen).__name__} ({seen!r:.60}) and no picture: videos and sounds are "
-        "not played",
-        name,
-    )
+        (one,) = seen
+        if isinstance(one, Image.Image):
+            return np.asarray(to_rgb(one, self.id))
+        if isinstance(one, str | Path) and Path(one).suffix.lower() in _PICTURES:
+            return Path(one)
+        raise PictureError(
+            f"it shows a {type(one).__name__} ({one!r:.60}) and no picture: videos and sounds are "
+            "not played",
+            self.id,
+        )
 
 
 def requests_of(instances: Sequence[Any], data: Mapping[str, Any]) -> list[Request]:
@@ -87,18 +79,11 @@ def requests_of(instances: Sequence[Any], data: Mapping[str, Any]) -> list[Reque
     asked: Counter[tuple[str, str, int]] = Counter()
     made: list[Request] = []
     for instance in instances:
-        question, _, doc_to_visual, doc_id, task, split = instance.args
-        made.append(
-            Request(
-                task,
-                split,
-                doc_id,
-                asked[task, split, doc_id],
-                question,
-                lambda see=doc_to_visual, rows=data[task][split], at=doc_id: see(rows[at]),
-            )
-        )
-        asked[task, split, doc_id] += 1
+        question, _, see, at, task, split = instance.args
+        rows, repeat = data[task][split], asked[task, split, at]
+        visuals = lambda see=see, rows=rows, at=at: see(rows[at])  # noqa: E731
+        made.append(Request(task, split, at, repeat, question, visuals))
+        asked[task, split, at] += 1
     return made
 
 

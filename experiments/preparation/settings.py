@@ -1,19 +1,18 @@
-"""What a preparation was told, and that it goes on as it was begun."""
+"""What shapes the rollouts of a preparation, and that it goes on as it was begun."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from agents import AGENTS
-from agents.options import takes
-from experiments.files import write_json
-from experiments.preparation.prints import NEAR, check_near
-from vt_env import ConfigError, DataError, Judge, Source, Task, make_task
-from vt_env.registry import parse_spec
+from experiments.preparation.screening import NEAR, check_near
+from trainers.errors import Damaged
+from trainers.files import read_sealed, write_sealed
+from vt_env import ConfigError, Judge, Source, Task, make_task
+from vt_env.specs import parse_spec, takes
 
 FILE = "settings.json"
 TEMPERATURE = 1.0
@@ -34,12 +33,9 @@ class Settings:
         tokens: Whose visual tokens are counted.
         prompt: A prompt template; that of the protocols without a tool by default.
         factor: Side of the low view over the original's (paper: 0.5).
-        first_look: How the low view is made.
+        first_look: How the low view is made; as the environment does by default.
         near: Bits in which the hashes of pictures that look alike differ at most; ``None`` takes
             only equal pixels for the same picture.
-
-    Raises:
-        ConfigError: If ``rollouts`` or ``near`` is out of range.
     """
 
     agent: str
@@ -51,7 +47,7 @@ class Settings:
     tokens: str | None = None
     prompt: str | None = None
     factor: float = 0.5
-    first_look: str = "lanczos"
+    first_look: str | None = None
     near: int | None = NEAR
 
     def __post_init__(self) -> None:
@@ -72,11 +68,6 @@ class Settings:
         )
 
 
-def names() -> list[str]:
-    """The settings' names."""
-    return [field.name for field in fields(Settings)]
-
-
 def sampled(agent: str) -> str:
     """An agent's spec with temperature 1, where it has one and the spec does not say another."""
     name, _, options = parse_spec(agent)
@@ -85,61 +76,44 @@ def sampled(agent: str) -> str:
     return f"{agent}{',' if ':' in agent else ':'}temperature={TEMPERATURE}"
 
 
-def resumed(out: Path, given: Mapping[str, Any]) -> Settings:
-    """The settings of a preparation that goes on.
+def settle(out: Path, settings: Settings, read: Mapping[str, Any], *, resume: bool) -> None:
+    """Write the settings of a new preparation, or refuse to go on with others than it began with.
 
     Args:
         out: Its folder.
-        given: What is said of them now; what is not said stays as it was.
-
-    Raises:
-        ConfigError: If there is none, or something is said that differs.
-    """
-    stored = _read(out)["settings"]
-    known = {name: stored[name] for name in names() if name in stored}
-    if isinstance(known.get("against"), list):
-        known["against"] = tuple(known["against"])
-    _same(out, {name: known.get(name) for name in given}, given)
-    return Settings(**known)
-
-
-def begin(out: Path, settings: Settings, prints: Mapping[str, Any]) -> None:
-    """Write the settings of a new preparation."""
-    write_json(out / FILE, {"settings": asdict(settings), "prints": dict(prints)})
-
-
-def same_data(out: Path, prints: Mapping[str, Any]) -> None:
-    """Refuse to go on with data, a prompt or a checkpoint that has changed since.
+        settings: Its settings.
+        read: Fingerprints of what it reads: data, prompts, a checkpoint.
+        resume: Whether settings that are there must be the same.
 
     Raises:
         ConfigError: Naming what differs.
+        Damaged: If it cannot be known.
     """
-    stored = _read(out)["prints"]
-    _same(out, {name: stored.get(name) for name in prints}, prints, "what it read before: ")
-
-
-def _same(out: Path, before: Mapping[str, Any], now: Mapping[str, Any], what: str = "") -> None:
-    differing = [
-        f"{name} was {_short(before[name])}, now it is {_short(value)}"
-        for name, value in now.items()
-        if before[name] != value
-    ]
-    if differing:
-        raise ConfigError(
-            f"{out} cannot go on, since it differs from {what or 'how it was begun: '}"
-            f"{'; '.join(differing)}. Set it back, or choose another --out"
-        )
+    told = {"settings": {**asdict(settings), "against": [*settings.against]}, "fingerprints": read}
+    if not resume:
+        write_sealed(out / FILE, told)
+        return
+    try:
+        stored = read_sealed(out / FILE)
+    except (FileNotFoundError, Damaged):
+        raise Damaged(
+            f"{out / FILE} is gone, or not what was written, so nobody can tell what the rollouts "
+            "are of; put it back, or begin anew with --overwrite"
+        ) from None
+    for key, what in (("settings", "how it was begun"), ("fingerprints", "what it read before")):
+        before = stored.get(key, {})
+        differing = [
+            f"{name} was {_short(before.get(name))}, now it is {_short(value)}"
+            for name, value in told[key].items()
+            if before.get(name) != value
+        ]
+        if differing:
+            raise ConfigError(
+                f"{out} cannot go on, since it differs from {what}: {'; '.join(differing)}. Set it "
+                "back, or choose another --out"
+            )
 
 
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:40]}…{text[-20:]}"
-
-
-def _read(out: Path) -> dict[str, Any]:
-    try:
-        return json.loads((out / FILE).read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"there is no preparation to resume in {out}: no {FILE}") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{out / FILE} cannot be read: {error}") from error

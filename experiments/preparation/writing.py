@@ -1,6 +1,14 @@
-"""The chosen samples as data: JSON lines with pictures, and a folder of ``datasets``.
+"""The chosen samples as data, and supervised transcripts of rollouts.
 
-Both are written beside their place and then moved there, so that what is there is whole.
+All is written beside its place and then moved there, so that what is there is whole.
+
+Transcripts are for a cold start; nothing is judged or generated anew for them. One that answers
+directly is a right and well-formed turn at the low resolution, of a sample for which the low one is
+enough. One that asks is a call with a thought that is given, the original, and a right and
+well-formed turn at the full resolution, of a sample that needs it. Each is played through the
+environment's own dialogue, so it reads as an episode does. The paper simulates the thoughts before
+a request with a larger model (App. C.1) and finds that a cold start asks too often and costs
+accuracy (Table 9): these data are for that comparison.
 """
 
 from __future__ import annotations
@@ -10,21 +18,24 @@ import importlib
 import io
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from agents.base import request_turn
 from experiments.files import json_line
-from experiments.preparation.rule import NEEDS_HIGH
-from vt_env import MissingExtra, Sample
+from experiments.preparation.rule import LOW_ENOUGH, NEEDS_HIGH, Row, Rule, drawn, lot
+from trainers.files import whole_folder
+from vt_env import ConfigError, DataError, MissingExtra, Sample, Source, Task
+from vt_env.dialogue import Dialogue
 from vt_env.picture_files import open_picture
 from vt_env.pictures import PictureRules, shrunk_size
 from vt_env.samples import PictureLike
 
+KIND = "prepared data"
 IMAGES = "images"
 TABLE = "samples.jsonl"
 COLUMN = "preparation"
@@ -66,7 +77,7 @@ def write_jsonl(out: Path, chosen: Iterable[tuple[Sample, Mapping[str, Any]]], s
         chosen: Samples, and what stands in their column :data:`COLUMN`.
         source: See :func:`sample_row`.
     """
-    with whole_folder(out) as part, (part / TABLE).open("w", encoding="utf-8") as table:
+    with whole_folder(out, KIND) as part, (part / TABLE).open("w", encoding="utf-8") as table:
         for sample, known in chosen:
             image = keep_picture(part, sample.image)
             table.write(json_line({**sample_row(sample, image, source), COLUMN: dict(known)}))
@@ -84,15 +95,12 @@ def write_hf(out: Path, jsonl: Path, factor: float) -> Path:
         out: The folder; what is there is replaced.
         jsonl: What :func:`write_jsonl` wrote.
         factor: Side of the first view over the original's.
-
-    Raises:
-        MissingExtra: If ``datasets`` is not installed.
     """
     datasets = import_datasets()
     quiet = datasets.utils.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        with whole_folder(out) as part:
+        with whole_folder(out, KIND) as part:
             extra = _simple_columns(jsonl)
             data = datasets.Dataset.from_generator(
                 _released_rows,
@@ -113,30 +121,12 @@ def write_hf(out: Path, jsonl: Path, factor: float) -> Path:
 
 
 def import_datasets() -> Any:
-    """The package ``datasets``.
-
-    Raises:
-        MissingExtra: If it is not installed.
-    """
+    """The package ``datasets``."""
     try:
         return importlib.import_module("datasets")
     except ImportError as error:
         purpose = "a folder for `datasets` (--format jsonl does without)"
         raise MissingExtra("datasets", "hf", purpose) from error
-
-
-@contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
-    """Fill a folder that appears only when it is complete, in place of what was there."""
-    part, old = out.with_name(f"{out.name}.part"), out.with_name(f"{out.name}.old")
-    for folder in (part, old):
-        shutil.rmtree(folder, ignore_errors=True)
-    part.mkdir(parents=True)
-    yield part
-    if out.exists():
-        out.rename(old)
-    part.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def keep_picture(folder: Path, image: PictureLike) -> str:
@@ -235,3 +225,102 @@ def _released_rows(folder: str, factor: float, extra: tuple[str, ...]) -> Iterat
             **{key: row[key] for key in extra},
             "metadata": json.dumps(rest, ensure_ascii=False) if rest else None,
         }
+
+
+TRANSCRIPTS = "transcripts.jsonl"
+THOUGHTS = (
+    "The image has been shrunk too far for this question. I need the original.",
+    "What is asked for is too small to make out here, so I ask for the full image.",
+    "I cannot read this with certainty at this size; the original will show it.",
+)
+TURNS = {"direct": (LOW_ENOUGH, "low"), "request": (NEEDS_HIGH, "full")}
+"""Kinds of transcripts: of which class their samples are, and at which resolution they answer."""
+
+
+def choose_transcripts(
+    rows: Iterable[Row], rule: Rule, most: int, seed: int
+) -> dict[str, list[int]]:
+    """Places in the source by kind, equally many of both, at most ``most`` in total."""
+    if most < 2:
+        raise ConfigError(f"cold-start data has both kinds, so at least 2 transcripts, got {most}")
+
+    def kind_of(row: Row) -> str | None:
+        name = rule.of_row(row)
+        found = (k for k, (wanted, arm) in TURNS.items() if name == wanted and _usable(row[arm]))
+        return next(found, None)
+
+    return drawn(rows, TURNS, kind_of, most // 2, seed)
+
+
+def transcripts(
+    rows: Iterable[Row], places: Mapping[str, Sequence[int]], seed: int
+) -> Iterator[tuple[int, str, str]]:
+    """Of each sample its place, its kind, and by lot one turn that answers, in the data's order."""
+    kinds = {n: kind for kind, found in places.items() for n in found}
+    for row in rows:
+        if (kind := kinds.get(row["n"])) is not None:
+            turns = _usable(row[TURNS[kind][1]])
+            yield row["n"], kind, turns[lot(seed, f"turn {row['id']}") % len(turns)]
+
+
+def _usable(rollouts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The turns that are right and well formed."""
+    return [r["text"] for r in rollouts if r["correct"] is True and r["well_formed"]]
+
+
+def write_transcripts(
+    out: Path,
+    source: Source,
+    task: Task,
+    places: Iterable[tuple[int, str, str]],
+    *,
+    seed: int,
+    thoughts: Sequence[str] = THOUGHTS,
+) -> None:
+    """Write ``transcripts.jsonl`` and its pictures.
+
+    A line has ``id, kind, messages, images``: the conversation in chat format with a mark for each
+    picture, and the pictures' paths relative to the file.
+
+    Args:
+        out: The folder; what is there is replaced.
+        source: What places are places of.
+        task: The protocol that the policy will be trained in.
+        places: What is written, see :func:`transcripts`.
+        seed: Of the choice of thoughts.
+        thoughts: What is thought before a request.
+    """
+    for thought in thoughts:
+        if not thought.strip() or "<" in thought:
+            raise ConfigError(f"a thought is text without tags, got {thought!r}")
+    with whole_folder(out, KIND) as part, (part / TRANSCRIPTS).open("w", encoding="utf-8") as table:
+        for place, kind, text in places:
+            sample = source[place]
+            dialogue = task.begin(sample)[0]
+            turns = [text]
+            if kind == "request":
+                thought = thoughts[lot(seed, f"thought {sample.id}") % len(thoughts)]
+                turns.insert(0, request_turn(thought))
+            if flaw := _replay(dialogue, turns):
+                raise DataError(
+                    f"sample {sample.id!r} has no {kind} transcript in this protocol: {flaw}"
+                )
+            images = [
+                keep_picture(part, sample.image if view.method == "original" else view.array)
+                for view in dialogue.views
+            ]
+            row = {"id": sample.id, "kind": kind}
+            table.write(json_line({**row, "messages": dialogue.messages, "images": images}))
+
+
+def _replay(dialogue: Dialogue, turns: Sequence[str]) -> str:
+    """Take the turns, of which only the last may answer; what is wrong with them, or ``""``."""
+    for turn in turns:
+        if dialogue.done:
+            return "it is over before the answer"
+        dialogue.apply(turn)
+    if dialogue.flaws:
+        return "; ".join(dialogue.flaws)
+    if not dialogue.done or dialogue.requested != (len(turns) > 1):
+        return "it does not end with the answer"
+    return ""

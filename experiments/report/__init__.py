@@ -1,5 +1,5 @@
 """One self-contained HTML page about results: numbers, plots, and episodes to look at."""
 
-from experiments.report.making import EPISODES, PICTURES, Report, ReportConfig, make_report
+from experiments.report.page import EPISODES, PICTURES, Report, ReportConfig, make_report
 
 __all__ = ["EPISODES", "PICTURES", "Report", "ReportConfig", "make_report"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.bars import Bar, Bars, grouped_bars
-from experiments.plots import accuracy_against_tokens, training_curves
-from experiments.report.records import Policy, Run
-from experiments.report.rows import is_number
+from experiments.plots import Bar, Bars, accuracy_against_tokens, grouped_bars, training_curves
+from experiments.report.reading import Numbers, Policy, Run, is_number
+from trainers.files import PART
 
-Numbers = Mapping[str, Any]
+SUFFIXES = (".png", ".svg")
 _GROUPS = 30
 """Groups of questions that a panel has room for."""
 _NAMED = 6
@@ -43,6 +43,15 @@ class Figure:
     caption: str
     path: Path
 
+    def copied(self, stem: Path) -> Figure:
+        """The figure with its files put beside a page, each whole or not at all."""
+        path = stem.with_name(f"{stem.name}-{self.path.name.rpartition('-')[2]}")
+        for suffix in SUFFIXES:
+            part = path.with_name(f"{path.name}{suffix}{PART}")
+            shutil.copyfile(self.path.with_suffix(suffix), part)
+            part.replace(path.with_name(path.name + suffix))
+        return replace(self, path=path)
+
     @property
     def data_uri(self) -> str:
         """The SVG file as a data URI, which also fits a dark page."""
@@ -59,21 +68,12 @@ def draw(policies: Sequence[Policy], runs: Sequence[Run], stem: Path) -> list[Fi
         policies: Whose results are compared.
         runs: Whose curves are drawn.
         stem: Path of the files, to which each adds its name.
-
-    Raises:
-        MissingExtra: If matplotlib is not installed.
     """
     results = {p.name: p.numbers for p in policies if p.numbers is not None}
-    parts: list[tuple[str, Callable[[Path], str | None]]] = [
-        ("accuracy", lambda out: _accuracy(results, out)),
-        ("requests", lambda out: _requests(results, out)),
-        ("costs", lambda out: _costs(policies, out)),
-        ("training", lambda out: _training(runs, out)),
-    ]
     made: list[Figure] = []
-    for name, make in parts:
+    for name, make in _DRAWINGS.items():
         out = stem.with_name(f"{stem.name}-{name}")
-        if caption := make(out):
+        if caption := make(runs if name == "training" else results, out):
             made.append(Figure(caption, out))
     return made
 
@@ -96,8 +96,9 @@ def _accuracy(results: Mapping[str, Numbers], out: Path) -> str | None:
 
 def _requests(results: Mapping[str, Numbers], out: Path) -> str | None:
     """How often is asked, of the policies that do not always do the same."""
-    asking = {n: r for n, r in results.items() if r["n"] and 0 < (r["request_rate"] or 0) < 1}
-    constant = [name for name, r in results.items() if name not in asking and r["n"]]
+    known = {n: r for n, r in results.items() if r["n"] and r["request_rate"] is not None}
+    asking = {n: r for n, r in known.items() if 0 < r["request_rate"] < 1}
+    constant = [name for name in known if name not in asking]
     shown = asking or {name: results[name] for name in constant[:1]}
     if not shown:
         return None
@@ -132,7 +133,7 @@ def _bars(groups: Mapping[str, Mapping[str, Numbers]], key: str) -> dict[str, di
     """A number of results and its interval; those without it are left out."""
     return {
         group: {
-            name: (result[key], result["interval_95"][key])
+            name: (result[key], result["interval_95"].get(key))
             for name, result in results.items()
             if result[key] is not None
         }
@@ -140,32 +141,28 @@ def _bars(groups: Mapping[str, Mapping[str, Numbers]], key: str) -> dict[str, di
     }
 
 
-def _costs(policies: Sequence[Policy], out: Path) -> str | None:
-    """What turns took, as the paper's Fig. 4 has it: of wall-clock time, and of tokens."""
-    times: dict[str, dict[str, Bar]] = {}
-    said: dict[str, dict[str, Bar]] = {}
-    sizes: dict[str, int] = {}
-    for policy in policies:
-        for data, cost in policy.costs.items():
-            sizes[data] = max(sizes.get(data, 0), cost.n)
-            if cost.seconds is not None:
-                times.setdefault(data, {})[policy.name] = (cost.seconds, None)
-            if cost.tokens is not None:
-                said.setdefault(data, {})[policy.name] = (cost.tokens, cost.interval)
-    panels = [
-        Bars(measure, "data", groups, sizes)
-        for measure, groups in (
-            ("seconds of the agent, an episode", times),
-            ("generated tokens, an episode", said),
-        )
-        if groups
-    ]
-    if not panels:
+def _costs(results: Mapping[str, Numbers], out: Path) -> str | None:
+    """What an episode took, of those that say what was generated.
+
+    Times are not drawn: what an agent or a reader remembers of a picture makes the next run on it
+    look cheap.
+    """
+    known = {n: r for n, r in results.items() if r.get("generated_tokens") is not None and r["n"]}
+    if not known:
         return None
-    grouped_bars(panels, [policy.name for policy in policies], "What answers cost", out)
+    sizes = {"all": max(result["n"] for result in known.values())}
+    panels = [
+        Bars(measure, "data", _bars({"all": known}, key), sizes)
+        for measure, key in (
+            ("visual tokens shown, an episode", "visual_tokens"),
+            ("generated tokens, an episode", "generated_tokens"),
+        )
+    ]
+    grouped_bars([panel for panel in panels if panel.groups["all"]], list(results),
+                 "What answers cost", out)  # fmt: skip
     return (
-        "What an episode cost: the wall-clock time in which the agent made its turns, and the "
-        "tokens that it generated. Times are comparable within one evaluation on one machine."
+        "What an episode cost: visual tokens that the policy was shown, and tokens that it "
+        "generated. Times are in result.json; where pictures are remembered they compare nothing."
     )
 
 
@@ -210,3 +207,13 @@ def _several_runs(runs: Sequence[Run]) -> dict[str, dict[str, list[tuple[int, fl
         "share of rollouts that ask": {r.name: _line(r, "rollout/request_rate") for r in runs},
         "reward": {r.name: _line(r, "reward/mean") for r in runs},
     }
+
+
+_DRAWINGS: Mapping[str, Callable[[Any, Path], str | None]] = {
+    "accuracy": _accuracy,
+    "requests": _requests,
+    "costs": _costs,
+    "training": _training,
+}
+NAMES = tuple(_DRAWINGS)
+"""What figures are called, at the end of their files' names."""

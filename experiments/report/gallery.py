@@ -1,18 +1,42 @@
-"""The data of the gallery: what the page's script draws episodes from.
+"""The data of the gallery: what the page's script draws episodes from, and what is notable.
 
 Samples, with what all policies share, are there once; an episode names its sample by place. What an
-episode does not have is not in its object.
+episode does not have is not in its object. All policies show the same samples, as far as they
+played them, so that their pictures are embedded once.
+
+One episode shows one arm: what the policy would have said in the other is not in it. Another run on
+the same question tells, if it never asks (the *low* arm) or always sees the original (the *high*
+arm). So:
+
+* *asked needlessly*: it asked, and the low arm is right; or its request brought no more tokens;
+* *should have asked*: it did not ask, it is wrong, and the high arm is right; never where its first
+  view had as many tokens as the original.
+
+Where an arm that is needed was not played, or is unscored, the mark is unknown: not the same as
+absent, and counted apart.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.report.arms import Arms, Marks, arms_of, marks_of
+from experiments.episodes import FIELDS, Notes, Row
 from experiments.report.pictures import Drawn, Pictures
-from experiments.report.records import Key, Notes, Policy, Row
+from experiments.report.reading import Key, Policy, key_of
+from experiments.report.text import all_shown, shown
+from vt_env import Answer, Malformed, ToolCall, parse
+
+MARKS = ("wrong", "needless", "missed", "unscored")
+_ORDINARY = 3
+_MOST = 40
+"""Turns, references, flaws and views of an episode that are kept."""
+_MORE = 400
+"""Characters of a field that the page does not know."""
+_OF_SAMPLE = ("metadata", "answer_type", "choices")
+"""What else is told of a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,61 +46,68 @@ class Shown:
     Attributes:
         policy: The policy.
         arms: What is known of both arms.
-        marks: Of each of its episodes, also those that are left out.
-        rows: Places of the episodes that are kept, in order.
+        kept: The episodes that are shown, in order, and their marks.
     """
 
     policy: Policy
     arms: Arms
-    marks: Sequence[Marks]
-    rows: Sequence[int]
+    kept: Sequence[tuple[Row, Marks]]
 
-    @property
-    def kept(self) -> list[tuple[Row, Marks]]:
-        """The episodes that are kept."""
-        return [(self.policy.rows[i], self.marks[i]) for i in self.rows]
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many episodes have each mark, and of how many it cannot be known."""
+        made: dict[str, dict[str, int]] = {}
+        for name in MARKS:
+            values = [getattr(marks, name) for _, marks in self.kept]
+            made[name] = {"found": values.count(True), "unknown": values.count(None)}
+        return made
 
 
 def choose(policies: Sequence[Policy], most: int, notes: Notes) -> list[Shown]:
     """The episodes that the gallery holds, at most ``most`` in all.
 
-    What is left of the room is shared evenly among the policies that are left; of one with more,
-    the notable ones come first, then evenly spaced ones.
+    Where there are more, samples of which some episode is notable come first, then evenly spaced
+    ones; of a sample all policies show what they did.
     """
-    made: list[Shown] = []
-    room, total = most, 0
-    for index, policy in enumerate(policies):
-        arms = arms_of(policy, policies)
-        marks = [marks_of(row, arms) for row in policy.rows]
-        share = room if index == 0 else room // (len(policies) - index)
-        rows = _chosen(marks, share)
-        room -= len(rows)
-        total += len(policy.rows)
-        made.append(Shown(policy, arms, marks, rows))
+    arms = [arms_of(policy, policies) for policy in policies]
+    marked = [
+        [(row, marks_of(row, known)) for row in policy.rows]
+        for policy, known in zip(policies, arms, strict=True)
+    ]
+    ranks: dict[Key, int] = {}
+    counts: dict[Key, int] = {}
+    for rows in marked:
+        for row, marks in rows:
+            key = key_of(row)
+            ranks[key] = min(rank(marks), ranks.get(key, _ORDINARY))
+            counts[key] = counts.get(key, 0) + 1
+    total = sum(counts.values())
+    kept: set[Key] | None = None
     if total > most:
+        kept, left = set(), most
+        for key in evenly_by_rank(list(ranks), list(ranks.values()), most):
+            if counts[key] <= left:
+                kept.add(key)
+                left -= counts[key]
         notes.add(
-            f"{most - room:,} of {total:,} episodes are in the gallery, the notable ones first; "
-            "more with --episodes N"
+            f"{most - left:,} of {total:,} episodes are in the gallery, those of notable samples "
+            "first; more with --episodes N"
         )
-    return made
+    return [
+        Shown(policy, known, [one for one in rows if kept is None or key_of(one[0]) in kept])
+        for policy, known, rows in zip(policies, arms, marked, strict=True)
+    ]
 
 
-def _chosen(marks: Sequence[Marks], most: int) -> list[int]:
-    if len(marks) <= most:
-        return list(range(len(marks)))
-    ranked = sorted(range(len(marks)), key=lambda i: rank(marks[i]))
-    notable = [i for i in ranked if rank(marks[i]) < _ORDINARY][:most]
-    others = [i for i in ranked if rank(marks[i]) == _ORDINARY]
-    return sorted(notable + evenly(others, most - len(notable)))
-
-
-def evenly(items: Sequence[int], count: int) -> list[int]:
-    """So many items, evenly spaced."""
-    count = min(count, len(items))
-    return [items[i * len(items) // count] for i in range(count)]
-
-
-_ORDINARY = 3
+def evenly_by_rank(items: Sequence[Any], ranks: Sequence[int], most: int) -> list[Any]:
+    """Items by rank; within the rank that does not fit whole, evenly spaced ones first."""
+    order: list[Any] = []
+    for level in sorted(set(ranks)):
+        some = [item for item, own in zip(items, ranks, strict=True) if own == level]
+        count = min(max(0, most - len(order)), len(some))
+        first = [some[i * len(some) // count] for i in range(count)]
+        chosen = set(first)
+        order += first + [item for item in some if item not in chosen]
+    return order
 
 
 def rank(marks: Marks) -> int:
@@ -88,111 +119,198 @@ def rank(marks: Marks) -> int:
     return 2 if marks.unscored else _ORDINARY
 
 
-def gallery(shown: Sequence[Shown], pictures: Pictures) -> tuple[list[Any], list[list[Any]]]:
+def gallery(shown_: Sequence[Shown], pictures: Pictures) -> tuple[list[Any], list[list[Any]]]:
     """Samples, and the episodes of each policy, as JSON."""
     places: dict[Key, int] = {}
     wanted: list[tuple[int, Row, str]] = []
-    for one in shown:
+    originals: dict[Key, list[int]] = {}
+    for one in shown_:
         for row, marks in one.kept:
-            place = places.setdefault(row.key, len(places))
+            place = places.setdefault(key_of(row), len(places))
             if place == len(wanted):
                 wanted.append((rank(marks), row, one.policy.data_of(row)))
             elif _is_smaller(row, wanted[place][1]):
                 wanted[place] = (wanted[place][0], row, one.policy.data_of(row))
-    drawn = _drawn(wanted, pictures)
-    originals = _originals(shown)
+            if row["views"] and (row["requested"] or row["visual_tokens"] == row["full_tokens"]):
+                originals[key_of(row)] = max(row["views"])
+    ranks = [level for level, _, _ in wanted]
+    order = evenly_by_rank(range(len(wanted)), ranks, pictures.most)
+    found = pictures.draw((wanted[i][1], wanted[i][2]) for i in order)
+    drawn = dict(zip(order, found, strict=True))
     samples = [
-        _sample(row, picture, originals.get(row.key))
-        for (_, row, _), picture in zip(wanted, drawn, strict=True)
+        _sample(row, drawn[i], originals.get(key_of(row))) for i, (_, row, _) in enumerate(wanted)
     ]
     episodes = [
-        [_episode(row, marks, places[row.key], one.arms) for row, marks in one.kept]
-        for one in shown
+        [_episode(row, marks, places[key_of(row)], one.arms) for row, marks in one.kept]
+        for one in shown_
     ]
+    for some in episodes:  # those that have a picture come first
+        some.sort(key=lambda episode: "picture" not in samples[episode["sample"]])
     return samples, episodes
 
 
 def _is_smaller(row: Row, other: Row) -> bool:
     """Whether an episode began with a smaller view: the one that the gallery is to show."""
-    return bool(row.views) and (not other.views or row.views[0] < other.views[0])
+    return bool(row["views"]) and (not other["views"] or row["views"][0] < other["views"][0])
 
 
-def _drawn(wanted: Sequence[tuple[int, Row, str]], pictures: Pictures) -> list[Drawn]:
-    """A picture for each sample; where there are too many, those worth it, then evenly spaced."""
-    by_rank: dict[int, list[int]] = {}
-    for index, (level, _, _) in enumerate(wanted):
-        by_rank.setdefault(level, []).append(index)
-    order: list[int] = []
-    for level in sorted(by_rank):
-        some = evenly(by_rank[level], max(0, pictures.most - len(order)))
-        order += some + sorted(set(by_rank[level]) - set(some))
-    found = pictures.draw((wanted[i][1], wanted[i][2]) for i in order)
-    made = dict(zip(order, found, strict=True))
-    return [made[i] for i in range(len(wanted))]
-
-
-def _originals(shown: Sequence[Shown]) -> dict[Key, tuple[int, int]]:
-    """Sizes of originals that some episode saw."""
-    return {
-        row.key: max(row.views)
-        for one in shown
-        for row in one.policy.rows
-        if row.views and (row.requested or row.visual_tokens == row.full_tokens)
-    }
-
-
-def _sample(row: Row, drawn: Drawn, original: tuple[int, int] | None) -> dict[str, Any]:
+def _sample(row: Row, drawn: Drawn, original: list[int] | None) -> dict[str, Any]:
     return _without_nothing(
-        id=row.id,
-        question=row.question,
-        references=row.references,
-        kind=row.kind,
-        source=row.source,
+        id=row["id"],
+        question=row["question"],
+        references=row["references"][:_MOST],
+        kind=row["kind"],
+        source=row["source"],
         size=drawn.size or original,
         picture=drawn.original,
         first=drawn.first,
         why=drawn.why,
+        more={key: _brief(value) for key in _OF_SAMPLE if (value := row[key])},
     )
 
 
 def _episode(row: Row, marks: Marks, sample: int, arms: Arms) -> dict[str, Any]:
+    turns = [_turn(turn["text"]) for turn in row["turns"][:_MOST]]
+    if (left := len(row["turns"]) - _MOST) > 0:
+        turns.append(["", "malformed", f"{left} further turns are not shown"])
     return _without_nothing(
         sample=sample,
-        turns=[[turn.thought, turn.does, turn.text] for turn in row.turns],
-        answer=row.answer if not row.turns else None,
-        correct=row.correct,
-        judge=row.judge,
-        reason=row.reason,
-        flaws=row.flaws,
-        formed=row.well_formed,
-        requested=row.requested,
-        futile=row.futile or None,
-        tokens=row.visual_tokens,
-        full=row.full_tokens,
-        views=row.views,
-        reward=row.reward,
-        step=row.step,
-        more=row.more,
+        turns=turns,
+        answer=row["answer"] if not turns else None,
+        correct=row["correct"],
+        judge=row["judge"],
+        reason=row["reason"],
+        flaws=row["flaws"][:_MOST],
+        formed=row["well_formed"],
+        requested=row["requested"],
+        futile=row["futile_request"] or None,
+        tokens=row["visual_tokens"],
+        full=row["full_tokens"],
+        views=row["views"][:_MOST],
+        reward=row["reward"],
+        step=row.get("step"),
+        more={k: _brief(v) for k, v in row.items() if k not in FIELDS and v},
         marks=[name for name in MARKS if getattr(marks, name)],
-        low=arms.low_right.get(row.key),
-        high=arms.high_right.get(row.key),
+        low=arms.low_right.get(key_of(row)),
+        high=arms.high_right.get(key_of(row)),
     )
 
 
-MARKS = ("wrong", "needless", "missed", "unscored")
+def _turn(text: str) -> list[str]:
+    """What a turn thinks, what it does, and what it says."""
+    match parse(text):
+        case Answer() as action:
+            return [action.thought, "answers", action.text]
+        case ToolCall() as action:
+            call = json.dumps(dict(action.arguments), ensure_ascii=False)
+            return [action.thought, "calls", f"{action.name} {call}"]
+        case Malformed() as action:
+            return [text, "malformed", action.reason]
 
 
-def counts(marks: Iterable[Marks]) -> dict[str, dict[str, int]]:
-    """How many episodes have each mark, and of how many it cannot be known."""
-    made = {name: {"found": 0, "unknown": 0} for name in MARKS}
-    for one in marks:
-        for name in MARKS:
-            value = getattr(one, name)
-            made[name]["found"] += value is True
-            made[name]["unknown"] += value is None
-    return made
+def _brief(value: Any) -> str:
+    return shown(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), _MORE)
 
 
 def _without_nothing(**fields: Any) -> dict[str, Any]:
-    """An object without what is unknown or empty."""
-    return {k: v for k, v in fields.items() if v is not None and v not in ("", (), [], {})}
+    """An object without what is unknown or empty, and with texts that can be shown."""
+    kept: Iterable[tuple[str, Any]] = (
+        (k, v) for k, v in fields.items() if v is not None and v not in ("", (), [], {})
+    )
+    return {key: all_shown(value) for key, value in kept}
+
+
+LOW = ("low", "direct")
+"""Modes and agents that never ask, the closest to the method's first."""
+HIGH = ("always-request", "request", "full")
+"""The same for those that always see the original."""
+_BY_PROTOCOL = {"low": "low", "general": "full"}
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """What is known of both arms.
+
+    Attributes:
+        low: Name of the run that never asks; ``None`` if there is none.
+        high: Name of the run that always sees the original.
+        low_right: Its verdicts.
+        high_right: Its verdicts.
+    """
+
+    low: str | None = None
+    high: str | None = None
+    low_right: dict[Key, bool | None] = field(default_factory=dict)
+    high_right: dict[Key, bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is notable about an episode; ``None``: it cannot be known."""
+
+    wrong: bool
+    unscored: bool
+    needless: bool | None
+    missed: bool | None
+
+
+def arms_of(policy: Policy, policies: Sequence[Policy]) -> Arms:
+    """The runs that show both arms of a policy.
+
+    They were played by the same agent; or in the same folder, where they are a scripted agent's or
+    a mode, which a reference may have played.
+    """
+    low, high = _arm(policy, policies, LOW), _arm(policy, policies, HIGH)
+    return Arms(low and low.name, high and high.name, _verdicts(low), _verdicts(high))
+
+
+def _arm(policy: Policy, policies: Sequence[Policy], names: Sequence[str]) -> Policy | None:
+    """The first run that bears one of the names, of those that may stand for the policy."""
+    candidates = [p for p in policies if _same_data(p, policy) and _word(p) in names]
+    own = [p for p in candidates if policy.agent and p.agent == policy.agent]
+    shared = [p for p in candidates if p.folder == policy.folder and _is_shared(p, policy)]
+    return min(own or shared, key=lambda p: names.index(_word(p)), default=None)
+
+
+def _word(policy: Policy) -> str:
+    """What tells how it decides: its protocol, its mode, or the first word of its agent."""
+    if policy.protocol in _BY_PROTOCOL:
+        return _BY_PROTOCOL[policy.protocol]
+    return policy.mode or policy.agent.partition(":")[0] or policy.name
+
+
+def _is_shared(other: Policy, policy: Policy) -> bool:
+    """Whether a run is a scripted agent's, or a reference of a run in modes."""
+    together = bool(other.together) and other.together == policy.together
+    return together or other.agent in ("", "direct", "request")
+
+
+def _same_data(one: Policy, other: Policy) -> bool:
+    hashes = one.origin.get("data"), other.origin.get("data")
+    return hashes[0] == hashes[1] if all(hashes) else one.data == other.data
+
+
+def _verdicts(policy: Policy | None) -> dict[Key, bool | None]:
+    return {} if policy is None else {key_of(row): row["correct"] for row in policy.rows}
+
+
+def marks_of(row: Row, arms: Arms) -> Marks:
+    """The marks of an episode."""
+    wrong, unscored = row["correct"] is False, row["correct"] is None
+    return Marks(wrong, unscored, _needless(row, arms), _missed(row, arms))
+
+
+def _needless(row: Row, arms: Arms) -> bool | None:
+    if row["requested"] is not True:
+        return row["requested"]
+    return True if row["futile_request"] else arms.low_right.get(key_of(row))
+
+
+def _missed(row: Row, arms: Arms) -> bool | None:
+    tokens, full = row["visual_tokens"], row["full_tokens"]
+    saw_enough = tokens is not None and full is not None and tokens >= full
+    if row["requested"] or row["correct"] or saw_enough:
+        return False
+    if row["requested"] is None or row["correct"] is None:
+        return None
+    return arms.high_right.get(key_of(row))

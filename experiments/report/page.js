@@ -19,7 +19,7 @@
   function haystack(episode) {
     const s = samples()[episode.sample];
     return [s.id, s.question, ...(s.references ?? []), ...(episode.turns ?? []).flat(), episode.answer, episode.reason,
-            ...Object.values(episode.more ?? {})].filter(Boolean).join("\n").toLowerCase();
+            ...Object.values(s.more ?? {}), ...Object.values(episode.more ?? {})].filter(Boolean).join("\n").toLowerCase();
   }
 
   // Links: #ID for the first policy, #POLICY/ID for the others, with @STEP where there is one.
@@ -71,10 +71,25 @@
     const style = (scale > 1 ? "sharp " : "") + (seen ? "" : "unseen");
     const drawn = place === undefined
       ? svgBox(width, height, seen)
-      : element("img", {src: pictures()[place], width, height, alt: name, class: style});
+      : enlarged(element("img", {src: pictures()[place], width, height, alt: name, class: style}), size);
     const caption = [name + " " + size[0] + " × " + size[1], element("br"),
       !seen ? "not looked at" : place === undefined ? (s.why ?? "made by a tool, not stored") : ""];
     return element("figure", {}, drawn, element("figcaption", {}, ...caption));
+  }
+  // A press shows a picture as large as the window has room for; another one, or Escape, closes it.
+  function enlarged(image, size) {
+    const button = element("button", {class: "view", title: "enlarge"}, image);
+    button.onclick = () => {
+      const scale = Math.min(0.92 * innerWidth / size[0], 0.86 * innerHeight / size[1]);
+      const large = element("img", {src: image.src, alt: image.alt, class: scale > 1 ? "sharp" : "",
+        width: Math.round(size[0] * scale), height: Math.round(size[1] * scale)});
+      const dialog = element("dialog", {"aria-label": image.alt}, large);
+      dialog.onclick = () => dialog.close();
+      dialog.onclose = () => dialog.remove();
+      document.body.append(dialog);
+      dialog.showModal();
+    };
+    return button;
   }
   function svgBox(width, height, seen) {
     const box = element("div", {class: "box" + (seen ? "" : " unseen")});
@@ -139,7 +154,7 @@
       verdict(episode),
       (episode.flaws ?? []).length ? line("bad", "format", episode.flaws.join("; ")) : null,
       reward(episode), tokens(episode), arms(episode),
-      ...Object.entries(episode.more ?? {}).map(([name, value]) => line("meta", name, value)),
+      ...Object.entries({...s.more, ...episode.more}).map(([name, value]) => line("meta", name, value)),
       line("meta", "", s.id));
   }
 

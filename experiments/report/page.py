@@ -1,7 +1,8 @@
-"""The page: one HTML file that needs no other file and no network.
+"""From folders of results to the page and its plots.
 
-Its content security policy allows the page's own style and script by their hashes, pictures as data
-URIs, and nothing else; and its script cannot turn text into markup (trusted types).
+The page is one HTML file that needs no other file and no network. Its content security policy
+allows the page's own style and script by their hashes, pictures as data URIs, and nothing else; and
+its script cannot turn text into markup (trusted types). The template escapes by itself.
 """
 
 from __future__ import annotations
@@ -10,292 +11,288 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from string import Template
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from experiments.files import whole_file
+from experiments.evaluation.modes import MODES
+from experiments.report import figures
 from experiments.report.figures import Figure
-from experiments.report.gallery import MARKS, Shown, counts
-from experiments.report.records import Policy, Suite
-from experiments.report.text import html, island
+from experiments.report.gallery import MARKS, Shown, choose, gallery
+from experiments.report.pictures import Pictures
+from experiments.report.reading import Policy, Results, read_results
+from experiments.report.text import all_shown, island, shown
+from experiments.result_tables import LEGEND, by_group, results, suite
+from experiments.tables import Table
+from trainers.files import whole_file
+from vt_env import ConfigError, MissingExtra, Source
 
-_COLUMNS = ("n", "accuracy", "95 %", "asks", "visual tokens", "of full", "format", "unscored")
+PICTURES = 600
+EPISODES = 2_000
 _ORIGIN = 20_000
+_PACKAGE = __name__.rpartition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """What a page shows.
+class ReportConfig:
+    """What a report holds.
 
     Attributes:
-        title: Its heading.
+        title: Its heading; by default the folders' names.
+        lead: What stands under it.
+        data: The data that has the pictures, or its spec, in place of what the results name.
+        pictures: Originals that are embedded, at most.
+        episodes: Episodes in the gallery, at most.
+    """
+
+    title: str = ""
+    lead: str = ""
+    data: str | Source | None = None
+    pictures: int = PICTURES
+    episodes: int = EPISODES
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was made.
+
+    Attributes:
+        page: The HTML file.
+        figures: The plots, those beside it last.
+        results: What was read.
+        title: The page's heading.
         lead: A sentence or two under it.
-        policies: In the order of tables, the first one as the headline.
         notes: What was left out or could not be read.
-        suites: Tables of benchmarks.
-        figures: Plots.
         shown: Policies of the gallery.
         samples: See :func:`experiments.report.gallery.gallery`.
         episodes: The same.
         pictures: Data URIs.
-        origin: Where the results come from.
     """
 
+    page: Path
+    figures: Sequence[Figure]
+    results: Results
     title: str
     lead: str
-    policies: Sequence[Policy]
     notes: Sequence[str]
-    suites: Sequence[Suite]
-    figures: Sequence[Figure]
     shown: Sequence[Shown]
     samples: Sequence[Any]
     episodes: Sequence[Sequence[Any]]
     pictures: list[str]
-    origin: Mapping[str, Any]
 
 
-def write_page(out: Path, content: Content) -> None:
+def make_report(
+    folders: Sequence[Path] | Results,
+    out: Path,
+    config: ReportConfig | None = None,
+    drawn_before: Sequence[Figure] = (),
+) -> Report:
+    """Read results, draw, and write the page and, beside it, the plots.
+
+    Args:
+        folders: What ``vt eval``, ``vt train`` or ``vt demo`` wrote, or results that are read.
+        out: The page; plots are named after it.
+        config: What it holds; see its defaults.
+        drawn_before: Plots that come first.
+
+    Raises:
+        ConfigError: If a folder holds nothing to show, or ``out`` is a folder.
+        MissingExtra: If matplotlib is not installed.
+        OSError: If a file cannot be written. The page is there whole or not at all.
+    """
+    config = config or ReportConfig()
+    if out.is_dir():
+        raise ConfigError(f"--out must be a file, as in report.html, but {out} is a folder")
+    found = folders if isinstance(folders, Results) else read_results(folders)
+    names = [] if isinstance(folders, Results) else [f.resolve().name for f in folders]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pictures = Pictures(config.pictures, found.notes, config.data)
+    kept = choose([p for p in found.policies if p.rows], config.episodes, found.notes)
+    samples, episodes = gallery(kept, pictures)
+    if pictures.skipped:
+        found.notes.add(
+            f"{config.pictures:,} pictures are embedded, those of notable episodes first; "
+            f"{pictures.skipped:,} samples are shown by size alone. More with --pictures N"
+        )
+    with TemporaryDirectory() as folder:
+        drawn = figures.draw(found.policies, found.runs, Path(folder, "report"))
+        report = Report(
+            out,
+            [*drawn_before, *drawn],
+            found,
+            config.title or ", ".join(names),
+            config.lead or _lead(found),
+            found.notes.lines(),
+            kept,
+            samples,
+            episodes,
+            pictures.embedded,
+        )
+        _write(report)  # first: by it the plots are known as ours
+        beside = [figure.copied(out.with_name(out.stem)) for figure in drawn]
+    return replace(report, figures=[*drawn_before, *beside])
+
+
+def files_of(out: Path) -> list[Path]:
+    """The files that a report may consist of: the page, and its plots."""
+    plots = [f"{out.stem}-{name}{end}" for name in figures.NAMES for end in figures.SUFFIXES]
+    return [out, *(out.with_name(name) for name in plots)]
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file looks like a page that :func:`make_report` wrote."""
+    with path.open("rb") as stream:
+        return b'<meta name="generator" content="visionthink-gym">' in stream.read(4096)
+
+
+def _lead(found: Results) -> str:
+    """What the report is about, in a sentence."""
+    data = sorted({p.data for p in found.policies if p.data and p.numbers is not None})
+    parts = [f"Played on {', '.join(data)}."] if data else []
+    if found.runs:
+        steps, runs = sum(len(run.metrics) for run in found.runs), len(found.runs)
+        parts.append(f"{runs} training run{'s' * (runs > 1)}, {steps:,} steps.")
+    return " ".join(parts)
+
+
+def _origins(policies: Sequence[Policy]) -> dict[str, Any]:
+    """Where results come from; what several have in common is there once."""
+    made: dict[str, tuple[list[str], Any]] = {}
+    for policy in policies:
+        if policy.origin:
+            told = {k: v for k, v in policy.origin.items() if k != "finished"}
+            key = json.dumps(told, sort_keys=True, default=str)
+            made.setdefault(key, ([], told))[0].append(policy.name)
+    return {", ".join(names): told for names, told in made.values()}
+
+
+def _write(report: Report) -> None:
     """Write the page; it is there whole or not at all."""
-    style, script = _file("page.css"), _file("page.js")
-    told = [p for p in content.policies if p.numbers is not None]
-    page = Template(_file("page.html")).substitute(
-        title=html(content.title),
-        lead=html(content.lead),
-        policy=html(_security(style, script)),
-        style=style,
-        script=script,
-        facts=_facts(told[0]) if told else "",
-        table=_table("policy", {p.name: p.numbers or {} for p in told}) if told else "",
-        notes=_notes(content.notes),
-        suites=_suites(content.suites),
-        plots="".join(_plot(figure) for figure in content.figures),
-        groups=_groups(told),
-        gallery=_gallery(content.shown),
-        origin=html(json.dumps(content.origin, indent=2, ensure_ascii=False), _ORIGIN),
-        islands="".join(_islands(content)),
+    try:
+        from jinja2 import Environment, PackageLoader
+        from markupsafe import Markup
+    except ImportError as error:
+        raise MissingExtra("jinja2", "cli", "a report") from error
+    package, _, folder = _PACKAGE.rpartition(".")
+    environment = Environment(
+        loader=PackageLoader(package, folder),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: shown(value, _ORIGIN * 2) if type(value) is str else value,
     )
-    with whole_file(out) as stream:
+    style, script = _file("page.css"), _file("page.js")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
+        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    policies, origins = report.results.policies, _origins(report.results.policies)
+    page = environment.get_template("page.html").render(
+        security=policy,
+        style=Markup(style),
+        script=Markup(script),
+        json=lambda value: Markup(island(value)),
+        uri=Markup,
+        report=report,
+        facts=_facts(policies),
+        tables=_tables(policies),
+        suites=[suite(one.name, one.lines) for one in report.results.suites],
+        legend=LEGEND,
+        terms=_terms(policies),
+        marks=MARKS,
+        origin=shown(json.dumps(origins, indent=2, ensure_ascii=False), _ORIGIN),
+        islands=_islands(report),
+    )
+    with whole_file(report.page) as stream:
         stream.write(page)
 
 
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 def _file(name: str) -> str:
-    return resources.files(__name__.rpartition(".")[0]).joinpath(name).read_text("utf-8")
+    return resources.files(_PACKAGE).joinpath(name).read_text("utf-8")
 
 
-def _security(style: str, script: str) -> str:
-    def allowed(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+def _facts(policies: Sequence[Policy]) -> list[tuple[str, str, str]]:
+    """The headline in four numbers: of the only policy, or of the one that decides for itself."""
+    told = [p for p in policies if p.numbers is not None]
+    one = told[0] if len(told) == 1 else next((p for p in told if p.mode == "visionthink"), None)
+    if one is None or one.numbers is None:
+        return []
+    numbers, spread = one.numbers, one.numbers["interval_95"]
 
-    return (
-        f"default-src 'none'; img-src data:; style-src {allowed(style)}; "
-        f"script-src {allowed(script)}; base-uri 'none'; form-action 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    )
+    def part(key: str, form: str) -> str:
+        return "–" if numbers[key] is None else format(numbers[key], form)
 
+    def ends(key: str) -> str:
+        return "95 %: " + "–".join(format(end, ".3f") for end in spread[key] or ())
 
-_PAGER = (
-    "<nav class=pager id={0} aria-label='pages of episodes'><button class=before>← before</button>"
-    "<span></span><button class=next>next →</button></nav>"
-)
-_GALLERY = (
-    "<div class=filters role=group aria-label=filters>"
-    "<label>policy <select id=policy>{policies}</select></label>"
-    + "".join(f"<button data-mark={mark} aria-pressed=false></button>" for mark in MARKS)
-    + "<label>kind <select id=kind></select></label><label>source <select id=source></select>"
-    "</label><input type=search id=search placeholder='search texts' aria-label='search texts'>"
-    "<span id=count class=quiet role=status>reading episodes …</span></div>"
-    "<p id=arms class=arms></p>"
-    + _PAGER.format("above")
-    + "<div id=cards></div>"
-    + _PAGER.format("below")
-    + "<noscript><p class=empty>Episodes are drawn by the page's script, which is switched off."
-    "</p></noscript>"
-)
-
-
-def _gallery(shown: Sequence[Shown]) -> str:
-    if not shown:
-        return "<p class=quiet>There are no episodes here.</p>"
-    names = [
-        f"<option value={place}>{html(one.policy.name)} ({len(one.rows):,})</option>"
-        for place, one in enumerate(shown)
-    ]
-    return _GALLERY.replace("{policies}", "".join(names))
-
-
-def _cell(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)
-
-
-def _spread(numbers: Mapping[str, Any], key: str) -> str:
-    spread = numbers["interval_95"][key]
-    return f"{spread[0]:.3f}–{spread[1]:.3f}" if spread else "–"
-
-
-def _facts(policy: Policy) -> str:
-    """The headline: the first policy in four numbers."""
-    numbers = policy.numbers or {}
-    facts = {
-        f"accuracy of {policy.name}": (
-            _cell(numbers["accuracy"], ".3f"), f"95 %: {_spread(numbers, 'accuracy')}"
+    return [
+        (f"accuracy of {one.name}", part("accuracy", ".3f"), ends("accuracy")),
+        ("asks for the original", part("request_rate", ".1%"), ends("request_rate")),
+        (
+            "visual tokens, of full",
+            part("token_ratio", ".3f"),
+            f"{part('visual_tokens', ',.1f')} each",
         ),
-        "asks for the original": (
-            _cell(numbers["request_rate"], ".1%"), f"95 %: {_spread(numbers, 'request_rate')}"
-        ),
-        "visual tokens, of full": (
-            _cell(numbers["token_ratio"], ".3f"), f"{_cell(numbers['visual_tokens'], ',.1f')} each"
-        ),
-        "episodes": (
+        (
+            "episodes",
             f"{numbers['n']:,}",
             f"{numbers['unscored']:,} unscored, {numbers['refused']:,} refused",
         ),
-    }  # fmt: skip
-    return "".join(
-        f"<div><dt>{html(name)}</dt><dd>{value}<small>{more}</small></dd></div>"
-        for name, (value, more) in facts.items()
-    )
-
-
-def _table(first: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """A line a result."""
-    head = "".join(f"<th scope=col>{name}</th>" for name in (first, *_COLUMNS))
-    rows: list[str] = []
-    for name, result in results.items():
-        cells = (
-            f"{result['n']:,}",
-            _cell(result["accuracy"], ".3f"),
-            _spread(result, "accuracy"),
-            _cell(result["request_rate"], ".1%"),
-            _cell(result["visual_tokens"], ",.1f"),
-            _cell(result["token_ratio"], ".3f"),
-            _cell(result["format_rate"], ".1%"),
-            f"{result['unscored']:,}",
-        )
-        rows.append(_row(name, cells))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _row(name: str, cells: Sequence[str]) -> str:
-    head = f"<th scope=row dir=auto title='{html(name)}'>{html(name) or '(none)'}</th>"
-    return f"<tr>{head}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-
-
-def _suites(suites: Sequence[Suite]) -> str:
-    """The paper's Table 2 (arXiv 2507.13348) of each agent: a line a benchmark, a column a mode."""
-    if not suites:
-        return ""
-    made = ["<section id=benchmarks><h2>Benchmarks</h2>"]
-    for suite in suites:
-        modes = list(dict.fromkeys(line["mode"] for line in suite.lines))
-        by: dict[str, dict[str, Mapping[str, Any]]] = {}
-        for line in suite.lines:
-            by.setdefault(line["benchmark"], {})[line["mode"]] = line
-        rows = [
-            _row(name, [f"{max(one['n'] for one in lines.values()):,}"]
-                 + [_score(lines.get(mode)) for mode in modes])
-            for name, lines in by.items()
-        ]  # fmt: skip
-        heads = ("benchmark", "n", *(mode or "score" for mode in modes))
-        made.append(f"<h3 dir=auto>{html(suite.name)}</h3>{_tabular(heads, rows)}")
-    made.append(
-        "<p class=quiet>The benchmark's own score (in % of that of full); below it visual tokens "
-        "over those of the originals, and how often it asked. n: questions, the most that a mode "
-        "played. In the average every benchmark counts once.</p></section>"
-    )
-    return "".join(made)
-
-
-def _score(line: Mapping[str, Any] | None) -> str:
-    if line is None:
-        return "–"
-    parts = [
-        format(scale * value, form) + unit
-        for key, scale, form, unit in (("score", 1, ",.1f", ""), ("relative", 100, ".1f", " %"))
-        if (value := line[key]) is not None
     ]
-    told = f"{parts[0]} ({parts[1]})" if len(parts) > 1 else "".join(parts) or "–"
-    ratio, rate = _cell(line["token_ratio"], ".2f"), _cell(line["request_rate"], ".0%")
-    return f"{told}<small>{ratio}, {rate}</small>"
 
 
-def _tabular(heads: Sequence[str], rows: Sequence[str]) -> str:
-    head = "".join(f"<th scope=col dir=auto>{html(name, 80)}</th>" for name in heads)
-    body = "".join(rows)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f"<div class=scroll>{table}</div>"
+def _tables(policies: Sequence[Policy]) -> list[Table]:
+    """All policies, then by source and by kind of question."""
+    told = {p.name: p.numbers for p in policies if p.numbers is not None}
+    if not told:
+        return []
+    groups = [by_group(key, told) for key in ("source", "kind")]
+    return [results("policy", "", told), *(table for table in groups if table.rows)]
 
 
-def _groups(policies: Sequence[Policy]) -> str:
-    """Accuracy and request rate of each policy, by source and by kind of question."""
-    made: list[str] = []
-    for label, key in (("source", "by_source"), ("kind", "by_kind")):
-        parts = {p.name: (p.numbers or {})[key] for p in policies}
-        names = sorted({name for groups in parts.values() for name in groups})
-        if not names:
-            continue
-        rows = [_row(name, [_pair(g.get(name)) for g in parts.values()]) for name in names]
-        made.append(_tabular((label, *parts), rows))
-    return "".join(made) or "<p class=quiet>There are no results to group.</p>"
+def _terms(policies: Sequence[Policy]) -> dict[str, str]:
+    """The modes that are shown, and what they are."""
+    names = dict.fromkeys(p.mode.partition("@")[0] for p in policies)
+    return {n: (MODES.get(n).__doc__ or "").strip() for n in names if n in MODES.names()}
 
 
-def _pair(part: Mapping[str, Any] | None) -> str:
-    if part is None:
-        return "–"
-    rate = _cell(part["request_rate"], ".0%")
-    return f"{_cell(part['accuracy'], '.2f')} <small>({rate})</small>"
-
-
-def _notes(notes: Sequence[str]) -> str:
-    if not notes:
-        return ""
-    lines = "".join(f"<li dir=auto>{html(note)}</li>" for note in notes)
-    return f"<ul class=notes aria-label='what was left out'>{lines}</ul>"
-
-
-def _plot(figure: Figure) -> str:
-    caption = html(figure.caption)
-    return (
-        f"<figure class=plot><div><img alt='{caption}' src='{figure.data_uri}'></div>"
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _islands(content: Content) -> list[str]:
+def _islands(report: Report) -> dict[str, Any]:
     """The data, which the script parses when it is needed; pictures last."""
-    meta = {"policies": [_meta(shown) for shown in content.shown]}
-    made = {"meta": meta, "samples": content.samples}
-    made |= {f"episodes-{i}": episodes for i, episodes in enumerate(content.episodes)}
-    made["pictures"] = content.pictures
-    return [
-        f'<script type="application/json" id="{name}">{island(value)}</script>\n'
-        for name, value in made.items()
-    ]
+    meta = {"policies": [_meta(shown) for shown in report.shown]}
+    made: dict[str, Any] = {"meta": meta, "samples": report.samples}
+    made |= {f"episodes-{i}": episodes for i, episodes in enumerate(report.episodes)}
+    return {**made, "pictures": report.pictures}
 
 
-def _meta(shown: Shown) -> dict[str, Any]:
+def _meta(one: Shown) -> dict[str, Any]:
     """What the filters say of a policy."""
-    rows = [row for row, _ in shown.kept]
-    found = counts(marks for _, marks in shown.kept)
-    return {
-        "name": shown.policy.name,
-        "counts": found,
-        "why": {name: True for name in ("needless", "missed") if found[name]["unknown"]},
-        "told": _told(shown, found),
-        "kinds": sorted({row.kind for row in rows}),
-        "sources": sorted({row.source for row in rows}),
-        "low": shown.arms.low,
-        "high": shown.arms.high,
-    }
+    rows, found = [row for row, _ in one.kept], one.counts()
+    return all_shown(
+        {
+            "name": one.policy.name,
+            "counts": found,
+            "why": {name: True for name in ("needless", "missed") if found[name]["unknown"]},
+            "told": _told(one, found),
+            "kinds": sorted({row["kind"] for row in rows}),
+            "sources": sorted({row["source"] for row in rows}),
+            "low": one.arms.low,
+            "high": one.arms.high,
+        }
+    )
 
 
-def _told(shown: Shown, found: Mapping[str, Mapping[str, int]]) -> str:
+def _told(one: Shown, found: Mapping[str, Mapping[str, int]]) -> str:
     """Where the marks that need both arms come from, or why they cannot be known."""
-    low, high = shown.arms.low, shown.arms.high
+    low, high = one.arms.low, one.arms.high
     parts = [
-        f"Asked needlessly: it asked, and {low}, which never asks, is right."
+        f"Asked needlessly: it asked, and {low}, which never asks, is right, if by luck."
         if low
         else "Whether it asked needlessly cannot be known: no run here plays the same questions "
         "without asking (a request that gained no tokens was needless all the same).",

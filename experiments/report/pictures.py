@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from experiments.report.records import Notes, Row
+from experiments.episodes import Notes, Row
 from experiments.report.text import shown
 from vt_env import DataError, PictureError, Sample
 from vt_env.errors import VisionThinkError
@@ -89,14 +89,14 @@ class Pictures:
             if (source := self._sources[name]) is None:
                 continue
             try:
-                sample = source.by_id(row.id)
+                sample = source.by_id(row["id"])
             except DataError:
                 why = "the data has no such sample"
                 continue
             if _is_same(sample, row):
                 return self._embed(sample, row)
             why = "the data says something else of this sample by now"
-        self.notes.add(f"no picture of a sample: {why}", row.id)
+        self.notes.add(f"no picture of a sample: {why}", row["id"])
         return Drawn(why=why)
 
     def _open(self, spec: str | Source) -> Source | None:
@@ -119,17 +119,19 @@ class Pictures:
             return None
 
     def _embed(self, sample: Sample, row: Row) -> Drawn:
-        first = row.views[0] if row.views else None
+        first = (row["views"][0][0], row["views"][0][1]) if row["views"] else None
         key = _identity(sample), first
         if key not in self._made:
             try:
                 self._made[key] = self._encode(Picture(sample.image, first_look="draft"), first)
             except (PictureError, OSError) as error:
-                self.notes.add("a picture cannot be shown", f"{row.id}: {shown(str(error), 300)}")
+                self.notes.add(
+                    "a picture cannot be shown", f"{row['id']}: {shown(str(error), 300)}"
+                )
                 return Drawn(why="the picture cannot be read")
         made = self._made[key]
         if made.why == _ANOTHER:
-            self.notes.add(f"no picture of a sample: {made.why}", row.id)
+            self.notes.add(f"no picture of a sample: {made.why}", row["id"])
         elif made.why:
             self.skipped += 1
         return made
@@ -168,9 +170,7 @@ def _is_local(spec: str) -> bool:
 
 def _is_same(sample: Sample, row: Row) -> bool:
     """Whether a sample of the data is still the one that was played."""
-    return shown(sample.question) == row.question and (
-        not row.references or tuple(shown(r) for r in sample.references) == row.references
-    )
+    return sample.question == row["question"] and row["references"] in ([], [*sample.references])
 
 
 def _identity(sample: Sample) -> Any:

@@ -1,69 +1,58 @@
 """Folders of ``vt eval``, ``vt train`` and ``vt demo`` as one kind of record.
 
 A folder with ``metrics.jsonl`` is a training run; another one with ``episodes.jsonl`` is a policy,
-whose numbers are in its own ``result.json``, or in that of a folder above it (``vt demo``). Folders
-within the named one are read too, so that one command's several agents are several policies.
+whose numbers are in its own ``result.json``. Folders within the named one are read too, so that one
+command's several agents and modes are several policies.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from experiments.recipe import SNAPSHOT
-from experiments.report.records import Cost, Notes, Policy, Results, Row, Run, Suite
-from experiments.report.rows import is_number, measured, read_lines, read_rows
-from experiments.report.suites import pooled, read_suites
+from experiments.episodes import Notes, Row, shown_lines, shown_rows
 from experiments.report.text import shown
-from experiments.summary import summarise
+from experiments.summary import measure, summarise
+from trainers.results import PRIVATE
+from trainers.runs import SNAPSHOT
 from trainers.tracking import EPISODES, LOG
 from vt_env import ConfigError
 
-RESULT = "result.json"
-COMPARISON = "comparison.json"
-SUITE = "suite.json"
+RESULT, COMPARISON, SUITE = "result.json", "comparison.json", "suite.json"
 _DEEPEST = 4
 _RATES = ("accuracy", "request_rate", "visual_tokens", "token_ratio", "format_rate")
 _COUNTS = ("n", "unscored", "refused")
 
 
 def read_results(folders: Sequence[Path]) -> Results:
-    """Everything that is in some folders.
-
-    Raises:
-        ConfigError: If a folder is not there, or holds nothing that can be shown.
-    """
-    notes = Notes()
-    policies: list[Policy] = []
-    runs: list[Run] = []
-    suites: list[Suite] = []
+    """Everything that is in some folders."""
+    notes, several = Notes(), len(folders) > 1
+    policies, runs, suites = list[Policy](), list[Run](), list[Suite]()
+    missed: list[str] | None = None
     for folder in folders:
-        found = list(_read(folder, notes))
-        if not any(
-            isinstance(item, Run) or (isinstance(item, Policy) and item.rows) for item in found
-        ):
+        if not folder.is_dir():
+            raise ConfigError(f"expected a folder with results, and there is none at {folder}")
+        found = _Folder(folder, notes)
+        if not found.runs and not any(policy.rows for policy in found.policies):
             raise ConfigError(
                 f"there is nothing to report in {folder}: expected the folder of a finished "
                 f"`vt eval`, `vt train` or `vt demo`, with at least one line in {EPISODES} or {LOG}"
             )
-        policies += [item for item in found if isinstance(item, Policy)]
-        runs += [item for item in found if isinstance(item, Run)]
-        suites += [item for item in found if isinstance(item, Suite)]
-    several = len(folders) > 1
-    policies = [
-        replace(policy, name=name)
-        for policy, name in zip(policies, _unique(policies, several), strict=True)
-    ]
-    named = [Run(name, run.metrics) for run, name in zip(runs, _unique(runs, several), strict=True)]
-    return Results(policies, named, suites, notes)
+        policies += found.policies
+        runs += found.runs
+        suites += found.suites
+        if isinstance(found.result.get("missed"), list):
+            missed = [*(missed or []), *map(str, found.result["missed"])]
+    return Results(_apart(policies, several), _apart(runs, several), suites, notes, missed)
 
 
-def _unique(items: Sequence[Policy | Run], several: bool) -> list[str]:
-    """Names that differ: with the folder in front where folders hold the same ones."""
+def _apart(items: Sequence[T], several: bool) -> list[T]:
+    """Items whose names differ: with the folder in front where folders hold the same ones."""
     names: list[str] = []
     all_names = [item.name for item in items]
     for item in items:
@@ -72,105 +61,97 @@ def _unique(items: Sequence[Policy | Run], several: bool) -> list[str]:
             name = f"{item.folder}: {name}"
         count = sum(other == name or other.startswith(f"{name} (") for other in names)
         names.append(name if not count else f"{name} ({count + 1})")
-    return names
+    return [replace(item, name=name) for item, name in zip(items, names, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What a folder's result says of the policies in it and below.
+class _Folder:
+    """What is in a folder and below it.
 
     Attributes:
-        numbers: Results by policy, in the order of tables.
-        result: The whole.
+        policies: In the order of their tables, then what training runs showed. The benchmarks of a
+            suite are one policy for each agent and mode.
+        runs: Training runs.
+        suites: Tables of benchmarks.
+        result: Its own ``result.json``.
     """
 
-    numbers: Mapping[str, Any]
-    result: Mapping[str, Any]
+    def __init__(self, root: Path, notes: Notes) -> None:
+        self.root, self.notes = root, notes
+        self.policies: list[Policy] = []
+        self.runs: list[Run] = []
+        self.result = self._object(root / RESULT)
+        agents = _mapping(self._object(root / COMPARISON), "agents")
+        modes = _mapping(self.result, "modes")
+        self.named = {**agents, **modes}
+        self._walk(root, _DEEPEST)
+        order = {name: place for place, name in enumerate([*agents, *modes])}
+        together = str(root)
+        self.policies = [
+            replace(policy, together=together if policy.mode in modes else "")
+            for policy in self.policies
+        ]
+        self.policies.sort(key=lambda p: (p.numbers is None, order.get(p.name, len(order))))
+        self.suites = read_suites(self._object(root / SUITE), notes)
+        if self.suites:
+            self.policies = pooled(self.policies, self.suites)
 
+    def _walk(self, folder: Path, depth: int) -> None:
+        if (folder / LOG).is_file():
+            self._run(folder)
+            return
+        if (folder / EPISODES).is_file():
+            self._policy(folder)
+        if depth:
+            for inner in sorted(p for p in folder.iterdir() if p.is_dir() and p.name != PRIVATE):
+                self._walk(inner, depth - 1)
 
-def _read(folder: Path, notes: Notes) -> Iterator[Policy | Run | Suite]:
-    """Policies in the order of their tables, then training runs and what they showed.
+    def _policy(self, folder: Path) -> None:
+        result, rows = self._object(folder / RESULT), shown_rows(folder / EPISODES, self.notes)
+        agent, mode = _text(result, "agent"), _text(result, "mode")
+        own = " ".join(part for part in (agent, mode) if part) or folder.name
+        name = next((n for n, numbers in self.named.items() if numbers == result), "")
+        name = shown(name or (mode if mode in self.named else own), 80)
+        made = Policy(
+            name,
+            rows,
+            _numbers(name, result, rows, self.notes),
+            agent=agent,
+            mode=mode,
+            protocol=_text(result, "protocol"),
+            data=_text(result, "data"),
+            folder=self.root.name,
+            origin=_mapping(result, "provenance"),
+        )
+        self.policies.append(made)
 
-    The benchmarks of a suite are one policy for each agent and mode.
-    """
-    if not folder.is_dir():
-        raise ConfigError(f"expected a folder with results, and there is none at {folder}")
-    told = _told(folder, notes)
-    items = list(_walk(folder, folder, told, notes, _DEEPEST))
-    order = {name: place for place, name in enumerate(told.numbers)}
-    policies = [item for item in items if isinstance(item, Policy)]
-    policies.sort(key=lambda p: (p.numbers is None, order.get(p.name, len(order))))
-    suites = read_suites(_object(folder / SUITE, notes), notes)
-    yield from pooled(policies, suites) if suites else policies
-    yield from (item for item in items if isinstance(item, Run))
-    yield from suites
+    def _run(self, folder: Path) -> None:
+        root = self.root
+        name = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
+        metrics = [row for _, row in shown_lines(folder / LOG, self.notes)]
+        self.runs.append(Run(shown(name, 80), metrics))
+        if (folder / EPISODES).is_file():
+            made = Policy(
+                shown(f"{name}, while training", 80),
+                shown_rows(folder / EPISODES, self.notes),
+                data=_text(_mapping(self._object(folder / SNAPSHOT), "data"), "validation"),
+                folder=root.name,
+                origin=_mapping(self._object(folder / RESULT), "provenance"),
+            )
+            self.policies.append(made)
 
-
-def _told(folder: Path, notes: Notes) -> _Told:
-    result = _object(folder / RESULT, notes)
-    comparison = _object(folder / COMPARISON, notes)
-    parts: dict[str, Any] = {}
-    for table in (comparison.get("agents"), result.get("policies")):
-        if isinstance(table, Mapping):
-            parts |= table
-    if isinstance(result.get("sampled"), Mapping):
-        parts["sampled"] = result["sampled"]
-    return _Told(parts, result)
-
-
-def _walk(
-    root: Path, folder: Path, told: _Told, notes: Notes, depth: int
-) -> Iterator[Policy | Run]:
-    if (folder / LOG).is_file():
-        yield from _run(root, folder, notes)
-        return
-    if (folder / EPISODES).is_file():
-        yield _policy(root, folder, told, notes)
-    if depth:
-        for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
-            yield from _walk(root, inner, told, notes, depth - 1)
-
-
-def _policy(root: Path, folder: Path, told: _Told, notes: Notes) -> Policy:
-    result = _object(folder / RESULT, notes)
-    rows = read_rows(folder / EPISODES, notes)
-    name = next((n for n, numbers in told.numbers.items() if numbers == result), "")
-    if not name:
-        name = folder.name if folder.name in told.numbers else _name(result, folder)
-    numbers = _numbers(name, result or told.numbers.get(folder.name, {}), rows, notes)
-    data = _text(result, "data") or _text(told.result, "data")
-    origin = result.get("provenance") or told.result.get("provenance") or {}
-    return Policy(
-        name=shown(name, 80),
-        rows=rows,
-        numbers=numbers,
-        agent=_text(result, "agent"),
-        mode=_text(result, "mode") or (folder.name if folder.name in told.numbers else ""),
-        protocol=_text(result, "protocol"),
-        data=data,
-        folder=root.name,
-        origin=origin if isinstance(origin, Mapping) else {},
-        costs={data: cost} if numbers and (cost := _cost(numbers)) else {},
-    )
-
-
-def _cost(numbers: Mapping[str, Any]) -> Cost | None:
-    """What a result says of it; ``None`` if nothing."""
-    n, seconds, tokens = (numbers.get(k) for k in ("n", "agent_seconds", "generated_tokens"))
-    if not n or not (is_number(seconds) or is_number(tokens)):
-        return None
-    spread = numbers["interval_95"].get("generated_tokens")
-    return Cost(
-        n,
-        seconds / n if is_number(seconds) else None,
-        tokens if is_number(tokens) else None,
-        spread if isinstance(spread, list) and len(spread) == 2 else None,
-    )
-
-
-def _name(result: Mapping[str, Any], folder: Path) -> str:
-    agent, mode = _text(result, "agent"), _text(result, "mode")
-    return " ".join(part for part in (agent, mode) if part) or folder.name
+    def _object(self, path: Path) -> dict[str, Any]:
+        """What a JSON file, or a recipe, holds; empty if there is none."""
+        if not path.is_file():
+            return {}
+        kind, load = ("TOML", tomllib.loads) if path.suffix == ".toml" else ("JSON", json.loads)
+        try:
+            value = load(path.read_text("utf-8"))
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            return value
+        self.notes.add(f"a file that is no {kind} object was left out", str(path))
+        return {}
 
 
 def _text(result: Mapping[str, Any], key: str) -> str:
@@ -178,95 +159,206 @@ def _text(result: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _run(root: Path, folder: Path, notes: Notes) -> Iterator[Policy | Run]:
-    name = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
-    yield Run(shown(name, 80), [row for _, row in read_lines(folder / LOG, notes)])
-    if (folder / EPISODES).is_file():
-        rows = read_rows(folder / EPISODES, notes)
-        origin = _object(folder / RESULT, notes).get("provenance")
-        yield Policy(
-            name=shown(f"{name}, while training", 80),
-            rows=rows,
-            data=_validation(folder / SNAPSHOT, notes),
-            folder=root.name,
-            origin=origin if isinstance(origin, Mapping) else {},
-        )
-
-
-def _validation(snapshot: Path, notes: Notes) -> str:
-    """The data on which a run showed its episodes."""
-    if not snapshot.is_file():
-        return ""
-    try:
-        data = tomllib.loads(snapshot.read_text("utf-8")).get("data", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        notes.add("a recipe that is no TOML was left out", str(snapshot))
-        return ""
-    return _text(data, "validation") if isinstance(data, Mapping) else ""
-
-
-def _object(path: Path, notes: Notes) -> dict[str, Any]:
-    """An object from a JSON file; empty if there is none."""
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError):
-        notes.add("a file that is no JSON was left out", str(path))
-        return {}
-    if not isinstance(value, dict):
-        notes.add("a file that is no JSON object was left out", str(path))
-        return {}
-    return value
+def _mapping(result: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = result.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _numbers(
     name: str, numbers: Mapping[str, Any], rows: Sequence[Row], notes: Notes
 ) -> Mapping[str, Any] | None:
-    """A result that is whole; one that is not is made anew from the episodes, where they allow."""
+    """A result that is whole; one that is not is made anew from the episodes."""
     if _is_whole(numbers):
         if numbers["n"] != len(rows):
             notes.add(
-                f"{shown(name, 80)}: its result tells of {numbers['n']:,} episodes, and "
-                f"{len(rows):,} are there"
+                f"{name}: its result tells of {numbers['n']:,} episodes, and {len(rows):,} are "
+                "there"
             )
         return numbers
     if numbers:
-        notes.add(f"{shown(name, 80)}: its result is incomplete or has numbers that are not finite")
-    try:
-        made = summarise([measured(row) for row in rows])
-    except ValueError as error:
-        notes.add(f"{shown(name, 80)}: {error}, so its numbers are not in the tables")
+        notes.add(f"{name}: its result is incomplete or has numbers that are not finite")
+    if not rows:
         return None
-    notes.add(f"{shown(name, 80)}: numbers computed from the episodes")
-    return made
+    notes.add(f"{name}: numbers computed from the episodes")
+    return summarise(rows)
 
 
-def _is_whole(numbers: object) -> bool:
-    """Whether a result has everything that tables and plots show."""
+def is_number(value: object) -> bool:
+    """Whether a value of JSON is a number that can be calculated with."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 1e15 if isinstance(value, int) else math.isfinite(value)
+
+
+def _is_whole(numbers: Any, groups: Sequence[str] = ("by_kind", "by_source")) -> bool:
+    """Whether a result has everything that tables and plots show, and its groups have it too."""
+    if not isinstance(numbers, Mapping) or not isinstance(numbers.get("interval_95"), Mapping):
+        return False
+    rates = [(numbers.get(key, "missing"), numbers["interval_95"].get(key)) for key in _RATES]
+    parts = [numbers.get(group) for group in groups]
     return (
-        _has_rates(numbers)
-        and isinstance(numbers, Mapping)
-        and all(
-            isinstance(parts := numbers.get(f"by_{key}"), Mapping)
-            and all(_has_rates(part) for part in parts.values())
-            for key in ("kind", "source")
-        )
+        all(is_number(numbers.get(key)) for key in _COUNTS)
+        and all(_is_rate(*pair) for pair in rates)
+        and all(isinstance(p, Mapping) and all(_is_whole(x, ()) for x in p.values()) for p in parts)
     )
 
 
-def _has_rates(numbers: object) -> bool:
-    if not isinstance(numbers, Mapping) or not isinstance(numbers.get("interval_95"), Mapping):
-        return False
-    spreads = [numbers["interval_95"].get(key) for key in _RATES]
-    rates = [numbers.get(key, "missing") for key in _RATES]
+def _is_rate(rate: Any, spread: Any) -> bool:
+    """Whether a value is unknown or a number, and its interval is none or one of such a number."""
+    if spread is None:
+        return rate is None or is_number(rate)
+    return isinstance(spread, list) and len(spread) == 2 and all(map(is_number, [rate, *spread]))
+
+
+_NUMBERS = ("score", "relative", "token_ratio", "request_rate", "coverage")
+
+
+def read_suites(result: Mapping[str, Any], notes: Notes) -> list[Suite]:
+    """What a ``suite.json`` holds; lines that are none are left out and noted."""
+    agents = result.get("agents")
+    suites: list[Suite] = []
+    for name, lines in agents.items() if isinstance(agents, Mapping) else ():
+        kept = [line for line in lines if _is_line(line)] if isinstance(lines, list) else []
+        if not isinstance(lines, list) or len(kept) < len(lines):
+            notes.add("lines of a suite that are not as they should be were left out", str(name))
+        if kept:
+            suites.append(Suite(shown(str(name), 80), kept))
+    return suites
+
+
+def _is_line(line: object) -> bool:
     return (
-        all(is_number(numbers.get(key)) for key in _COUNTS)
-        and all(rate is None or is_number(rate) for rate in rates)
-        and all(
-            spread is None
-            or (rate is not None and isinstance(spread, list) and len(spread) == 2
-                and all(map(is_number, spread)))
-            for rate, spread in zip(rates, spreads, strict=True)
-        )
-    )  # fmt: skip
+        isinstance(line, Mapping)
+        and all(isinstance(line.get(key), str) for key in ("benchmark", "mode"))
+        and all(is_number(line.get(key)) for key in ("n", "unscored", "refused"))
+        and all(line.get(key) is None or is_number(line[key]) for key in _NUMBERS)
+    )
+
+
+def pooled(policies: Sequence[Policy], suites: Sequence[Suite]) -> list[Policy]:
+    """Policies of the same agent and mode as one, whose sources are the benchmarks.
+
+    Args:
+        policies: One for each benchmark, agent and mode.
+        suites: The order of agents and modes; others come last.
+    """
+    groups: dict[tuple[str, str], list[Policy]] = {}
+    for policy in policies:
+        groups.setdefault((policy.agent, policy.mode), []).append(policy)
+    order = [(suite.name, line["mode"]) for suite in suites for line in suite.lines]
+    keys = sorted(groups, key=lambda key: order.index(key) if key in order else len(order))
+    return [_pool(groups[key]) for key in keys]
+
+
+def _pool(parts: Sequence[Policy]) -> Policy:
+    first, rows = parts[0], [row for part in parts for row in part.rows]
+    by = {_title(part): part for part in parts if part.rows}
+    told = {title: part.numbers for title, part in by.items() if part.numbers is not None}
+    numbers = None
+    if rows and len(told) == len(by):
+        kinds = {
+            f"{title}: {kind}" if kind else title: one
+            for title, part in told.items()
+            for kind, one in part["by_kind"].items()
+        }
+        whole = measure(rows, sum(part["refused"] for part in told.values()))
+        numbers = {**whole, "by_source": told, "by_kind": kinds}
+    return replace(
+        first,
+        name=" ".join(part for part in (first.agent, first.mode) if part),
+        rows=rows,
+        numbers=numbers,
+        data=", ".join(by),
+        places={row["source"]: part.data for part in by.values() for row in part.rows},
+        origin={title: dict(part.origin) for title, part in by.items()},
+    )
+
+
+def _title(part: Policy) -> str:
+    """A benchmark's name: what its rows say, else its data."""
+    sources = {row["source"] for row in part.rows}
+    return sources.pop() if len(sources) == 1 else part.data
+
+
+Key = tuple[str, str]
+"""What makes two episodes be about the same thing: the sample's id and its question."""
+Numbers = Mapping[str, Any]
+"""A result as in ``result.json``."""
+
+
+def key_of(row: Row) -> Key:
+    """See :data:`Key`."""
+    return row["id"], row["question"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy on one set of data.
+
+    Attributes:
+        name: What tables call it; unique in a report.
+        rows: Its episodes.
+        numbers: Its result; ``None`` where nothing tells it.
+        agent: Who played.
+        mode: How its decision to ask was made, where the result says so.
+        protocol: The rules, where the result says so.
+        data: Spec of the source that was played, or, of several, their names.
+        places: By a row's source, the spec that was played, where they were several.
+        folder: The folder that was named.
+        together: What modes of one evaluation have in common; empty for others.
+        origin: Where the result comes from.
+    """
+
+    name: str
+    rows: Sequence[Row]
+    numbers: Numbers | None = None
+    agent: str = ""
+    mode: str = ""
+    protocol: str = ""
+    data: str = ""
+    folder: str = ""
+    together: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    def data_of(self, row: Row) -> str:
+        """The spec of the source that a row is from."""
+        return self.places.get(row["source"], self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """An agent's line for each benchmark and mode, as in ``suite.json``."""
+
+    name: str
+    lines: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training run: a name and a mapping a step, as in ``metrics.jsonl``."""
+
+    name: str
+    metrics: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything that was read, in the order of tables.
+
+    Attributes:
+        policies: The first one is looked at first.
+        runs: Training runs.
+        suites: Tables of benchmarks.
+        notes: What was left out.
+        missed: Targets that were missed; ``None`` where there were none.
+    """
+
+    policies: Sequence[Policy]
+    runs: Sequence[Run]
+    suites: Sequence[Suite]
+    notes: Notes
+    missed: Sequence[str] | None = None
+
+
+T = TypeVar("T", Policy, Run)

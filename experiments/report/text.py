@@ -1,30 +1,21 @@
 """Text of models and data on its way into the page: shown as what it is, never run.
 
-Two steps, and no third way in: :func:`shown` makes any text one that a screen can show, and
-:func:`island` writes data as JSON that HTML cannot misread. The page's script puts texts into
-elements as text, and the page's own HTML goes through ``html.escape``.
+Two steps, and no third way in: :func:`shown` makes any text one that a screen can show, which the
+templates do to all that they escape, and :func:`island` writes data as JSON that HTML cannot
+misread. The page's script puts texts into elements as text.
 """
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from html import escape
 from typing import Any
 
 LONGEST = 2_000
 """Characters of a text that are kept."""
 
 _KEPT = {"\n", "\u200c", "\u200d", "\u200e", "\u200f"}  # joiners and marks that scripts need
-_IN_JSON = str.maketrans(
-    {
-        "<": "\\u003c",
-        ">": "\\u003e",
-        "&": "\\u0026",
-        "\u2028": "\\u2028",
-        "\u2029": "\\u2029",
-    }
-)
+_IN_JSON = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 
 
 def shown(text: str, longest: int = LONGEST) -> str:
@@ -37,9 +28,7 @@ def shown(text: str, longest: int = LONGEST) -> str:
     left = len(text) - longest
     if left > 0:
         text = f"{text[:longest]}… ({left:,} more characters)"
-    if text.isprintable():
-        return text
-    return "".join(map(_shape, text))
+    return text if text.isprintable() else "".join(map(_shape, text))
 
 
 def _shape(character: str) -> str:
@@ -50,16 +39,18 @@ def _shape(character: str) -> str:
     return "\ufffd"
 
 
-def html(text: str, longest: int = LONGEST) -> str:
-    """Text as HTML that cannot be markup, in an element or in a quoted attribute."""
-    return escape(shown(text, longest), quote=True)
+def all_shown(value: Any) -> Any:
+    """A JSON value with every text in it as :func:`shown` makes it."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, list | tuple):
+        return [all_shown(item) for item in value]
+    if isinstance(value, dict):
+        return {shown(str(key), 80): all_shown(item) for key, item in value.items()}
+    return value
 
 
 def island(value: Any) -> str:
-    """JSON for a ``<script type="application/json">``: no ``<``, ``>`` or ``&`` in it.
-
-    Raises:
-        ValueError: If a number is not finite.
-    """
+    """JSON for a ``<script type="application/json">``: no ``<``, ``>`` or ``&`` in it."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.translate(_IN_JSON)

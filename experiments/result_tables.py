@@ -1,0 +1,202 @@
+"""The tables of results: what the terminal, the report and W&B show of ``result.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.tables import Column, Table
+
+Result = Mapping[str, Any]
+RATES = (
+    Column("n"),
+    Column("accuracy", ".3f"),
+    Column("95 %", ".2f"),
+    Column("asks", ".0%"),
+    Column("tokens", ".1f"),
+    Column("share", ".2f"),
+    Column("format", ".0%"),
+    Column("unscored"),
+    Column("refused"),
+)
+LEGEND = (
+    "tokens: visual tokens an episode; share: of showing every original once; asks: episodes that "
+    "asked for the original; format: episodes in which every turn kept it"
+)
+
+
+def results(first: str, title: str, lines: Mapping[str, Result]) -> Table:
+    """A line a result: accuracy with its interval, what it asks and what it costs.
+
+    Args:
+        first: Heading of the first column.
+        title: Above the table.
+        lines: Results as in ``result.json``, by the name of their line.
+    """
+    rows = [
+        [
+            name,
+            one["n"],
+            one["accuracy"],
+            one["interval_95"]["accuracy"],
+            one["request_rate"],
+            one["visual_tokens"],
+            one["token_ratio"],
+            one["format_rate"],
+            one["unscored"],
+            one["refused"],
+        ]
+        for name, one in lines.items()
+    ]
+    return Table(title, [Column(first, text=True), *RATES], rows)
+
+
+def by_group(key: str, lines: Mapping[str, Result]) -> Table:
+    """Accuracy and request rate of each result, by source or kind of question: where asking pays.
+
+    Args:
+        key: ``source`` or ``kind``.
+        lines: Results by name.
+    """
+    parts = [one[f"by_{key}"] for one in lines.values()]
+    groups = sorted({group for part in parts for group in part})
+    rows = [
+        [
+            group or "(none)",
+            max(part[group]["n"] for part in parts if group in part),
+            *(_pair(part.get(group)) for part in parts),
+        ]
+        for group in groups
+    ]
+    columns = [Column(key, text=True), Column("n"), *map(Column, lines)]
+    return Table(f"where asking pays: accuracy (request rate) by {key}", columns, rows)
+
+
+def _pair(one: Result | None) -> str | None:
+    if one is None or one["accuracy"] is None:
+        return None
+    rate = one["request_rate"]
+    return f"{one['accuracy']:.2f}" + ("" if rate is None else f" ({rate:.0%})")
+
+
+def modes(title: str, found: Mapping[str, Result]) -> Table:
+    """A line a mode, as the paper's Table 2: accuracy, of that of ``full``, tokens, requests, cost.
+
+    Args:
+        title: Above the table.
+        found: Results of modes as in ``result.json``, by name.
+    """
+    columns = ("n", "accuracy", "% of full", "share", "asks", "generated", "seconds")
+    rows = [
+        [
+            name,
+            one["n"],
+            _spread(one, "accuracy", 1, ".3f"),
+            _spread(one, "relative_accuracy", 100, ".1f"),
+            _spread(one, "token_ratio", 1, ".2f"),
+            _spread(one, "request_rate", 100, ".0f"),
+            one["generated_tokens"],
+            one["seconds"],
+        ]
+        for name, one in found.items()
+    ]
+    return Table(title, [Column("mode", text=True), *(Column(c, ".1f" if c in columns[5:] else "")
+                                                      for c in columns)], rows)  # fmt: skip
+
+
+def _spread(one: Result, key: str, scale: float, form: str) -> str | None:
+    """A number with its bootstrap interval."""
+    value, interval = one.get(key), one.get("bootstrap_95", {}).get(key)
+    if value is None:
+        return None
+    ends = "" if interval is None else "–".join(format(scale * end, form) for end in interval)
+    return format(scale * value, form) + (f" ({ends})" if ends else "")
+
+
+DIFFERENCE = (
+    Column("n"),
+    Column("difference", "+.3f"),
+    Column("95 %", "+.3f"),
+    Column("only first"),
+    Column("only second"),
+    Column("p", ".2g"),
+)
+
+
+def difference(found: Result) -> list[Any]:
+    """The cells of :data:`DIFFERENCE`."""
+    if not found["n"] or found["difference"] is None:
+        return [found["n"], *[None] * 5]
+    return [
+        *(found[key] for key in ("n", "difference", "interval_95")),
+        *(found.get(key) for key in ("only_a", "only_b", "p")),
+    ]
+
+
+def tests(found: Sequence[Result]) -> Table:
+    """Differences of accuracy between modes on the same samples.
+
+    Those with ``visionthink``; all, where it was not played.
+    """
+    ours = [test for test in found if "visionthink" in (test["a"], test["b"])]
+    rows = [[f"{t['b']} - {t['a']}", *difference(t["accuracy"])] for t in ours or found]
+    return Table(
+        "accuracy on the same samples: paired differences, McNemar's exact test",
+        [Column("second - first", text=True), *DIFFERENCE],
+        rows,
+    )
+
+
+SUITE = ("score", "relative", "token_ratio", "request_rate")
+
+
+def suite(title: str, lines: Sequence[Result]) -> Table:
+    """A line a benchmark and mode, as the paper's Table 2.
+
+    Args:
+        title: Above the table.
+        lines: As :func:`experiments.benchmarks.suite.suite_rows` makes them.
+    """
+    rows = [
+        [
+            line["benchmark"],
+            line["mode"],
+            line["n"] if line["coverage"] in (None, 1) else f"{line['n']} of a part",
+            line["score"],
+            line["relative"] and 100 * line["relative"],
+            line["token_ratio"],
+            line["request_rate"],
+            line["unscored"],
+            line["refused"],
+        ]
+        for line in lines
+    ]
+    columns = [
+        *(Column("benchmark", text=True), Column("mode", text=True), Column("n")),
+        *(Column("score", ".1f"), Column("% of full", ".1f"), Column("share", ".2f")),
+        *(Column("asks", ".0%"), Column("unscored"), Column("left out")),
+    ]
+    return Table(title, columns, rows)
+
+
+def beside_lmms(found: Mapping[str, Result]) -> Table:
+    """A line a sample log of lmms-eval: its scores, and ours beside them.
+
+    Args:
+        found: ``lmms`` of results, see :func:`experiments.lmms.scoring.score_logs`.
+    """
+    rows = [
+        [
+            name,
+            one["metric"],
+            one["mean"],
+            *(one.get(key) for key in ("n", "theirs", "ours", "agree")),
+            len(one["differ"]) if "differ" in one else None,
+        ]
+        for name, one in found.items()
+    ]
+    columns = [
+        *(Column("task", text=True), Column("metric"), Column("recorded", ".3f"), Column("both")),
+        *(Column("lmms-eval", ".3f"), Column("here", ".3f"), Column("agree"), Column("differ")),
+    ]
+    return Table("beside lmms-eval: means of scores, over what both scored", columns, rows)

@@ -58,11 +58,12 @@ def main() -> None:
 
 def measure(study: studies.Study, run: studies.Run, steps: int) -> dict[str, float]:
     """Train a few steps, and look."""
-    run.folder.mkdir(parents=True, exist_ok=True)
+    log_file = studies.log_of(run.folder)
+    log_file.parent.mkdir(parents=True, exist_ok=True)
     short = [f"steps={steps}", "evaluation.limit=8"]
     python = studies.python_of(study, run.arm)
     words = ["train", study.recipe, *run.settings, *short, "--overwrite", "--out", str(run.folder)]
-    with (run.folder / "log.txt").open("w") as log, memory() as highest:
+    with log_file.open("w") as log, memory() as highest:
         subprocess.run(
             [*python, "-m", "experiments.cli", *words],
             stdout=log, stderr=subprocess.STDOUT, check=True, cwd=ROOT,

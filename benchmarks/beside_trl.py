@@ -5,8 +5,8 @@
 
 Both sides train the same tiny checkpoint by GRPO on the same questions and pictures, 32 x 8
 rollouts a step: generation over two turns, rewards, reference, loss, one update. TRL plays them as
-its ``environment_factory`` allows, with the words of :mod:`trainers.trl`. What costs it more than
-it must is left out: its pictures are drawn and shrunk beforehand, its reward compares strings, its
+its ``environment_factory`` allows, with :mod:`trainers.trl`'s processor. What costs it more than it
+must is left out: its pictures are drawn and shrunk beforehand, its reward compares strings, its
 gradient checkpointing and bfloat16 are off, and its rollouts are learnt from in one batch.
 """
 
@@ -24,15 +24,16 @@ from pathlib import Path
 from typing import Any
 
 import trl
-from common import Bound, Training, checkpoint, clock, conclude, laptop, said
+from bounds import Bound, conclude
+from common import Training, checkpoint, clock, laptop, said
 from datasets import Dataset
 from transformers import PrinterCallback, Qwen2_5_VLForConditionalGeneration, TrainerCallback
 
 from agents import Episode
-from agents.models.loading import load_words
+from agents.models.loading import load_processor
 from agents.tiny.tokenizer import call_turn
 from trainers.config import TrainConfig
-from trainers.trl.words import Processor
+from trainers.trl.processor import Processor
 from vt_env import Task
 
 TARGET = 3.0
@@ -162,13 +163,13 @@ def trainer_of(training: Training, config: TrainConfig, steps: int, folder: str)
     ]
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(config.model.path, dtype="float32")
     model.model.visual.requires_grad_(not config.model.freeze_vision)
-    words = load_words(config.model.path)
+    processor = load_processor(config.model.path)
     trainer = trl.GRPOTrainer(
         model,
         reward,
-        args=grpo(config, steps, words.forbidden, folder),
+        args=grpo(config, steps, processor.forbidden, folder),
         train_dataset=Dataset.from_list(rows),
-        processing_class=Processor(words),
+        processing_class=Processor(processor),
         environment_factory=Game,
     )
     trainer.remove_callback(PrinterCallback)
@@ -176,7 +177,7 @@ def trainer_of(training: Training, config: TrainConfig, steps: int, folder: str)
 
 
 def main() -> None:
-    """Measure, print, and fail if the target is missed."""
+    """Measure, print, and leave with status 1 if the target was missed."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--repeat", type=int, default=5, help="steps of each side")
     options.add_argument("--checkpoint", type=Path, help="a tiny model; else one is made")
@@ -212,7 +213,7 @@ def main() -> None:
     print("ratio of each pair of steps:", " ".join(f"{ratio:.2f}" for ratio in ratios))
     what = "rollouts a second of a whole training step, against TRL's"
     bound = Bound(what, statistics.median(ratios), TARGET, least=True)
-    conclude([bound], {"sides": sides, "ratios": ratios}, arguments.out)
+    conclude([bound], arguments.out, {"sides": sides, "ratios": ratios})
 
 
 def _side(

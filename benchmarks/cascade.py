@@ -12,9 +12,9 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from agents.judging.cascade import Cascade
 from vt_env import Query, Verdict
-from vt_env.judges.auto import auto
-from vt_env.judges.models import Cascade
+from vt_env.judges.auto import AutoJudge
 
 LABELLED = Path(__file__).parents[1] / "tests" / "judges" / "labelled"
 HEADERS = ("set", "rows", "rules", "always right", "knows the labels", "asked about")
@@ -37,7 +37,7 @@ class Says:
 
 def main() -> None:
     """Print a table in Markdown: how many of the rows labelled right and wrong are accepted."""
-    rules = auto()
+    rules = AutoJudge()
     print(f"| {' | '.join(HEADERS)} |\n|{'---|' * len(HEADERS)}")
     for file in sorted(LABELLED.glob("*.jsonl")):
         rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]

@@ -1,21 +1,15 @@
-"""What the benchmarks of training share: a model, a training step, and how bounds are told."""
+"""What the benchmarks of training share: a model, a training step, and how they are measured."""
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-import transformers
-from bounds import Bound
 
 from agents import Episode
 from agents.tiny.warmup import warm_up
@@ -29,27 +23,6 @@ from trainers.local.policy import Policy
 torch.set_num_threads(1)
 clock = time.process_time
 """Seconds of the processor: with one thread, those of an idle machine, whatever else runs."""
-
-
-def conclude(bounds: Sequence[Bound], details: Mapping[str, Any], out: Path) -> None:
-    """Print a table, write all as JSON, and leave with status 1 if a bound was missed."""
-    told = {
-        "machine": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "threads": torch.get_num_threads(),
-        },
-        "bounds": [
-            {"what": b.what, "measured": b.measured, "limit": b.limit, "met": b.met} for b in bounds
-        ],
-        **details,
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
-    print(*bounds, f"written: {out}", sep="\n")
-    if missed := [bound.what for bound in bounds if not bound.met]:
-        sys.exit(f"missed: {'; '.join(missed)}")
 
 
 @contextmanager

@@ -1,26 +1,28 @@
 """What the environment costs beside the work that nobody can avoid.
 
-    python benchmarks/environment.py [--images DIR] [--repeat N]
+    python benchmarks/environment.py [--images DIR] [--repeat N] [--out FILE]
 
-Three ratios, each measured in one run with its two sides taking turns, so that a noisy machine
-slows both:
+Ratios of seconds of the processor, each from one run whose sides take turns; the fewest of the
+repeats count, so that what else the machine does matters little:
 
 * an episode (reset and a direct answer) against bare Pillow decode + LANCZOS of the same file;
 * a group of 16 on one sample (reset, 16 direct answers, one judgement, the group's rewards) against
   one bare decode + LANCZOS plus 100 microseconds a rollout;
-* the parser: megabytes a second on ordinary turns, and how its time grows with length.
+* the parser, on turns of several lengths, against a regular expression that finds their words, and
+  how its time a character grows with length.
+
+Leaves with status 1 if a target is missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
-import statistics
-import time
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from bounds import Bound, conclude, quickest
 from PIL import Image
 
 from vt_env import Sample, parse
@@ -29,7 +31,10 @@ from vt_env.vector import VisionThinkVectorEnv
 
 IMAGES = Path(__file__).parents[1] / "experiments" / "data" / "realvqa" / "images"
 ANSWER = "<think>The total is printed in bold at the bottom.</think>\n<answer>45.35</answer>"
+THOUGHT = "The chart shows one bar a year; I read the tallest. "
 GROUP = 16
+LENGTHS = {"300 B": 300, "1 kB": 1_000, "10 kB": 10_000, "1 MB": 1_000_000}
+WORDS = re.compile(r"\w+")
 
 
 def bare(path: Path) -> np.ndarray:
@@ -40,65 +45,63 @@ def bare(path: Path) -> np.ndarray:
     return np.asarray(half)
 
 
-def together(
-    actions: list[Callable[[], object]],
-    repeat: int,
-    clock: Callable[[], float] = time.perf_counter,
-) -> list[float]:
-    """Median seconds of each action; they take turns."""
-    spent: list[list[float]] = [[] for _ in actions]
-    for _ in range(repeat):
-        for action, times in zip(actions, spent, strict=True):
-            start = clock()
-            action()
-            times.append(clock() - start)
-    return [statistics.median(times) for times in spent]
+def beside_bare(
+    play: Callable[[Path], object], paths: list[Path], repeat: int
+) -> tuple[float, float]:
+    """Seconds for all files: ours, and bare Pillow."""
+    ours = theirs = 0.0
+    for path in paths:
+        bare(path)  # into the page cache
+        one, two = quickest([lambda p=path: play(p), lambda p=path: bare(p)], repeat)
+        ours, theirs = ours + one, theirs + two
+    return ours, theirs
 
 
-def episodes(paths: list[Path], repeat: int) -> tuple[float, float]:
-    """Seconds for all files: the environment, and bare Pillow."""
-    env = VisionThinkEnv([_sample(p) for p in paths], order="sequential")
+def episodes(paths: list[Path], repeat: int) -> Bound:
+    """An episode on each file."""
+    env = VisionThinkEnv([_sample(path) for path in paths], order="sequential")
 
-    def play(index: int) -> None:
-        env.reset(options={"index": index})
+    def play(path: Path) -> None:
+        env.reset(options={"sample_id": path.name})
         env.step(ANSWER)
 
-    ours = bare_time = 0.0
-    for index, path in enumerate(paths):
-        bare(path)  # into the page cache
-        one, two = together([lambda i=index: play(i), lambda p=path: bare(p)], repeat)
-        ours, bare_time = ours + one, bare_time + two
-    return ours, bare_time
+    ours, theirs = beside_bare(play, paths, repeat)
+    return Bound("an episode, over bare decode + LANCZOS", ours / theirs, 1.10)
 
 
-def groups(paths: list[Path], repeat: int) -> tuple[float, float]:
-    """Seconds for a group of 16 on every file, and for one bare decode + resize of each."""
-    env = VisionThinkVectorEnv(GROUP, data=[_sample(p) for p in paths])
+def groups(paths: list[Path], repeat: int) -> Bound:
+    """A group of 16 on each file."""
+    env = VisionThinkVectorEnv(GROUP, group_size=GROUP, data=[_sample(path) for path in paths])
 
     def play(path: Path) -> None:
         env.reset(options={"sample_ids": [path.name]})
         env.step([ANSWER] * GROUP)
 
-    ours = bare_time = 0.0
-    for path in paths:
-        bare(path)
-        one, two = together([lambda p=path: play(p), lambda p=path: bare(p)], repeat)
-        ours, bare_time = ours + one, bare_time + two
-    return ours, bare_time
+    ours, theirs = beside_bare(play, paths, repeat)
+    allowed = theirs + 100e-6 * GROUP * len(paths)
+    what = f"a group of {GROUP}, over that once and 100 us a rollout"
+    return Bound(what, ours / allowed, 1.25)
 
 
-def parser_speed(repeat: int) -> dict[str, float]:
-    """Megabytes a second on turns of several lengths."""
-    speeds: dict[str, float] = {}
-    for name, length in (("300 B", 300), ("1 kB", 1_000), ("10 kB", 10_000), ("1 MB", 1_000_000)):
-        thought = ("The chart shows one bar a year; I read the tallest. " * (length // 52 + 1))[
-            :length
-        ]
+def parser(repeat: int) -> list[Bound]:
+    """Turns of several lengths."""
+    bounds: list[Bound] = []
+    each: dict[str, float] = {}
+    for name, length in LENGTHS.items():
+        thought = (THOUGHT * (length // len(THOUGHT) + 1))[:length]
         turn = f"<think>{thought}</think>\n<answer>2019</answer>"
-        times = max(1, 2_000_000 // len(turn))
-        seconds = together([lambda t=turn, n=times: [parse(t) for _ in range(n)]], repeat)[0]
-        speeds[name] = len(turn) * times / seconds / 1e6
-    return speeds
+        times = range(max(1, 1_000_000 // length))
+        ours, words = quickest(
+            [
+                lambda t=turn, n=times: [parse(t) for _ in n],
+                lambda t=turn, n=times: [WORDS.findall(t) for _ in n],
+            ],
+            repeat,
+        )
+        each[name] = ours / (len(turn) * len(times))
+        bounds.append(Bound(f"parsing turns of {name}, over finding words", ours / words, 0.75))
+    growth = each["1 MB"] / each["10 kB"]
+    return [*bounds, Bound("parsing a character of 1 MB, over one of 10 kB", growth, 1.5)]
 
 
 def _sample(path: Path) -> Sample:
@@ -106,24 +109,18 @@ def _sample(path: Path) -> Sample:
 
 
 def main() -> None:
-    """Measure and print."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure, print, and leave with status 1 if a target was missed."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--images", type=Path, default=IMAGES, help="a folder of JPEG files")
     options.add_argument("--repeat", type=int, default=7)
+    options.add_argument("--out", type=Path, default=Path("runs/bench/environment.json"))
     arguments = options.parse_args()
     paths = sorted(arguments.images.glob("*.jpg"))
-    print(f"{len(paths)} JPEG files, {platform.python_version()}, medians of {arguments.repeat}")
-    ours, bare_time = episodes(paths, arguments.repeat)
-    print(f"episode / bare decode + LANCZOS: {ours / bare_time:.3f}  (target: at most 1.10)")
-    ours, bare_time = groups(paths, arguments.repeat)
-    allowed = bare_time + 100e-6 * GROUP * len(paths)
-    extra = (ours - bare_time) / GROUP / len(paths) * 1e6
-    print(
-        f"group of {GROUP} / (bare decode + LANCZOS + 100 us a rollout): {ours / allowed:.3f}  "
-        f"(target: at most 1.25); {extra:.0f} us a rollout beyond the bare work"
-    )
-    for name, speed in parser_speed(arguments.repeat).items():
-        print(f"parser, turns of {name}: {speed:.0f} MB/s  (target: at least 50)")
+    if not paths:
+        options.error(f"expected a folder of .jpg files, got {arguments.images}")
+    repeat = arguments.repeat
+    bounds = [episodes(paths, repeat), groups(paths, repeat), *parser(repeat)]
+    conclude(bounds, arguments.out, {"files": len(paths), "repeat": repeat})
 
 
 if __name__ == "__main__":

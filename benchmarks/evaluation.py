@@ -2,7 +2,7 @@
 
     python benchmarks/evaluation.py [--episodes N] [--out FILE]
 
-In processes of their own, as `vt eval --from` does it, on episodes of `realvqa` with answers of
+In processes of their own, as `vt judge` does it, on episodes of `realvqa` with answers of
 which four in ten are wrong: seconds of the processor, so that other programs do not count, the most
 memory, and how the time grows with the number of episodes.
 
@@ -12,23 +12,22 @@ Leaves with status 1 if a bound is missed.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from bounds import Bound
+from bounds import Bound, conclude
 
 from agents import make_agent
-from experiments.evaluation import Refused, episode_row, evaluate
+from experiments.episodes import episode_row
+from experiments.evaluation.player import play
 from experiments.files import json_line
 from vt_env import make_task
+from vt_env.vector import VisionThinkVectorEnv
 
 REALVQA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
 THOUGHT = "The picture shows a table with several columns, and the question is about one of them. "
@@ -39,8 +38,10 @@ def episodes(file: Path, n: int) -> None:
     agents = [make_agent(name) for name in ("ocr:threads=1", "request:answerer=ocr")]
     rows = []
     for agent in agents:
-        played = evaluate(make_task(str(REALVQA)), agent, limit=32)
-        rows.append([episode_row(e) for e in played if not isinstance(e, Refused)])
+        task = make_task(str(REALVQA))
+        env = VisionThinkVectorEnv(32, group_size=1, data=task)
+        played, _ = play(env, agent, [task.source[at] for at in range(32)], 0)
+        rows.append([episode_row(episode) for episode in played])
     rng = np.random.default_rng(0)
     with file.open("w", encoding="utf-8") as stream:
         for number in range(n):
@@ -54,8 +55,8 @@ def episodes(file: Path, n: int) -> None:
 
 
 def cost(file: Path, out: Path, *more: str) -> tuple[float, float]:
-    """Seconds of the processor, and the most memory in MiB, of one ``vt eval --from``."""
-    command = [sys.executable, "-m", "experiments.cli", "eval", "--from", str(file), *more]
+    """Seconds of the processor, and the most memory in MiB, of one ``vt judge``."""
+    command = [sys.executable, "-m", "experiments.cli", "judge", str(file), *more]
     process = subprocess.Popen(
         [*command, "--out", str(out)], stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[1]
     )
@@ -96,16 +97,7 @@ def main() -> None:
     arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bounds = measure(arguments.episodes, Path(folder))
-    print(*bounds, sep="\n")
-    told = {
-        "python": platform.python_version(),
-        "episodes": arguments.episodes,
-        "bounds": [{**asdict(bound), "met": bound.met} for bound in bounds],
-    }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
-    if not all(bound.met for bound in bounds):
-        sys.exit(1)
+    conclude(bounds, arguments.out, {"episodes": arguments.episodes})
 
 
 if __name__ == "__main__":

@@ -15,21 +15,18 @@ Leaves with status 1 if one is missed.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
-from bounds import Bound
+from bounds import Bound, conclude
 
+from agents.judging import ModelJudge
 from vt_env import Query, make_judge
-from vt_env.judges.models import ModelJudge
 
 N, AT_ONCE, WARM = 1_000, 100, 20_000
 
@@ -111,19 +108,7 @@ def main() -> None:
     arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bounds = measure(arguments.delay, Path(folder))
-    for bound in bounds:
-        word = "at least" if bound.least else "at most"
-        missed = "" if bound.met else "   MISSED"
-        print(f"{bound.what:<60} {bound.measured:10.2f}  {word} {bound.limit:g}{missed}")
-    told = {
-        "python": platform.python_version(),
-        "delay": arguments.delay,
-        "bounds": [{**asdict(bound), "met": bound.met} for bound in bounds],
-    }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
-    if not all(bound.met for bound in bounds):
-        sys.exit(1)
+    conclude(bounds, arguments.out, {"delay": arguments.delay})
 
 
 if __name__ == "__main__":

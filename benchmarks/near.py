@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from experiments.preparation.prints import BITS, NEAR, look_of
+from experiments.preparation.screening import BITS, FINE, NEAR, fine_apart, fine_of, look_of
 from vt_env import Picture, open_source
 
 DATA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
@@ -53,7 +53,7 @@ COPIES = {
 
 
 def main(spec: str | Path = DATA) -> None:
-    """Print a line a kind of copy, and one for different pictures."""
+    """Fingerprint a line a kind of copy, and one for different pictures."""
     source = open_source(spec)
     images = {s.image if isinstance(s.image, Path) else s.id: s for s in source}
     pictures = [Picture(sample.image).original.image for sample in images.values()]
@@ -70,6 +70,14 @@ def main(spec: str | Path = DATA) -> None:
     others = sorted((a ^ b).bit_count() for (_, a), (_, b) in itertools.combinations(known, 2))
     print(f"  {'another picture':20} differs in at least {others[0]} bits (the median: "
           f"{others[len(others) // 2]})")  # fmt: skip
+    fine = [fine_of(image) for image, _ in known]
+    print(f"of the certain fine bits, of which {FINE:.0%} may differ")
+    for name, copy in COPIES.items():
+        found = [fine_of(copy(image)) for image, _ in known]
+        most = max(fine_apart(a, b) for a, b in zip(fine, found, strict=True))
+        print(f"  {name:20} differs in at most {most:.0%}")
+    least = min(fine_apart(a, b) for a, b in itertools.combinations(fine, 2))
+    print(f"  {'another picture':20} differs in at least {least:.0%}")
 
 
 if __name__ == "__main__":

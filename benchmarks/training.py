@@ -8,7 +8,7 @@ On the laptop's recipe, with a tiny model:
   many tokens after the same prompts, both turns long: transformers' ``generate``, and a loop over
   the model with a cache of keys and values. Their inputs are made beforehand;
 * a training step's time for each rollout, with 8 to 64 questions a step;
-* the process's memory after some steps of the local trainer and after three times as many.
+* the process's cache after some steps of the local trainer and after three times as many.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import Bound, Training, checkpoint, clock, conclude, laptop, resident, said
-from environment import together
+from bounds import Bound, conclude, quickest
+from common import Training, checkpoint, laptop, resident, said
 
 from agents import Episode
 from agents.models import VisionLanguageModel
-from agents.models.generation import Memory, Stretch, read
-from agents.models.images import patches
-from agents.models.positions import positions
+from agents.models.generation import Chunk, KVCache, prefill
+from agents.models.qwen import patches, positions
 from trainers.config import TrainConfig
 from trainers.local import LocalTrainer
 from vt_env.pictures import View
@@ -43,14 +42,14 @@ class Turn:
 
     Attributes:
         rows: Who of the turn before goes on.
-        stretches: What each reads that it has not read yet.
+        chunks: What each reads that it has not read yet.
         views: The picture that each reads with it.
         said: What each says, filled up to the longest: int64 [rows, tokens].
         generate: All that transformers' ``generate`` needs, which begins anew.
     """
 
     rows: list[int]
-    stretches: list[Stretch]
+    chunks: list[Chunk]
     views: list[View]
     said: torch.Tensor
     generate: dict[str, Any]
@@ -68,8 +67,8 @@ def turns_of(vlm: VisionLanguageModel, episodes: Sequence[Episode]) -> list[Turn
         made.append(
             Turn(
                 rows=[before.index(row) for row in going],
-                stretches=[
-                    _stretch(vlm, e, number, len(done))
+                chunks=[
+                    _chunk(vlm, e, number, len(done))
                     for e, done in zip(played, read_before, strict=True)
                 ],
                 views=[e.views[number] for e in played if len(e.views) > number],
@@ -87,10 +86,10 @@ def _ids(episode: Episode, turn: int) -> list[int]:
     return [*ids, *(episode.replies[turn].prompt_ids or ())]
 
 
-def _stretch(vlm: VisionLanguageModel, episode: Episode, turn: int, begin: int) -> Stretch:
+def _chunk(vlm: VisionLanguageModel, episode: Episode, turn: int, begin: int) -> Chunk:
     ids = _ids(episode, turn)
     where, after = positions(ids, vlm.image_id, [vlm.grid(v) for v in episode.views[: turn + 1]])
-    return Stretch(ids[begin:], where[:, begin:], after)
+    return Chunk(ids[begin:], where[:, begin:], after)
 
 
 def _generate(vlm: VisionLanguageModel, episodes: Sequence[Episode], turn: int) -> dict[str, Any]:
@@ -123,20 +122,20 @@ def generated(vlm: VisionLanguageModel, turns: Sequence[Turn]) -> None:
 @torch.no_grad()
 def looped(vlm: VisionLanguageModel, turns: Sequence[Turn]) -> None:
     """The same tokens by a loop whose keys and values outlive the turn."""
-    memory: Memory | None = None
+    cache: KVCache | None = None
     for turn in turns:
-        memory = memory.take(turn.rows) if memory else None
-        memory, logits = read(vlm, memory, turn.stretches, vlm.pictures(turn.views))
-        after = torch.tensor([stretch.after for stretch in turn.stretches])
+        cache = cache.take(turn.rows) if cache else None
+        cache, logits = prefill(vlm, cache, turn.chunks, vlm.pictures(turn.views))
+        after = torch.tensor([chunk.after for chunk in turn.chunks])
         for step in range(turn.said.shape[1]):
             torch.multinomial(logits.softmax(-1), 1)
             new = torch.ones(len(after), 1, dtype=torch.bool)
-            memory.valid = torch.cat([memory.valid, new], 1)
+            cache.valid = torch.cat([cache.valid, new], 1)
             hidden = vlm.hidden(
                 turn.said[:, step, None],
                 (after + step).expand(3, -1)[..., None],
-                mask=memory.valid[:, None, None, :],
-                cache=memory.cache,
+                mask=cache.valid[:, None, None, :],
+                cache=cache.cache,
             )
             logits = vlm.logits(hidden[:, -1])
 
@@ -158,8 +157,8 @@ def rollouts(config: TrainConfig, repeat: int) -> tuple[list[Bound], dict[str, f
         "generate": lambda: generated(vlm, turns),
         "loop": lambda: looped(vlm, turns),
     }
-    together(list(sides.values()), 1)
-    seconds = together(list(sides.values()), repeat, clock)
+    quickest(list(sides.values()), 1)
+    seconds = quickest(list(sides.values()), repeat)
     speeds = dict(zip(sides, (said(episodes) / s for s in seconds), strict=True))
     bounds = [
         Bound(f"tokens a second of a rollout, against {name}", speeds["rollout"] / speed, 0.8, True)
@@ -172,11 +171,11 @@ def rollouts(config: TrainConfig, repeat: int) -> tuple[list[Bound], dict[str, f
 def growth(model: Path, repeat: int) -> tuple[Bound, dict[str, float]]:
     """Milliseconds a rollout of steps of several sizes."""
     steps = [Training(laptop(model, prompts)).step for prompts in SIZES]
-    together(list(steps), 1)
+    quickest(steps, 1)
     group = laptop(model).rollout.group_size
     each = [
         1000 * seconds / (prompts * group)
-        for prompts, seconds in zip(SIZES, together(list(steps), repeat, clock), strict=True)
+        for prompts, seconds in zip(SIZES, quickest(steps, repeat), strict=True)
     ]
     bound = Bound(
         f"time a rollout at {SIZES[1]} questions a step or more, against {SIZES[0]}",
@@ -186,7 +185,7 @@ def growth(model: Path, repeat: int) -> tuple[Bound, dict[str, float]]:
     return bound, {f"{n} questions, ms a rollout": ms for n, ms in zip(SIZES, each, strict=True)}
 
 
-def memory(model: Path) -> tuple[Bound, dict[str, float]]:
+def cache(model: Path) -> tuple[Bound, dict[str, float]]:
     """MiB of this process while the local trainer trains."""
     config = laptop(model)
     config = replace(
@@ -200,7 +199,7 @@ def memory(model: Path) -> tuple[Bound, dict[str, float]]:
     with tempfile.TemporaryDirectory() as out:
         LocalTrainer().train(config, Path(out), progress=lambda *_: held.append(resident()))
     first, last = held[STEPS - 1], held[-1]
-    what = f"memory after {3 * STEPS} steps of the local trainer, against {STEPS}"
+    what = f"cache after {3 * STEPS} steps of the local trainer, against {STEPS}"
     return Bound(what, last / first, 1.05), {
         f"MiB after {STEPS} steps": first,
         f"MiB after {3 * STEPS} steps": last,
@@ -208,7 +207,7 @@ def memory(model: Path) -> tuple[Bound, dict[str, float]]:
 
 
 def main() -> None:
-    """Measure, print, and fail if a bound is missed."""
+    """Measure, print, and leave with status 1 if a bound was missed."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--repeat", type=int, default=7)
     options.add_argument("--checkpoint", type=Path, help="a tiny model; else one is made")
@@ -217,10 +216,10 @@ def main() -> None:
     with checkpoint(arguments.checkpoint) as model:
         spoken, speeds = rollouts(laptop(model), arguments.repeat)
         grown, times = growth(model, arguments.repeat)
-        held, sizes = memory(model)
+        held, sizes = cache(model)
     details = {**speeds, **times, **sizes}
     print(*(f"{what:<64} {value:8.3g}" for what, value in details.items()), sep="\n")
-    conclude([*spoken, grown, held], {"measured": details}, arguments.out)
+    conclude([*spoken, grown, held], arguments.out, {"measured": details})
 
 
 if __name__ == "__main__":

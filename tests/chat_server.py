@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Reply = dict[str, Any]
-"""``text``, or ``body`` as it is sent; ``status``, ``headers``; ``delay`` in seconds; ``fault``."""
+"""``text``, or ``body`` (text or bytes) as it is sent; ``status``, ``headers``; ``delay`` in
+seconds; ``fault``."""
 
 Behave = Callable[[dict[str, Any], int], Reply]
 
@@ -48,7 +49,7 @@ class ChatServer:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.times: list[float] = []
-        self.at_once = self.most_at_once = 0
+        self.at_once = self.most_at_once = self.flooded = 0
         self.lock = threading.Lock()
         self.over = threading.Event()
         outer = self
@@ -117,10 +118,12 @@ class ChatServer:
             self.over.wait(30)
             handler.close_connection = True
             return
-        data = reply.get("body", completion(reply.get("text", ""))).encode()
+        data = reply.get("body", completion(reply.get("text", "")))
+        data = data if isinstance(data, bytes) else data.encode()
         handler.send_response(reply.get("status", 200))
         handler.send_header("Content-Type", "application/json")
-        handler.send_header("Content-Length", str(len(data)))
+        length = 2**40 if fault == "flood" else len(data)
+        handler.send_header("Content-Length", str(length))
         for name, value in reply.get("headers", {}).items():
             handler.send_header(name, value)
         handler.end_headers()
@@ -128,6 +131,9 @@ class ChatServer:
             handler.wfile.write(data[:40])
             handler.wfile.flush()
             handler.close_connection = True
+        elif fault == "flood":
+            while not self.over.is_set():
+                self.flooded += handler.wfile.write(b" " * 65536)
         elif fault == "trickle":
             for byte in data:
                 handler.wfile.write(bytes([byte]))

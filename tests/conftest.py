@@ -1,7 +1,10 @@
 """What several tests need."""
 
 import os
+import sys
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))  # examples and studies
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers are processes; idle threads would spin
 
@@ -9,6 +12,17 @@ import numpy as np
 import pytest
 
 from vt_env import Sample
+
+pytest_plugins = ["skip_list"]
+
+try:
+    from hypothesis import HealthCheck, settings
+except ImportError:  # some of the environments for other trainers do without
+    pass
+else:  # what else the machine does decides no test
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
+    settings.load_profile("any machine")
 
 REALVQA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vt_env.actions import Answer, Malformed, ToolCall, parse
+from vt_env.actions import Answer, Malformed, ToolCall, calls
+from vt_env.grammars import parse
 
 CALL = '{"name": "resize_image", "arguments": {"action": "resize"}}'
 ASK = f"<think>blurry</think>\n<tool_call>{CALL}</tool_call>"
@@ -58,6 +59,14 @@ def test_an_answer_with_flaws_still_answers(text: str, answer: str, flaw: str) -
     assert any(flaw in f for f in action.flaws)
 
 
+@pytest.mark.parametrize("turn", ["<answer>47</answer>", "<answer>47</answer><think>late</think>"])
+def test_thoughts_that_break_the_format_are_none(turn: str) -> None:
+    action = parse(turn)
+    assert isinstance(action, Answer)
+    assert (action.text, action.thought) == ("47", "")
+    assert action.flaws
+
+
 def test_a_call_and_its_text_are_the_same_action() -> None:
     call = ToolCall("resize_image", {"action": "resize"}, thought="blurry")
     assert parse(call.text) == call
@@ -80,6 +89,7 @@ def test_a_call_and_its_text_are_the_same_action() -> None:
         ('{"name": "a", "name": "b", "arguments": {}}', "twice"),
         ('{"name": "a", "arguments": {"x": NaN}}', "NaN is not JSON"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"name": "a", "arguments": {"x": ' + "[" * 63 + "]" * 63 + "}}", "nested too deeply"),
         ('{"name": "a", "arguments": {"x": ' + "9" * 5000 + "}}", "not valid JSON"),
     ],
 )
@@ -89,6 +99,24 @@ def test_calls_that_cannot_be_read(content: str, reason: str) -> None:
     assert action.tried_call
     assert reason in action.reason
     assert len(action.reason) < 250
+
+
+def test_arguments_may_be_nested() -> None:
+    call = '{"name": "a", "arguments": {"x": ' + "[" * 62 + "]" * 62 + "}}"
+    assert isinstance(parse(f"<think>a</think><tool_call>{call}</tool_call>"), ToolCall)
+
+
+@pytest.mark.parametrize(
+    ("action", "meant"),
+    [
+        (ToolCall("a"), True),
+        (Malformed("no JSON", tried_call=True), True),
+        (Malformed("empty"), False),
+        (Answer("47"), False),
+    ],
+)
+def test_who_meant_to_call(action: Answer | ToolCall | Malformed, meant: bool) -> None:
+    assert calls(action) is meant
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vt_env import ConfigError, DataError, JudgeError, Query, Sample, ToolCall, Verdict
-from vt_env.discrete import CHOICES, DiscreteActions, answer_turn, features, letterbox
+from vt_env import ActionError, ConfigError, DataError, JudgeError, Query, Sample, ToolCall, Verdict
+from vt_env.discrete import CHOICES, DiscreteActions, features, letterbox
 
 WORDS = ("one", "two", "three", "four")
 REQUEST = len(WORDS)
@@ -76,6 +76,18 @@ def test_made_by_name_and_in_vectors(samples):
     assert by_wrappers.reset(seed=0)[0]["image"].shape == (2, 8, 8, 3)
 
 
+@pytest.mark.parametrize("action", [-1, -5, 5, 99, 0.0, "0", None, np.float32(1), np.int64(-1)])
+def test_actions_outside_the_space_are_refused(samples, action):
+    """Counted from the end, -1 was the last candidate."""
+    env = DiscreteActions(gym.make("vt_env:VisionThink-v0", data=samples), WORDS)
+    env.reset(seed=0)
+    with pytest.raises(ActionError, match="a whole number from 0 to 4"):
+        env.step(action)
+    assert env.base.dialogue.turn == 0
+    for said in (3, np.int64(3), np.array(3), np.uint8(3)):
+        assert env.turn(said) == env.turn(3)
+
+
 def test_it_can_be_made_again_from_its_spec(samples):
     env = DiscreteActions(gym.make("vt_env:VisionThink-v0", data=samples), WORDS, side=10)
     again = gym.make(env.spec)
@@ -106,8 +118,8 @@ def test_asking_twice_ends_the_episode_with_nothing(samples):
     env.reset(seed=0)
     env.step(REQUEST)
     assert env.action_masks().tolist() == [True] * 4 + [False]
-    _, reward, terminated, _, info = env.step(REQUEST)
-    assert (reward, terminated) == (0.0, True)
+    _, reward, terminated, truncated, info = env.step(REQUEST)
+    assert (reward, terminated, truncated) == (0.0, True, False)  # else PPO would bootstrap
     assert info["verdict"].reason == "no answer: a call in the last turn"
 
 
@@ -252,5 +264,7 @@ def test_a_texts_vector_is_the_same_in_every_process():
     assert not (features("What pattern is it?", 8) == vector).all()
 
 
-def test_a_turn_is_well_formed():
-    assert answer_turn("47") == "<think></think>\n<answer>47</answer>"
+def test_a_turn_is_well_formed(samples):
+    env = make(samples)
+    env.reset(seed=0)
+    assert env.turn(1) == "<think></think>\n<answer>two</answer>"

@@ -141,8 +141,9 @@ def test_a_turn_that_says_nothing_ends_it_as_wrong(env: VisionThinkEnv, turn: st
 def test_a_call_in_the_last_turn_is_not_carried_out(env: VisionThinkEnv) -> None:
     env.reset()
     env.step(ASK)
-    _, reward, terminated, _, info = env.step(ASK)
-    assert (reward, terminated) == (0.0, True)
+    _, reward, terminated, truncated, info = env.step(ASK)
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert info["outcome"].truncated
     assert "last turn" in info["verdict"].reason
     with pytest.raises(gym.error.ResetNeeded, match="over"):
         env.step(ASK)
@@ -226,7 +227,7 @@ def test_samples_by_seed_order_and_option(samples: list[Sample]) -> None:
         ({"factor": 1.5}, "at most 1"),
         ({"max_turns": 0}, "at least 1"),
         ({"max_turns": 1}, "no tool can be called"),
-        ({"tools": ["zoom"]}, "Unknown tool 'zoom'"),
+        ({"tools": ["zoomm"]}, "Unknown tool 'zoomm'"),
         ({"prompt": "nowhere.toml"}, "neither one of"),
         ({"prompt": "general"}, r"lacks \$tools"),
         ({"tokens": "qwen9"}, "Unknown"),

@@ -34,7 +34,8 @@ def test_source_judge_tool_and_agent(tmp_path: Path) -> None:
 
 
 def test_trainer(tmp_path: Path) -> None:
-    vt("train", "laptop", "trainer=instant", "--out", str(tmp_path / "out"))
+    model = f"model.path={tmp_path}"
+    vt("train", "laptop", "trainer=instant", model, "--out", str(tmp_path / "out"))
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["trainer"] == "instant"
 

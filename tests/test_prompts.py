@@ -33,6 +33,9 @@ def test_a_template_from_a_file(tmp_path: Path, samples: list[Sample]) -> None:
         (("$reason", "$why"), r"got \['why'\]"),
         (("$$5", "$5"), "literal dollar"),
         (("[$image]", "$image $image"), "more than once"),
+        (("[$image]", "$image ${image}"), "more than once"),
+        (("[$image]", "[$$image]"), r"must use \['image', 'question'\]"),
+        (("$image", "$IMAGE"), "may use"),
         (("error =", "eror ="), "must have the texts"),
         (("system =", "system"), "not TOML"),
     ],
@@ -42,6 +45,27 @@ def test_templates_that_are_refused(tmp_path: Path, change: tuple[str, str], mes
     path.write_text(OWN.replace(*change, 1))
     with pytest.raises(ConfigError, match=message):
         load_prompt(path)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("$question ${image}!", ["Why? ", None, "!"]),
+        ("${image}s $question", [None, "s Why?"]),
+        ("a $$image $image ${question}", ["a $image ", None, " Why?"]),
+        ("$$$image$question", ["$", None, "Why?"]),
+        ("$question$image", ["Why?", None]),
+    ],
+)
+def test_where_the_picture_stands(template: str, said: list[str | None]) -> None:
+    blocks = Prompt("$tools", template, "$image", "$reason").question_blocks("Why?")
+    assert [block.get("text") for block in blocks] == said
+
+
+def test_a_question_is_put_in_once_and_never_read_again() -> None:
+    blocks = load_prompt("visionthink").question_blocks("$image ${reason} $$5 <image>?")
+    assert block_text(blocks).startswith("$image ${reason} $$5 <image>?")
+    assert sum(block["type"] == "image" for block in blocks) == 1
 
 
 @pytest.mark.parametrize("name", ["visionthink", "general"])

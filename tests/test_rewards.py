@@ -109,6 +109,8 @@ def test_terms_by_hand() -> None:
     assert high.total == pytest.approx(1.4)
     broken = Outcome(True, False, False)
     assert group_rewards([broken], RewardConfig(penalty="none"))[0].total == 1.0
+    (wrong,) = group_rewards(group("d"), RewardConfig(penalty="none"))
+    assert (wrong.accuracy, wrong.format, wrong.total) == (0.0, 0.5, 0.5)
 
 
 SHOWN = {True: 20, False: 4}  # visual tokens with and without a request, of 16
@@ -146,13 +148,13 @@ def test_the_sum_is_written_out() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"penalty": "papr"}, "Did you mean 'paper'"),
+        ({"penalty": "papr"}, "Unknown penalty 'papr'. Did you mean 'paper'"),
         ({"threshold": 1.2}, "between 0 and 1"),
         ({"penalty_weight": -0.1}, "at least 0"),
         ({"token_price": -0.1}, "token_price must be a finite number of at least 0"),
         ({"token_price": math.inf}, "finite"),
         ({"accuracy_weight": math.nan}, "finite"),
-        ({"nobody_correct": "maybe"}, "Known: none, zero"),
+        ({"nobody_correct": "maybe"}, "Unknown nobody_correct 'maybe'. Known: none, zero"),
     ],
 )
 def test_wrong_settings(settings: dict[str, object], message: str) -> None:

@@ -1,13 +1,13 @@
 """Tools: the shipped one, and ones a user would write, without touching the environment."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from vt_env import ConfigError, Picture, Sample, Tool, ToolCall, ToolError, View, register_tool
+from vt_env import ConfigError, Sample, Scene, Tool, ToolCall, ToolError, View, register_tool
 from vt_env.env import VisionThinkEnv
 from vt_env.tools import ResizeImage, argument_error, declaration, make_tools
 
@@ -31,13 +31,13 @@ class Crop(Tool):
         "required": ["box"],
     }
 
-    def apply(self, picture: Picture, shown: Sequence[View], arguments: Mapping[str, Any]) -> View:
+    def apply(self, scene: Scene, arguments: Mapping[str, Any]) -> View:
         left, top, right, bottom = arguments["box"]
-        width, height = picture.size
+        width, height = scene.picture.size
         box = (int(left * width), int(top * height), int(right * width), int(bottom * height))
         if box[0] >= box[2] or box[1] >= box[3]:
             raise ToolError(f"the box {arguments['box']} is empty")
-        return View(picture.original.image.crop(box), "crop")
+        return View(scene.picture.original.image.crop(box), "crop")
 
 
 class Scale(Tool):
@@ -51,8 +51,8 @@ class Scale(Tool):
         "required": ["share"],
     }
 
-    def apply(self, picture: Picture, shown: Sequence[View], arguments: Mapping[str, Any]) -> View:
-        return picture.shrunk(arguments["share"])
+    def apply(self, scene: Scene, arguments: Mapping[str, Any]) -> View:
+        return scene.picture.shrunk(arguments["share"])
 
 
 def test_crop_and_several_factors_fit_without_touching_the_core(samples: list[Sample]) -> None:

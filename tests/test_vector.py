@@ -55,7 +55,13 @@ def judge() -> Recorder:
 @pytest.fixture
 def env(samples: list[Sample], judge: Recorder) -> VisionThinkVectorEnv:
     return VisionThinkVectorEnv(
-        8, group_size=4, data=samples, judge=judge, order="sequential", first_look="lanczos"
+        8,
+        group_size=4,
+        data=samples,
+        judge=judge,
+        reward={"penalty": "paper"},
+        order="sequential",
+        first_look="lanczos",
     )
 
 

@@ -17,16 +17,16 @@ pytest.importorskip("transformers")
 import torch
 from families import TEMPLATES, make, picture, save
 
-from agents.base import TURN_ENDS, Conversation, Reply, answer_turn, request_turn
+from agents.base import Conversation, Reply, answer_turn, request_turn
 from agents.models import VisionLanguageModel, collate, load_vlm, score
-from agents.models.engine import heard
+from agents.models.engine import completion_tokens
 from agents.models.transcript import Transcript
 from agents.rollout import AgentError, rollout
-from agents.served.pictures import DataUris
-from agents.served.request import chat_messages
+from agents.served.request import DataUris, chat_messages
 from agents.transformers import TransformersAgent
 from vt_env import Picture, Sample
 from vt_env.dialogue import Dialogue
+from vt_env.grammars import VISIONTHINK
 from vt_env.protocol import make_protocol
 from vt_env.vector import VisionThinkVectorEnv
 
@@ -40,9 +40,11 @@ def vlm(request: pytest.FixtureRequest) -> VisionLanguageModel:
     return make(request.param)
 
 
-def begin(size: tuple[int, int], question: str = "What is it?") -> Dialogue:
+def begin(
+    size: tuple[int, int], question: str = "What is it?", protocol: str = "visionthink"
+) -> Dialogue:
     sample = Sample("s", question, ("one",), picture(*size))
-    return Dialogue(make_protocol(), sample, Picture(sample.image))
+    return Dialogue(make_protocol(protocol), sample, Picture(sample.image))
 
 
 def conversation(dialogue: Dialogue) -> Conversation:
@@ -143,12 +145,13 @@ def test_a_server_is_sent_what_gives_the_same_tokens(vlm):
 
 def test_an_engine_is_given_one_mark_for_each_picture(vlm):
     dialogue, replies = two_turns(vlm, (64, 48))
-    transcript = Transcript(dialogue.messages[:2])
-    assert transcript.prompt(vlm, dialogue.views[:1]) == list(replies[0].prompt_ids)
-    transcript.say(replies[0].text, replies[0].token_ids)
-    transcript.messages = dialogue.messages
-    assert transcript.prompt(vlm, dialogue.views) == list(replies[1].prompt_ids)
-    assert transcript.marked(vlm.image_id).count(vlm.image_id) == 2
+    transcript = Transcript()
+    first = transcript.prompt(vlm, dialogue.messages[:2], dialogue.views[:1])
+    assert first == list(replies[0].prompt_ids)
+    transcript.add_turn(replies[0].text, replies[0].token_ids)
+    second = transcript.prompt(vlm, dialogue.messages, dialogue.views)
+    assert second == list(replies[1].prompt_ids)
+    assert transcript.with_placeholders(vlm.image_id).count(vlm.image_id) == 2
 
 
 def test_marks_in_a_question_forge_nothing(vlm):
@@ -189,7 +192,12 @@ def test_a_checkpoint_of_it_loads(vlm, tmp_path):
     assert ours.prompt_ids == theirs.prompt_ids
 
 
-def say(vlm: VisionLanguageModel, agent: TransformersAgent, text: str) -> Reply:
+def say(
+    vlm: VisionLanguageModel,
+    agent: TransformersAgent,
+    text: str,
+    protocol: str = "visionthink",
+) -> Reply:
     """What becomes of a turn whose every letter the model is sure of."""
     ids = vlm.tokenizer.encode(text, add_special_tokens=False)
 
@@ -203,7 +211,23 @@ def say(vlm: VisionLanguageModel, agent: TransformersAgent, text: str) -> Reply:
     sure.step = 0
     agent.vlm = copy(vlm)
     agent.vlm.logits = sure
-    return agent.act([conversation(begin((40, 40)))])[0]
+    return agent.act([conversation(begin((40, 40), protocol=protocol))])[0]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said", "ended"),
+    [
+        ("mini-o3", "<grounding>{}</grounding>", True),
+        ("mini-o3", "<tool_call>{}</tool_call>", False),
+        ("chain-of-focus", "<tool_call>{}</tool_call>", False),
+        ("awares", "<answer>one</answer>", False),
+    ],
+)
+def test_a_turn_ends_as_its_protocol_writes_it(vlm, protocol, said, ended):
+    agent = TransformersAgent(vlm, max_new_tokens=150)
+    reply = say(vlm, agent, said + " and so on<|im_end|>", protocol)
+    assert reply.text == said + " and so on" * (not ended)
+    assert not reply.truncated
 
 
 @pytest.mark.parametrize("closed", [answer_turn("one", "I see."), request_turn("Too small.")])
@@ -211,7 +235,7 @@ def test_a_turn_ends_with_its_closing_tag_unless_that_is_switched_off(vlm, close
     text = closed + "\nand so on<|im_end|>"
     stopped = say(vlm, TransformersAgent(vlm, max_new_tokens=150), text)
     assert stopped.text == closed
-    assert stopped.text.endswith(TURN_ENDS)
+    assert stopped.text.endswith(VISIONTHINK.ends)
     assert not stopped.truncated
     assert len(stopped.token_ids) == len(closed)
     whole = say(vlm, TransformersAgent(vlm, max_new_tokens=150, stop=False), text)
@@ -219,17 +243,17 @@ def test_a_turn_ends_with_its_closing_tag_unless_that_is_switched_off(vlm, close
 
 
 def test_what_an_engine_may_not_do(vlm):
-    transcript = Transcript([], [1, 2, 3])
+    transcript = Transcript([1, 2, 3])
 
     def output(read, said):
         one = SimpleNamespace(token_ids=said, logprobs=None, finish_reason="stop")
         return SimpleNamespace(prompt_token_ids=read, outputs=[one])
 
-    assert heard(output([1, 2, 3], [4]), transcript, {7}) == ([4], [])
+    assert completion_tokens(output([1, 2, 3], [4]), transcript, {7}) == ([4], [])
     for wrong, reason in (
         (output([1, 2], [4]), "read 2 tokens where 3 were meant"),
         (output([1, 2, 3], [7]), "forbidden"),
         (output([1, 2, 3], []), "said nothing"),
     ):
         with pytest.raises(AgentError, match=reason):
-            heard(wrong, transcript, {7})
+            completion_tokens(wrong, transcript, {7})

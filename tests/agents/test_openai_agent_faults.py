@@ -13,13 +13,14 @@ import pytest
 from chat_server import ChatServer
 from leaks import KEY, LEAKING, assert_refused_in_silence
 
-pytest.importorskip("openai")
+pytest.importorskip("httpx2")
+
+from evaluating import evaluate
 
 from agents import closing, make_agent
 from agents.base import answer_turn
 from agents.rollout import AgentError
 from experiments.cli import main
-from experiments.evaluation import evaluate
 from vt_env.errors import ConfigError, MissingExtra
 from vt_env.task import make_task
 
@@ -60,9 +61,9 @@ def test_faults_are_retried_and_then_stop_the_evaluation(fault):
     reply, reason = FAULTS[fault]
     with ChatServer(lambda *_: reply) as server:
         begun = time.monotonic()
-        with pytest.raises(AgentError) as stop:
-            run(server.url, f"{QUICK},timeout=0.5")
-        assert time.monotonic() - begun < 8
+        with pytest.raises(AgentError) as stop:  # what does not hang may be slow on a busy machine
+            run(server.url, f"{QUICK},timeout={0.5 if reason == 'timed out' else 20}")
+        assert time.monotonic() - begun < 15
     assert reason in str(stop.value)
     assert f"the server at {server.url} gave no turn of 'm' in 3 attempt(s)" in str(stop.value)
     assert 3 <= len(server.requests) <= 12
@@ -137,7 +138,7 @@ def test_the_key_is_sent_and_left_nowhere(name, tmp_path: Path, monkeypatch, cap
     caplog.set_level(logging.DEBUG)
 
     def behave(_, number):
-        if number == 4:
+        if number == 4 or number >= 8:
             return {"status": 401, "body": error(f"the key {KEY} is not known")}
         return {"text": answer_turn("red", "I see.")}
 
@@ -146,11 +147,11 @@ def test_the_key_is_sent_and_left_nowhere(name, tmp_path: Path, monkeypatch, cap
         spec = f"openai:m@{server.url},concurrency=1,{QUICK}{option}"
         arguments = ["eval", "--agent", spec, "--data", "generated:n=4", "--out"]
         assert main([*arguments, str(tmp_path / "good")]) == 0
+        assert main([*arguments, str(tmp_path / "some")]) == 0
         assert main([*arguments, str(tmp_path / "bad")]) == 2
         with closing(make_agent(spec)) as agent:
             texts = [repr(agent), repr(agent.client), repr(vars(agent)), agent.name]
-            with pytest.raises(TypeError):
-                pickle.dumps(agent)
+            assert KEY.encode() not in pickle.dumps(agent.client)
     assert server.headers[0]["authorization"] == f"Bearer {KEY}"
     out = capfd.readouterr()
     assert "***" in out.err
@@ -187,8 +188,8 @@ def test_options_are_checked(options, complaint):
         make_agent(f"openai:m@http://127.0.0.1:1/v1,{options}")
 
 
-@pytest.mark.parametrize("name", ["openai", "vllm"])
-def test_a_package_that_is_missing_has_an_install_line(name, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, name, None)
+@pytest.mark.parametrize(("name", "package"), [("openai", "httpx2"), ("vllm", "vllm")])
+def test_a_package_that_is_missing_has_an_install_line(name, package, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(MissingExtra, match=r"pip install"):
         make_agent(f"{name}:m@http://127.0.0.1:1/v1")

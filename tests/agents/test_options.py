@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from agents import make_agent
-from agents.options import checked
 from vt_env.errors import ConfigError
+from vt_env.specs import checked
 
 
 class Base:

@@ -1,6 +1,7 @@
 """Scripted agents: when each asks, what each answers, and that a rollout keeps everything."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,11 @@ import pytest
 from agents import Conversation, Episode, Reply, make_agent, rollout
 from agents.rollout import AgentError
 from agents.scripted import Confident, Direct, Oracle, SizeThreshold
-from vt_env import ConfigError, Sample, View
+from agents.tiny import make_vlm, save
+from vt_env import ConfigError, PictureRules, Sample, View, make_task
+from vt_env.judges import Query, Verdict
+from vt_env.sources import open_source
+from vt_env.specs import parse_spec
 from vt_env.vector import VisionThinkVectorEnv
 
 WORD = "forty-seven"
@@ -108,11 +113,70 @@ def test_an_episode_keeps_everything() -> None:
         ("confident:threshold=-1", "between 0 and 1"),
         ("direct:answerer=eyes", "Unknown answerer"),
         ("oracle:judge=nobody", "Unknown judge"),
+        ("random:half", "takes a number as p, got 'half'"),
+        ("random:[", r"takes a number as p, got '\['"),
+        ("random:p=", "takes a number as p, got ''"),
+        ("random:nan", "takes a number as p, got 'nan'"),
+        ("random:1e999", "takes a number as p, got '1e999'"),
+        ("random:0.3,p=0.4", "got p twice"),
+        ("random:0.3,ocr,7", "takes p, answerer without a name, got 3 values"),
+        ("ocr:foo", "takes a number as threshold, got 'foo'"),
+        ("ocr:threads=0", "threads must be at least 1, got 0"),
+        ("confident:2", "between 0 and 1, got 2"),
+        ("size-threshold:abc", "takes a whole number as pixels, got 'abc'"),
+        ("size-threshold:1.5", "takes a whole number as pixels, got '1.5'"),
+        ("tiny", "needs path: write tiny:PATH"),
+        ("transformers:temperature=1", "needs path: write transformers:PATH"),
+        ("openai", "needs address: write openai:ADDRESS"),
+        ("tiny:/no/such/folder", "there is no folder '/no/such/folder'"),
+        (
+            "transformers:runs/lr=3e-4,seed=1/model",
+            "there is no folder 'runs/lr=3e-4,seed=1/model'",
+        ),
+        ('transformers:"/a,seed=1",batch=0', "batch must be at least 1, got 512 and 0"),
+        ('transformers:"/a', "expected"),
     ],
 )
 def test_wrong_specs(spec: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_agent(spec)
+
+
+def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
+    secret = "sk-0123456789abcdefghijkl"
+    for spec in (f"openai:m,temperature={secret}", f"random:{secret}"):
+        with pytest.raises(ConfigError, match="25 characters") as raised:
+            make_agent(spec)
+        assert secret[3:12] not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "read"),
+    [
+        ("random:p=3e-1", ("random", [], {"p": 0.3})),
+        ("random:3e-1,ocr", ("random", ["3e-1", "ocr"], {})),
+        ("tiny:/runs/lr=3e-4,seed=1/model", ("tiny", ["/runs/lr=3e-4", "seed=1/model"], {})),
+        ('tiny:"/runs/a,seed=1",batch=4', ("tiny", ["/runs/a,seed=1"], {"batch": 4})),
+        ("tiny:/a,b/c,batch=4", ("tiny", ["/a", "b/c"], {"batch": 4})),
+        ("oracle:judge=openai:m@http://h/v1", ("oracle", [], {"judge": "openai:m@http://h/v1"})),
+        ("direct", ("direct", [], {})),
+        ("direct:", ("direct", [], {})),
+        (
+            "a:b=007,c=-1.5E3,d=True,e=1e999",
+            ("a", [], {"b": "007", "c": -1500.0, "d": True, "e": "1e999"}),
+        ),
+    ],
+)
+def test_how_a_spec_is_read(spec: str, read: object) -> None:
+    assert parse_spec(spec, ("judge",)) == read
+
+
+def test_a_path_may_have_commas_and_equals_signs(tmp_path: Path) -> None:
+    folder = tmp_path / "lr=3e-4,seed=1" / "model,best"
+    folder.parent.mkdir()
+    save(make_vlm(seed=0), folder)
+    agent = make_agent(f"tiny:{folder},temperature=5e-1,batch=3")
+    assert (agent.name, agent.temperature, agent.batch) == ("model,best", 0.5, 3)
 
 
 class Broken:
@@ -130,6 +194,28 @@ def test_an_agent_that_breaks_its_contract() -> None:
         episodes(Broken([Reply("x")]), 2)
     with pytest.raises(AgentError, match="Reply"):
         episodes(Broken(["x", "y"]), 2)
+
+
+def test_the_oracle_sees_what_the_environment_shows_and_asks_its_judge_once() -> None:
+    """A picture that only the environment's own rules accept, and two judgements a rollout."""
+    pixels = np.full((1, 300, 3), 200, np.uint8)
+    long = [Sample(f"s{i}", "What is written?", (WORD,), pixels) for i in range(6)]
+    asked: list[int] = []
+
+    class Counting:
+        name = "counting"
+
+        def score(self, queries: Sequence[Query]) -> list[Verdict]:
+            asked.append(len(queries))
+            return [Verdict(q.answer in q.references, self.name, "") for q in queries]
+
+    rules = PictureRules(max_aspect=1000)
+    source = open_source(long, check="none")
+    task = make_task(source, rules=rules, tokens="internvl", judge="exact")
+    env = VisionThinkVectorEnv(6, data=task, order="sequential")
+    played = rollout(env, Oracle(judge=Counting(), answerer=HalfBlind()))
+    assert all(e.outcome.requested and e.verdict.correct for e in played)
+    assert asked == [12]
 
 
 def test_the_oracle_is_a_bound(samples: list[Sample]) -> None:

@@ -10,7 +10,8 @@ from trainers.algorithms import ALGORITHMS, PPO, Algorithm, Batch, Targets
 
 torch.set_num_threads(1)
 
-NAMES = ALGORITHMS.names()
+NAMES = [name for name in ALGORITHMS.names() if name not in ("dtpo", "hdpo")]
+"""Those with one reward channel; test_credit.py has the others."""
 FIELDS = ("rewards", "mask", "old_log_probs", "ref_log_probs", "values", "truncated", "forced")
 
 
@@ -40,6 +41,8 @@ def random_batch(
         "truncated": torch.tensor(rng.random(shape[:2]) < 0.2),
         "forced": torch.tensor(mask & (rng.random(shape) < 0.2)),
         "weight": torch.tensor(rng.uniform(0.5, 1.5, shape)),
+        "tool": torch.tensor(np.where(rng.random(shape[:2]) < 0.2, np.nan, rng.random(shape[:2]))),
+        "calling": torch.tensor(mask & (rng.random(shape) < 0.5)),
     }
     return Batch(**(given | fields))  # type: ignore[arg-type]
 

@@ -9,12 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, tensor
 
-from trainers.algorithms import DAPO, GRPO, PPO, RLOO, Batch, DrGRPO, has_signal, make_algorithm
+from trainers.algorithms import (
+    ALGORITHMS,
+    DAPO,
+    GRPO,
+    PPO,
+    RLOO,
+    Batch,
+    DrGRPO,
+    has_signal,
+    make_algorithm,
+)
 from trainers.algorithms import merge_metrics as merge
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
 GROUPWISE = ("dapo", "dr_grpo", "grpo", "gspo", "rloo")
-every = pytest.mark.parametrize("name", NAMES)
+every = pytest.mark.parametrize("name", ALGORITHMS.names())
 
 
 def algorithm_with_kl(name: str):
@@ -46,8 +56,38 @@ def test_metrics_of_slices_merge(name: str) -> None:
     log_probs = moved(batch).flatten(0, 1)
     parts = [algorithm.policy_loss(log_probs[p.index], p)[1] for p in targets.split(4)]
     whole = algorithm.policy_loss(log_probs, targets)[1]
-    assert merge(parts) == pytest.approx(merge([whole]), rel=1e-9)
+    assert whole["tokens"] > 0
+    assert merge(parts) == pytest.approx(floats(whole), rel=1e-9)
+
+
+def floats(metrics):
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def test_metrics_of_nothing() -> None:
     assert merge([]) == {}
+    nothing = {"tokens": tensor(0), "clip_fraction": tensor(0.0), "ratio_max": tensor(0.0)}
+    assert merge([nothing, nothing]) == {"tokens": 0, "clip_fraction": 0, "ratio_max": 0}
+    one = {"tokens": tensor(3), "clip_fraction": tensor(0.5), "ratio_max": tensor(1.5)}
+    assert merge([nothing, one]) == floats(one)
+
+
+def test_a_critics_metrics_merge_by_its_own_tokens() -> None:
+    batch = random_batch(1)
+    algorithm = PPO(kl_coef=0.1, forced="always", value_clip=0.1)
+    targets, _ = algorithm.targets(batch)
+    log_probs = moved(batch).flatten(0, 1)
+    values = targets.values + torch.linspace(-1, 1, targets.values.numel()).view_as(targets.values)
+
+    def metrics(part):
+        _, policy = algorithm.policy_loss(log_probs[part.index], part)
+        return policy | algorithm.value_loss(values[part.index], part)[1]
+
+    parts = [metrics(part) for part in targets.split(4)]
+    shares = {float(part["value_tokens"] / part["tokens"]) for part in parts}
+    assert len(shares) > 1  # else any weights would do
+    assert 0 < metrics(targets)["value_clip_fraction"] < 1
+    assert merge(parts) == pytest.approx(floats(metrics(targets)), rel=1e-9)
 
 
 @every
@@ -70,7 +110,7 @@ def padded(batch: Batch, rollouts: int, front: int, back: int) -> Batch:
         old = getattr(batch, field.name)
         rubbish = old.dtype != torch.bool
         if old.dim() == 2:
-            filler = torch.nan if field.name == "rewards" else False
+            filler = torch.nan if field.name in ("rewards", "tool") else False
             new = torch.nn.functional.pad(old, (0, rollouts), value=filler)
         else:
             filler = torch.nan if rubbish else field.name == "forced"
@@ -248,7 +288,7 @@ def test_minibatches_hold_each_live_rollout_once_and_are_normalised(name: str) -
     assert seen.tolist() != sorted(seen.tolist())
     for part in parts:
         if algorithm.aggregation != "constant":
-            assert part.weights.sum().item() == pytest.approx(1)
+            assert part.weights.sum().item() == pytest.approx(2 if name == "dtpo" else 1)  # by turn
         if part.critic.any():
             assert part.value_weights.sum().item() == pytest.approx(1)
     assert len(list(algorithm.minibatches(targets, 100))) == len(targets.active())

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from evaluating import evaluate
 from PIL import Image
 from tables import cell, datasets, png, row, table
 
@@ -13,7 +14,7 @@ from agents import Episode
 from agents.answerers import Guess
 from agents.scripted import Direct
 from experiments.benchmarks import BENCHMARKS, open_benchmark
-from experiments.evaluation import episode_row, evaluate
+from experiments.episodes import episode_row
 from vt_env import Task, make_protocol
 from vt_env.errors import ConfigError, DataError
 
@@ -89,6 +90,10 @@ def test_what_the_samples_say(opened):
     bench = first("mmbench")
     assert bench.choices == ("cat", "dog")
     assert bench.question.startswith("Which? There are several options:\nA. cat\nB. dog\n\nAnswer")
+    gaps = first("mmbench", A="nan", B="dog", C="None", D=None, answer="C")
+    assert gaps.choices == ("", "dog", "None")
+    assert "options:\nB. dog\nC. None\n\nAnswer" in gaps.question
+    assert (gaps.references, gaps.metadata["options"]) == (("C",), 2)
     assert first("mmbench", hint="Look.").question.startswith("Look. Which?")
     assert first("chartqa", question="图中有多少?", answer="четыре").references == ("четыре",)
 

@@ -10,8 +10,8 @@ from tables import datasets, row, table
 from experiments.benchmarks import BENCHMARKS
 from experiments.benchmarks.suite import SUITES, benchmark_judge, suite_parts, suite_rows
 from experiments.cli import main
-from experiments.report.arms import arms_of
-from experiments.report.making import make_report
+from experiments.report.gallery import arms_of
+from experiments.report.page import make_report
 from experiments.report.reading import read_results
 from experiments.report.tracked import tables_of
 from vt_env.errors import ConfigError, DataError
@@ -101,7 +101,6 @@ def test_all_of_a_suite_is_known():
     parts = suite_parts("paper", variant="rules")
     assert [part.name for part in parts] == list(SUITES["paper"])
     asked = suite_parts("paper", ["mmvet"], model="openai:m@http://127.0.0.1:1/v1,concurrency=2")
-    pytest.importorskip("openai")
     judge = benchmark_judge(str(asked[0].judge).partition(":")[2])
     assert "openai:m" in judge.name
 
@@ -148,17 +147,14 @@ def test_a_suite_in_a_report(copies, tmp_path):
     low, full, _ = results.policies
     assert [low.numbers["n"], list(low.numbers["by_source"])] == [5, ["chartqa", "realworldqa"]]
     assert low.data == "chartqa, realworldqa"
-    assert {cost.n for cost in low.costs.values()} == {3, 2}
     arms = arms_of(full, results.policies)
     assert (arms.low, arms.high) == ("request low", "request always-request")
     text = page.read_text()
     assert "<h2>Benchmarks</h2>" in text
-    assert "What an episode cost" in text
     assert "no picture" not in text  # each is found in its own benchmark
-    assert (tmp_path / "report-costs.svg").is_file()
     suite = tables_of(make_report([out], page))["benchmarks"]
-    assert suite[0][:3] == ("agent", "benchmark", "mode")
-    assert [row[:3] for row in suite[1][:2]] == [
+    assert suite.names[:3] == ["agent", "benchmark", "mode"]
+    assert [row[:3] for row in suite.rows[:2]] == [
         ["request", "chartqa", "low"],
         ["request", "chartqa", "full"],
     ]

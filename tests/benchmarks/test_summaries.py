@@ -2,11 +2,11 @@
 
 import pytest
 
+from agents.judging import Completion, Judging, Local, ModelJudge
 from experiments.benchmarks import BENCHMARKS
 from experiments.benchmarks.judging import unboxed
 from vt_env.errors import ConfigError, DataError
 from vt_env.judges import Query
-from vt_env.judges.models import Judging, Local, ModelJudge, Reply
 
 
 def row(correct, kind="k", answer="x", reference="x", score=None, **metadata):
@@ -176,7 +176,7 @@ def test_rows_of_another_run_are_refused():
 
 
 def model():
-    local = Local("model", "model", lambda asks: [Reply("right") for _ in asks])
+    local = Local("model", "model", lambda asks: [Completion("right") for _ in asks])
     return ModelJudge(local, Judging(canaries=0))
 
 

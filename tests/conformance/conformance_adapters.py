@@ -79,19 +79,19 @@ class Words:
         self.transcripts = Transcripts(Transcript)
         # Who plays by Gymnasium alone does not know a conversation's sample: they come in order.
         self.ids = [group.sample.id for group in case.groups for _ in group.transcripts]
-        self.rows: dict[int, int] = {}
+        self.rows: dict[str, int] = {}
 
     def act(self, conversations) -> list[Reply]:
         from agents.models.transcript import reply_of
 
         replies = []
         for conversation in conversations:
-            row = self.rows.setdefault(id(conversation.messages), len(self.rows))
+            row = self.rows.setdefault(conversation.rollout, len(self.rows))
             text = self.script.turn(self.ids[row], row)
-            transcript = self.transcripts.of(conversation.messages)
-            prompt = transcript.prompt(self.vlm, conversation.images)
+            (transcript,) = self.transcripts.of([conversation])
+            prompt = transcript.prompt(self.vlm, conversation.messages, conversation.images)
             ids = spoken(self.vlm, text)
-            transcript.say(text, ids)
+            transcript.add_turn(text, ids)
             replies.append(reply_of(self.vlm, prompt, ids, [0.0] * len(ids)))
         return replies
 
@@ -165,7 +165,7 @@ class Loop:
         self.vlm = load_vlm(path)
 
     def play(self, case: Case) -> list[Sequence[Rollout]]:
-        from experiments.examples import reinforce
+        from examples import reinforce
 
         size = len(case.groups[0].transcripts)
         env = gym.make_vec(

@@ -13,8 +13,8 @@ pytest.importorskip("transformers")
 
 from agents.models import collate, score  # noqa: E402
 from agents.tiny import TinyAgent, make_vlm, save  # noqa: E402
-from experiments.examples import reinforce  # noqa: E402
-from experiments.examples.reinforce import Rollout  # noqa: E402
+from examples import reinforce  # noqa: E402
+from examples.reinforce import Rollout  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -40,7 +40,8 @@ class Counting(Random):
     def steer(
         self, conversations: Sequence[Conversation], arms: Sequence[Arm | None]
     ) -> list[Reply]:
-        self.count(conversations)
+        told = [c for c, arm in zip(conversations, arms, strict=True) if arm is not None]
+        self.count(told)  # the others are counted as they act
         return super().steer(conversations, arms)
 
     def count(self, conversations: Sequence[Conversation]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from agents import Conversation, Reply
 from agents.base import answer_turn
 from experiments.cli import main
+from experiments.files import json_rows
 
 DATA = "generated:n=24"
 VARIES = {"provenance", "seconds", "agent_seconds"}
@@ -36,7 +37,7 @@ def process(*arguments: object, **settings: Any) -> subprocess.Popen[str]:
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [row for _, row in json_rows(path)]
 
 
 def result(folder: Path) -> dict[str, Any]:

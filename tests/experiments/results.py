@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evaluating import evaluate
+
 from agents import Agent, Conversation, Reply
-from experiments.evaluation import Refused, episode_row, evaluate
+from experiments.episodes import episode_row
+from experiments.evaluation.player import Refused
 from experiments.summary import summarise
 from vt_env import make_task
 from vt_env.sources import open_source

@@ -1,4 +1,4 @@
-"""``vt judge`` with labels, and ``vt audit``."""
+"""``vt judge`` with labels, and a sample for a person."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.agreement import Agreement, Stratum, agreement, stratified
+from agents.judging import Completion, Judging, Local, ModelJudge
 from experiments.cli import main
-from experiments.commands.audit import sample
+from experiments.judging.agreement import Agreement, Stratum, agreement, sample, stratified
 from vt_env import Verdict
 from vt_env.judges import JUDGES, register_judge
-from vt_env.judges.models import Judging, Local, ModelJudge, Reply
 
 LABELLED = Path(__file__).parents[1] / "judges" / "labelled"
 
@@ -63,7 +62,7 @@ def model(monkeypatch):
     monkeypatch.setattr(JUDGES, "_factories", dict(JUDGES._factories))
 
     def answer(asks):
-        return [Reply("right" if "  " in ask.user else "wrong", None, 10, 1) for ask in asks]
+        return [Completion("right" if "  " in ask.user else "wrong", None, 10, 1) for ask in asks]
 
     register_judge("stub", lambda: ModelJudge(Local("stub", "s", answer), Judging(price_in=1.0)))
 
@@ -85,23 +84,23 @@ def test_an_audit_from_a_sample_to_an_interval(tmp_path: Path, capsys: pytest.Ca
     judged, drawn = tmp_path / "judged.jsonl", tmp_path / "sample.jsonl"
     pairs = LABELLED / "second_pairs.jsonl"
     assert main(["judge", str(pairs), "--out", str(judged)]) == 0
-    assert main(["audit", str(judged), "--out", str(drawn), "--n", "60"]) == 0
+    assert main(["judge", str(judged), "--sample", str(drawn), "--n", "60"]) == 0
     rows = lines(drawn)
     assert len(rows) == 60
     assert all(
         row["label"] is None and "verdict" not in row and "reason" not in row for row in rows
     )
-    assert main(["audit", str(judged), "--labels", str(drawn)]) == 2
+    assert main(["judge", str(judged), "--labels", str(drawn)]) == 2
     assert "no labels yet" in capsys.readouterr().err
     truth = lines(judged)
     for row in rows:
         row["label"] = truth[row["row"] - 1]["label"]
     drawn.write_text("\n".join(map(json.dumps, rows)), "utf-8")
-    assert main(["audit", str(judged), "--labels", str(drawn)]) == 0
+    assert main(["judge", str(judged), "--labels", str(drawn)]) == 0
     shown = capsys.readouterr().out
     assert "judged right: 30 of 30 labels agree" in shown
     assert "95 % interval" in shown
-    assert main(["audit", str(judged), "--out", str(drawn)]) == 2  # never over someone's labels
+    assert main(["judge", str(judged), "--sample", str(drawn)]) == 2  # never over someone's labels
 
 
 @pytest.mark.parametrize(
@@ -119,8 +118,8 @@ def test_wrong_input_is_said(judged, labels, message, tmp_path: Path, capsys):
     one, two = tmp_path / "judged.jsonl", tmp_path / "labels.jsonl"
     one.write_text(judged)
     two.write_text(labels or "")
-    how = ["--out", str(tmp_path / "new")] if labels is None else ["--labels", str(two)]
-    assert main(["audit", str(one), *how]) == 2
+    how = ["--sample", str(tmp_path / "new")] if labels is None else ["--labels", str(two)]
+    assert main(["judge", str(one), *how]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

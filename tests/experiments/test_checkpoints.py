@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 from evaluations import result, vt
 
-from experiments.checkpoints import fingerprints
+from experiments.provenance import fingerprints
+from trainers.files import read_sealed, write_sealed
 
 
 def tiny(folder: Path, seed: int) -> Path:
@@ -61,9 +61,9 @@ def test_an_evaluation_does_not_go_on_with_other_weights(tmp_path: Path, capsys)
     assert "was played with other weights" in told
     assert str(model) in told
     assert result(out)["modes"]["low"]["accuracy"] == before["modes"]["low"]["accuracy"]
-    config = json.loads((out / "low" / "evaluation.json").read_text())
+    config = read_sealed(out / "low" / "evaluation.json")
     del config["checkpoint"]  # as an earlier version wrote it
-    (out / "low" / "evaluation.json").write_text(json.dumps(config))
+    write_sealed(out / "low" / "evaluation.json", config)
     assert vt(*argv, "--mode", "low", "--out", out, "--resume") == 2
     assert "does not say with which weights" in capsys.readouterr().err
     assert vt(*argv, "--mode", "low", "--out", out, "--overwrite") == 0

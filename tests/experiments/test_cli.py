@@ -85,6 +85,31 @@ def test_a_broken_picture_is_refused_and_counted(questions: Path, tmp_path: Path
     assert "truncated" in result["refusals"][0]["reason"].lower()
 
 
+def test_pictures_that_are_shown_in_part_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where nobody looked at them on opening."""
+    pages = [Image.new("RGB", (40, 30), (shade, 0, 0)) for shade in (10, 20, 30)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "whole.png")
+    told = {"question": "Which colour?", "references": ["red"], "kind": "scan"}
+    rows = [told | {"id": name, "image": name} for name in ("pages.tif", "whole.png")]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path / "out"
+    data = f"jsonl:{tmp_path / 'rows.jsonl'},check=none"
+    assert main(["eval", "--agent", "direct", "--data", data, "--out", str(out)]) == 0
+    result = json.loads((out / "result.json").read_text())
+    assert (result["partly_shown"], result["by_kind"]["scan"]["partly_shown"]) == (1, 1)
+    assert "direct: 1 pictures are shown in part" in capsys.readouterr().out
+    found = [json.loads(line) for line in (out / "episodes.jsonl").read_text().splitlines()]
+    assert [row.get("partly_shown") for row in found] == [
+        "a TIFF of several pages, of which only page 1 is shown",
+        None,
+    ]
+    assert main(["judge", str(out), "--judge", "exact", "--out", str(tmp_path / "again")]) == 0
+    assert json.loads((tmp_path / "again" / "result.json").read_text())["partly_shown"] == 1
+
+
 def test_too_many_broken_pictures_stop_it(
     questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,7 +126,7 @@ def test_too_many_broken_pictures_stop_it(
     ("argv", "message"),
     [
         ([], "required: COMMAND"),
-        (["evl"], "invalid choice: 'evl'"),
+        (["evl"], "there is no command 'evl'"),
         (["eval", "--data", "generated"], "required: --agent"),
         (["eval", "--agent", "drect", "--data", "generated"], "Did you mean 'direct'"),
         (["eval", "--agent", "direct", "--data", "generate"], "Did you mean 'generated'"),
@@ -201,6 +226,9 @@ def test_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("{", "line 2: expected one JSON object"),
         ("[]", "got a list"),
         ('{"question": "a"}', "lacks prediction, references or ground_truth"),
+        ('{"question": "a", "prediction": "b", "references": [NaN]}', "a reference is empty"),
+        ('{"question": "a", "prediction": "b", "references": ["c", " "]}', "a reference is empty"),
+        ('{"question": "a", "prediction": "b", "ground_truth": ""}', "a reference is empty"),
         ('{"question": "a", "prediction": {}, "references": ["x"]}', "prediction must be text"),
         ('{"question": "a", "prediction": "x", "references": []}', "lacks references or"),
         ("\udcff", "not UTF-8"),

@@ -9,7 +9,7 @@ import pytest
 from evaluations import lines, vt
 
 from experiments.files import json_line
-from experiments.paired import mcnemar
+from experiments.summary import mcnemar
 
 
 def played(out: Path, agent: str, n: int = 24, *more: str) -> Path:
@@ -63,6 +63,7 @@ def test_everything_that_changed(pair, tmp_path: Path, capsys) -> None:
 def test_the_other_way_round_is_the_opposite(pair, tmp_path: Path) -> None:
     there = compared(*pair, tmp_path / "1.json")["metrics"]
     back = compared(*pair[::-1], tmp_path / "2.json")["metrics"]
+    assert there["accuracy"]["difference"]
     for name, one in there.items():
         if one["difference"] is not None:
             assert back[name]["difference"] == pytest.approx(-one["difference"])

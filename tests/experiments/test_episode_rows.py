@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluating import evaluate
 from evaluations import DATA, lines, result, vt
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents import Conversation, Reply, make_agent
 from agents.base import answer_turn
-from experiments.evaluation import Refused, episode_row, evaluate
-from experiments.evaluation.player import Part, Player, Setup
-from experiments.evaluation.rows import plain
+from experiments.episodes import episode_row, plain
+from experiments.evaluation.player import Part, Player, Refused, Setup
 from experiments.evaluation.run import Evaluation, Options
 from experiments.evaluation.workers import Here
 from experiments.files import json_line
@@ -41,7 +41,7 @@ SCHEMA = {
     "answer": "str", "correct": "bool", "score": "float", "judge": "str", "reason": "str",
     "well_formed": "bool", "flaws": "list", "requested": "bool", "futile_request": "bool",
     "visual_tokens": "int", "full_tokens": "int", "generated_tokens": "null",
-    "views": "list of list of int", "reward": "dict",
+    "views": "list of list of int", "regions": "list of list of int", "reward": "dict",
 }  # fmt: skip
 TURN = {"text": "str", "action": "dict", "tokens": "null", "prompt_tokens": "null",
         "forced_tokens": "int", "truncated": "bool"}  # fmt: skip
@@ -53,7 +53,8 @@ def test_the_schema_of_a_row() -> None:
     row = json.loads(json_line(episode_row(episode)))
     assert {key: kind_of(value) for key, value in row.items()} == SCHEMA
     assert {key: kind_of(value) for key, value in row["turns"][0].items()} == TURN
-    assert row["reward"].keys() == {"accuracy", "format", "penalty", "cost", "total"}
+    terms = {"accuracy", "format", "penalty", "cost", "total", "bonus", "tool"}
+    assert row["reward"].keys() == terms
     assert row["metadata"]["needs_high"] in (True, False)
 
 
@@ -154,7 +155,7 @@ def test_a_target_of_zero_is_judged(tmp_path: Path) -> None:
     data = [sample("a", "How many?", "0"), sample("b", "How many?", "0.0")]
     for judge in ("relaxed", "numeric", "auto"):
         for answer, right in (("0", 1.0), ("1", 0.0)):
-            found = played(data, tmp_path, Saying(answer), judge, overwrite=True)
+            found = played(data, tmp_path / judge / answer, Saying(answer), judge)
             assert found is not None
             assert found["accuracy"] == right, (judge, answer)
 
@@ -167,7 +168,7 @@ def test_text_of_any_language_comes_back(tmp_path: Path) -> None:
     assert found["accuracy"] == 0.25
     rows = lines(tmp_path / "episodes.jsonl")
     assert [row["question"] for row in rows] == list(words)
-    assert vt("eval", "--from", tmp_path, "--judge", "exact", "--out", tmp_path / "again") == 0
+    assert vt("judge", tmp_path, "--judge", "exact", "--out", tmp_path / "again") == 0
     assert lines(tmp_path / "again" / "episodes.jsonl") == rows
 
 
@@ -204,7 +205,7 @@ def recorded(tmp_path: Path) -> Path:
 
 
 def test_recorded_episodes_give_the_same_numbers(recorded: Path, tmp_path: Path) -> None:
-    assert vt("eval", "--from", recorded, "--out", tmp_path / "again") == 0
+    assert vt("judge", recorded, "--out", tmp_path / "again") == 0
     before, after = result(recorded.parent), result(tmp_path / "again")
     assert {k: after[k] for k in before} == before
     assert recorded.read_bytes() == (tmp_path / "again" / "episodes.jsonl").read_bytes()
@@ -215,7 +216,7 @@ def test_another_judge_judges_recorded_episodes(recorded: Path, tmp_path: Path, 
     rows = lines(recorded)
     rows[3] |= {"answer": None, "correct": False, "score": 0.0, "judge": "protocol"}
     recorded.write_text("".join(map(json_line, rows)))
-    argv = ["eval", "--from", recorded, "--judge", "noisy:exact,rate=1", "--out", tmp_path / "new"]
+    argv = ["judge", recorded, "--judge", "noisy:exact,rate=1", "--out", tmp_path / "new"]
     assert vt(*argv) == 0
     after = lines(tmp_path / "new" / "episodes.jsonl")
     assert [row["id"] for row in after] == [row["id"] for row in rows]
@@ -228,15 +229,15 @@ def test_another_judge_judges_recorded_episodes(recorded: Path, tmp_path: Path, 
             assert new["reward"]["accuracy"] == new["score"] == float(new["correct"])
     assert result(tmp_path / "new")["judge"].startswith("noisy")
     assert vt("compare", recorded.parent, tmp_path / "new") == 0
-    assert vt("eval", "--from", recorded, "--out", recorded.parent, "--overwrite") == 2
-    assert "episodes that are read" in capsys.readouterr().err
+    assert vt("judge", recorded, "--out", recorded.parent, "--overwrite") == 2
+    assert "holds results of vt eval" in capsys.readouterr().err
 
 
 def test_rows_of_an_earlier_version_are_read(recorded: Path, tmp_path: Path) -> None:
     new = ("score", "answer_type", "choices", "metadata", "generated_tokens")
     rows = [{k: v for k, v in row.items() if k not in new} for row in lines(recorded)]
     (tmp_path / "old.jsonl").write_text("".join(map(json_line, rows)))
-    assert vt("eval", "--from", tmp_path / "old.jsonl", "--out", tmp_path / "out") == 0
+    assert vt("judge", tmp_path / "old.jsonl", "--out", tmp_path / "out") == 0
     found = result(tmp_path / "out")
     assert found["score"] == found["accuracy"] == result(recorded.parent)["accuracy"]
     assert found["generated_tokens"] is None
@@ -246,7 +247,7 @@ def test_no_tokens_and_no_verdicts(recorded: Path, tmp_path: Path, capsys) -> No
     for number, change in enumerate(({"full_tokens": 0}, {"correct": None, "score": None})):
         file = tmp_path / f"{number}.jsonl"
         file.write_text("".join(json_line({**row, **change}) for row in lines(recorded)))
-        assert vt("eval", "--from", file, "--out", tmp_path / str(number)) == 0
+        assert vt("judge", file, "--out", tmp_path / str(number)) == 0
         assert vt("compare", recorded, file) == 0
     assert result(tmp_path / "0")["token_ratio"] is None
     assert result(tmp_path / "1")["accuracy"] is None
@@ -268,21 +269,39 @@ def test_no_tokens_and_no_verdicts(recorded: Path, tmp_path: Path, capsys) -> No
         ({"id": ""}, "id must be text that is not empty"),
     ],
 )
-@pytest.mark.parametrize("command", ["from", "compare"])
+@pytest.mark.parametrize("command", ["judge", "compare"])
 def test_a_bad_row_is_told_with_its_line(
     change, message: str, command: str, recorded: Path, tmp_path: Path, capsys
 ) -> None:
     text = recorded.read_text().splitlines()
-    text[2] = change if isinstance(change, str) else json.dumps({**json.loads(text[2]), **change})
+    text[2] = change if isinstance(change, str) else json.dumps({**lines(recorded)[2], **change})
     bad = tmp_path / "bad.jsonl"
     bad.write_text("\n".join(text))
     capsys.readouterr()
-    argv = ["eval", "--from", bad, "--out", tmp_path / "out"]
-    assert vt(*(argv if command == "from" else ["compare", bad, recorded])) == 2
+    argv = ["judge", bad, "--out", tmp_path / "out"]
+    assert vt(*(argv if command == "judge" else ["compare", bad, recorded])) == 2
     error = capsys.readouterr().err
     assert message in error
     assert "line 3" in error
     assert not (tmp_path / "out" / "episodes.jsonl").exists()
+
+
+@pytest.mark.parametrize("place", ["key", "value", "checksum", "its key"])
+def test_a_bit_that_has_changed_is_told_with_its_line(
+    place: str, recorded: Path, tmp_path: Path, capsys
+) -> None:
+    data = bytearray(recorded.read_bytes())
+    start = data.index(b"\n") + 1
+    found = {"key": b'"well_formed"', "value": b'"answer": "', "checksum": b'"}\n',
+             "its key": b"crc"}  # fmt: skip
+    at = data.index(found[place], start) + {"value": 11, "checksum": -3}.get(place, 1)
+    data[at] ^= 1
+    (tmp_path / "bad.jsonl").write_bytes(bytes(data))
+    for argv in (["judge", tmp_path / "bad.jsonl", "--out", tmp_path / "out"],
+                 ["compare", recorded, tmp_path / "bad.jsonl"]):  # fmt: skip
+        capsys.readouterr()
+        assert vt(*argv) == 2
+        assert "bad.jsonl, line 2: it is not what was written" in capsys.readouterr().err
 
 
 def test_nothing_recorded(recorded: Path, tmp_path: Path, capsys) -> None:
@@ -292,19 +311,13 @@ def test_nothing_recorded(recorded: Path, tmp_path: Path, capsys) -> None:
         (tmp_path / "nowhere.jsonl", "cannot read"),
         (tmp_path, f"choose one of {recorded.parent}"),
     ):
-        assert vt("eval", "--from", path, "--out", tmp_path / "out") == 2
+        assert vt("judge", path, "--out", tmp_path / "out") == 2
         assert message in " ".join(capsys.readouterr().err.split())
-
-
-def test_what_would_change_nothing_is_refused(recorded: Path, tmp_path: Path, capsys) -> None:
-    argv = ["eval", "--from", recorded, "--out", tmp_path / "out", "--limit", "3", "--tool", "x"]
-    assert vt(*argv) == 2
-    assert "leave out --limit, --tool" in capsys.readouterr().err
 
 
 def test_row_without_a_field(recorded: Path, tmp_path: Path, capsys) -> None:
     rows = lines(recorded)
     del rows[0]["judge"], rows[0]["correct"]
     recorded.write_text("".join(map(json_line, rows)))
-    assert vt("eval", "--from", recorded, "--out", tmp_path / "out") == 2
+    assert vt("judge", recorded, "--out", tmp_path / "out") == 2
     assert "line 1: the row lacks correct, judge" in capsys.readouterr().err

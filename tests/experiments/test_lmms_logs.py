@@ -1,4 +1,4 @@
-"""``vt eval --from lmms:PATH``: sample logs in the layout of lmms-eval 0.7.3.
+"""``vt judge lmms:PATH``: sample logs in the layout of lmms-eval 0.7.3.
 
 ``tests/lmms/test_bridges.py`` reads logs that lmms-eval itself wrote.
 """
@@ -18,8 +18,7 @@ from evaluations import lines, result, vt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.lmms.logs import references
-from experiments.lmms.scores import recorded_score
+from experiments.lmms.logs import recorded_score, references
 from vt_env import MissingExtra
 
 DATE = "20260301_120000"
@@ -51,7 +50,7 @@ ROWS = [line(0), line(1, "Red."), line(2, "blue"), line(3, "dark red", "red")]
 def test_verdicts_stay_as_they_were_recorded(tmp_path: Path, capsys) -> None:
     file = log(tmp_path / "log", ROWS)
     out = tmp_path / "out"
-    assert vt("eval", "--from", f"lmms:{file}", "--out", out) == 0
+    assert vt("judge", f"lmms:{file}", "--out", out) == 0
     found = result(out)
     assert (found["n"], found["accuracy"], found["unscored"]) == (4, 0.25, 0)
     assert found["judge"] == "lmms-eval:exact"
@@ -70,7 +69,7 @@ def test_verdicts_stay_as_they_were_recorded(tmp_path: Path, capsys) -> None:
 def test_our_verdicts_stand_beside(tmp_path: Path, capsys) -> None:
     log(tmp_path / "log", [*ROWS, line(4, ""), line(5, "赤", "赤")])
     out = tmp_path / "out"
-    assert vt("eval", "--from", f"lmms:{tmp_path / 'log'}", "--judge", "auto", "--out", out) == 0
+    assert vt("judge", f"lmms:{tmp_path / 'log'}", "--judge", "auto", "--out", out) == 0
     beside = result(out)["lmms"]
     assert (beside["n"], beside["agree"], beside["unread"]) == (6, 5, 0)
     (one,) = beside["differ"]
@@ -88,8 +87,8 @@ def test_our_verdicts_stand_beside(tmp_path: Path, capsys) -> None:
 def test_compare_and_report_read_it(tmp_path: Path, capsys) -> None:
     log(tmp_path / "log", ROWS)
     for name, more in (("as", []), ("anew", ["--judge", "auto"])):
-        argv = ["--from", f"lmms:{tmp_path / 'log'}", "--out", tmp_path / name, *more]
-        assert vt("eval", *argv) == 0
+        argv = [f"lmms:{tmp_path / 'log'}", "--out", tmp_path / name, *more]
+        assert vt("judge", *argv) == 0
     told = tmp_path / "told.json"
     assert vt("compare", tmp_path / "as", tmp_path / "anew", "--out", told) == 0
     found = json.loads(told.read_text())
@@ -97,7 +96,7 @@ def test_compare_and_report_read_it(tmp_path: Path, capsys) -> None:
     assert found["changes"]["now asks"] == found["changes"]["now malformed"] == []
     assert found["metrics"]["token_ratio"]["difference"] is None
     assert vt("report", tmp_path / "anew", "--out", tmp_path / "page") == 0
-    assert vt("eval", "--from", tmp_path / "as", "--judge", "auto", "--out", tmp_path / "re") == 0
+    assert vt("judge", tmp_path / "as", "--judge", "auto", "--out", tmp_path / "re") == 0
     assert result(tmp_path / "re")["accuracy"] == result(tmp_path / "anew")["accuracy"]
 
 
@@ -107,19 +106,19 @@ def test_several_tasks_have_a_folder_each(tmp_path: Path, capsys) -> None:
     pope = {"pope_accuracy": told, "pope_f1_score": told}
     log(tmp_path / "log", [line(0, "Yes.", "yes", **pope)], "pope")
     out = tmp_path / "out"
-    assert vt("eval", "--from", f"lmms:{tmp_path / 'log'}", "--judge", "auto", "--out", out) == 0
+    assert vt("judge", f"lmms:{tmp_path / 'log'}", "--judge", "auto", "--out", out) == 0
     assert result(out / "colours")["n"] == 4
     assert result(out / "pope")["lmms"]["metric"] == "pope_f1_score"
     spec = f"lmms:{tmp_path / 'log'},task=pope"
     for variant, score in (("fixed", 1.0), ("official", 0.0)):
-        argv = ["--from", spec, "--variant", variant, "--out", tmp_path / variant]
-        assert vt("eval", *argv) == 0
+        argv = [spec, "--variant", variant, "--out", tmp_path / variant]
+        assert vt("judge", *argv) == 0
         found = result(tmp_path / variant)
         assert found["accuracy"] == found["metrics"]["pope_accuracy"] == score
         assert found["lmms"]["agree"] == 1 - score
     capsys.readouterr()
-    argv = ["--from", f"lmms:{tmp_path / 'log'}", "--variant", "fixed", "--out", tmp_path / "no"]
-    assert vt("eval", *argv) == 2
+    argv = [f"lmms:{tmp_path / 'log'}", "--variant", "fixed", "--out", tmp_path / "no"]
+    assert vt("judge", *argv) == 2
     assert "'colours' is no benchmark that is known here" in capsys.readouterr().err
     assert not list((tmp_path / "no").rglob("*.json*"))
 
@@ -132,11 +131,11 @@ def test_a_metric_that_is_added_up_later_needs_a_judge(tmp_path: Path, capsys) -
         options = "\nA. cat\nB. dog\n\nAnswer with the option's letter from the given choices "
         rows.append(made if target == "7" else {**made, "input": f"What is it?{options}directly."})
     file = log(tmp_path / "log", rows, "mmmu_val")
-    assert vt("eval", "--from", f"lmms:{file}", "--out", tmp_path / "no") == 2
+    assert vt("judge", f"lmms:{file}", "--out", tmp_path / "no") == 2
     assert "records no score of a single line" in capsys.readouterr().err
     for variant, share in (("official", 0.5), ("fixed", 0.75)):  # an option's text alone: fixed
         out = tmp_path / variant
-        assert vt("eval", "--from", f"lmms:{file}", "--variant", variant, "--out", out) == 0
+        assert vt("judge", f"lmms:{file}", "--variant", variant, "--out", out) == 0
         found = result(out)
         assert found["metrics"]["mmmu_acc"] == found["metrics"]["subject/Math"] == share
         assert (found["lmms"]["unread"], found["lmms"]["n"]) == (4, 0)
@@ -148,7 +147,7 @@ def test_scores_that_are_none_are_unscored(tmp_path: Path) -> None:
     values = [1, True, 0.5, {"score": 0.25}, math.nan, 73.5, None, "1", [1.0]]
     log(tmp_path / "log", [line(i, s=value) for i, value in enumerate(values)])
     out = tmp_path / "out"
-    assert vt("eval", "--from", f"lmms:{tmp_path / 'log'}", "--out", out) == 0
+    assert vt("judge", f"lmms:{tmp_path / 'log'}", "--out", out) == 0
     rows = lines(out / "episodes.jsonl")
     scores = [row["score"] for row in rows]
     assert scores == [1.0, 1.0, 0.5, 0.25, None, None, None, None, None]
@@ -164,7 +163,7 @@ def test_what_cannot_be_judged_is_refused_and_counted(tmp_path: Path) -> None:
         tmp_path / "log", [*ROWS, line(4, "x", ""), line(5, "x", "None"), line(6, "x", "['', ' ']")]
     )
     out = tmp_path / "out"
-    assert vt("eval", "--from", f"lmms:{tmp_path / 'log'}", "--judge", "auto", "--out", out) == 0
+    assert vt("judge", f"lmms:{tmp_path / 'log'}", "--judge", "auto", "--out", out) == 0
     found = result(out)
     assert (found["n"], found["refused"]) == (4, 3)
     assert "target is empty" in found["refusals"][0]["reason"]
@@ -198,16 +197,16 @@ def test_bad_logs(content: str, message: str, tmp_path: Path, capsys) -> None:
     file = tmp_path / f"{DATE}_samples_t.jsonl"
     file.write_bytes(content.encode("latin-1" if content == "\xff" else "utf-8"))
     out = tmp_path / "out"
-    assert vt("eval", "--from", f"lmms:{file}", "--out", out) == 2
+    assert vt("judge", f"lmms:{file}", "--out", out) == 2
     assert message in capsys.readouterr().err
     assert not list(out.rglob("*.json*"))
 
 
 def test_a_metric_can_be_named(tmp_path: Path, capsys) -> None:
     file = log(tmp_path / "log", [line(0, a=1.0, b=0.0), line(1, b=1.0)])
-    assert vt("eval", "--from", f"lmms:{file},metric=b", "--out", tmp_path / "b") == 0
+    assert vt("judge", f"lmms:{file},metric=b", "--out", tmp_path / "b") == 0
     assert result(tmp_path / "b")["accuracy"] == 0.5
-    assert vt("eval", "--from", f"lmms:{file},metric=a", "--out", tmp_path / "a") == 0
+    assert vt("judge", f"lmms:{file},metric=a", "--out", tmp_path / "a") == 0
     assert (result(tmp_path / "a")["accuracy"], result(tmp_path / "a")["unscored"]) == (1.0, 1)
     for spec, message in (
         (f"lmms:{file},metric=c", "no metric 'c'; it has: a, b"),
@@ -218,26 +217,20 @@ def test_a_metric_can_be_named(tmp_path: Path, capsys) -> None:
         (f"lmms:{tmp_path / 'nothing.jsonl'}", "cannot read"),
         (f"lmms:{tmp_path / 'a'}", "holds no sample log"),
     ):
-        assert vt("eval", "--from", spec, "--out", tmp_path / "bad") == 2
+        assert vt("judge", spec, "--out", tmp_path / "bad") == 2
         assert message in capsys.readouterr().err
     log(tmp_path / "log", ROWS, date="20260301_130000")
-    assert vt("eval", "--from", f"lmms:{tmp_path / 'log'}", "--out", tmp_path / "bad") == 2
+    assert vt("judge", f"lmms:{tmp_path / 'log'}", "--out", tmp_path / "bad") == 2
     assert "several runs of a task; choose one of" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (["--judge", "auto", "--variant", "fixed"], "choose one"),
-        (["--agent", "direct"], "leave out --agent"),
-    ],
-)
-def test_options_that_do_not_go_together(more, message, tmp_path: Path, capsys) -> None:
+def test_options_that_do_not_go_together(tmp_path: Path, capsys) -> None:
     file = log(tmp_path / "log", ROWS)
-    assert vt("eval", "--from", f"lmms:{file}", "--out", tmp_path / "out", *more) == 2
-    assert message in capsys.readouterr().err
-    assert vt("eval", "--from", file, "--variant", "fixed", "--out", tmp_path / "out") == 2
-    assert "go with --suite" in capsys.readouterr().err
+    more = ["--judge", "auto", "--variant", "fixed"]
+    assert vt("judge", f"lmms:{file}", "--out", tmp_path / "out", *more) == 2
+    assert "choose one" in capsys.readouterr().err
+    assert vt("judge", file, "--variant", "fixed", "--out", tmp_path / "out") == 2
+    assert "go with lmms:PATH" in capsys.readouterr().err
 
 
 FACT = {
@@ -269,7 +262,7 @@ def test_what_was_shown_is_joined(tmp_path: Path) -> None:
     left = {"task": "colours", "doc_id": 2, "repeat": 0, "refused": "it shows 2 pictures"}
     facts(folder, FACT, {**FACT, **changed}, left, {**FACT, "repeat": 1}, {**FACT, "task": "other"})
     out = tmp_path / "out"
-    assert vt("eval", "--from", f"lmms:{folder}", "--judge", "auto", "--out", out) == 0
+    assert vt("judge", f"lmms:{folder}", "--judge", "auto", "--out", out) == 0
     found = result(out)
     assert (found["n"], found["refused"]) == (2, 1)
     assert (found["agent"], found["mode"], found["tokens"]) == ("direct", "visionthink", "tiny")
@@ -280,7 +273,7 @@ def test_what_was_shown_is_joined(tmp_path: Path) -> None:
     assert found["lmms"]["facts"]["altered"] == 1
     assert (out / "plot.png").exists()
     assert lines(out / "episodes.jsonl")[0]["reward"]["total"] == 1.5
-    assert vt("eval", "--from", f"lmms:{folder},facts=none", "--out", tmp_path / "without") == 0
+    assert vt("judge", f"lmms:{folder},facts=none", "--out", tmp_path / "without") == 0
     assert result(tmp_path / "without")["visual_tokens"] is None
 
 
@@ -298,13 +291,13 @@ def test_what_was_shown_is_joined(tmp_path: Path) -> None:
 def test_facts_that_do_not_fit(rows, message, tmp_path: Path, capsys) -> None:
     log(tmp_path / "log", [line(0)])
     file = facts(tmp_path / "log", *rows)
-    assert vt("eval", "--from", f"lmms:{tmp_path / 'log'}", "--out", tmp_path / "out") == 2
+    assert vt("judge", f"lmms:{tmp_path / 'log'}", "--out", tmp_path / "out") == 2
     assert message in capsys.readouterr().err
     file.write_text('{"some": "thing"}\n')
-    assert vt("eval", "--from", f"lmms:{tmp_path / 'log'}", "--out", tmp_path / "out") == 2
+    assert vt("judge", f"lmms:{tmp_path / 'log'}", "--out", tmp_path / "out") == 2
     assert "the first line of what the model visionthink writes" in capsys.readouterr().err
     file.unlink()
-    assert vt("eval", "--from", f"lmms:{tmp_path / 'log'}", "--out", tmp_path / "out") == 2
+    assert vt("judge", f"lmms:{tmp_path / 'log'}", "--out", tmp_path / "out") == 2
     assert "no such file here" in capsys.readouterr().err
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from chat_server import ChatServer, completion
 from evaluations import DATA, Unsteerable, lines, result, vt
+from PIL import Image
 
-from agents import Steered, make_agent
+from agents import Reply, Steered, make_agent
 from agents.base import answer_turn
 from agents.steering import FORCED
-from experiments.evaluation.modes import at_random, parse_mode, parse_modes
+from experiments.evaluation.modes import AtRandom, parse_mode, parse_modes
 from experiments.evaluation.player import Part, Player, Setup
 from experiments.evaluation.run import Evaluation, Options
 from experiments.evaluation.workers import Here
 from vt_env import ConfigError, Verdict
+from vt_env.regions import Region
 
 MODES = ("low", "full", "visionthink", "always-request", "random@trained", "size-threshold@150")
 
@@ -93,7 +96,8 @@ def test_who_cannot_be_steered_has_the_request_written_and_plays_the_rest(tmp_pa
 
 
 def test_a_steered_agent_is_forced_in_its_first_turn_only() -> None:
-    from experiments.evaluation import evaluate
+    from evaluating import evaluate
+
     from vt_env import make_task
 
     task = make_task(DATA, max_turns=3)
@@ -146,14 +150,18 @@ def test_unknown_modes(text: str, message: str) -> None:
     [
         (["--mode", "low", "--mode", "low"], "given twice"),
         (["--mode", "random@trained"], "add --mode visionthink"),
-        (["--mode", "low", "--protocol", "general"], "protocols of their own"),
         (["--mode", "always-request", "--tool", "crop"], "Unknown tool"),
-        (["--mode", "visionthink", "--mode", "random@trained", "--shard", "0/2"], "needs the rate"),
+        (
+            ["--mode", "visionthink", "--mode", "random@trained", "--shard", "0/2"],
+            "needs the visionthink of all shards",
+        ),
         (["--shard", "2/2"], "0 <= I < N"),
         (["--shard", "0/2", "--shards", "2"], "choose one"),
-        (["--gpus", "1"], "among --shards"),
-        (["--resume", "--overwrite"], "begins anew"),
-        (["--from", "x.jsonl"], "play nothing: leave out --agent, --data"),
+        (["--gpus", "1"], "how many --shards"),
+        (["--resume", "--overwrite"], "not allowed with"),
+        (["--merge", "x"], "plays nothing: leave out --agent, --data"),
+        (["--mode", "oracle"], "add --mode low --mode always-request"),
+        (["--reference", "direct"], "add --mode"),
     ],
 )
 def test_what_does_not_go_together(more, message, tmp_path: Path, capsys) -> None:
@@ -210,17 +218,16 @@ def test_a_coin_is_the_rollouts_own() -> None:
         def __init__(self, seed: int) -> None:
             self.rng = np.random.default_rng([seed, 1])
 
-    assert [at_random(p)(At(0)) for p in (0.0, 1.0)] == [False, True]  # type: ignore[arg-type]
-    tossed = [[at_random(0.5)(At(seed)) for seed in range(50)] for _ in range(2)]  # type: ignore[arg-type]
+    assert [AtRandom(p)(At(0)) for p in (0.0, 1.0)] == [False, True]  # type: ignore[arg-type]
+    tossed = [[AtRandom(0.5)(At(seed)) for seed in range(50)] for _ in range(2)]  # type: ignore[arg-type]
     assert tossed[0] == tossed[1]
     assert len(set(tossed[0])) == 2
     at = At(0)
-    at_random(0.5)(at)  # type: ignore[arg-type]
+    AtRandom(0.5)(at)  # type: ignore[arg-type]
     assert at.rng.random() == At(0).rng.random()  # the agent's draws stay as they are
 
 
 def test_a_model_behind_a_real_server(tmp_path: Path) -> None:
-    pytest.importorskip("openai")
 
     def answers(body, _):
         made = json.loads(completion(answer_turn("red", "")))
@@ -243,3 +250,61 @@ def test_a_model_behind_a_real_server(tmp_path: Path) -> None:
     taken = [m["judging"]["queries"] for m in found.values()]
     assert max(taken) <= 8  # each mode says what its own judging took, not what all took
     assert min(taken) > 0
+
+
+class ReadsWhatItIsShown:
+    """Asks for the answer's place, and is right if the newest view shows those very pixels."""
+
+    name = "reads-what-it-is-shown"
+
+    def act(self, conversations):
+        return [Reply(self._turn(one)) for one in conversations]
+
+    def _turn(self, one):
+        sample, first = one.sample, one.images[0]
+        if one.can_request and not one.turn:
+            return one.ask(Region(0, sample.answer_box.whole(), first.region.of), "I look closer.")
+        seen = one.images[-1]
+        truth = Image.fromarray(sample.images[0]).crop(seen.region.box.pixels)
+        there = np.asarray(truth.resize(seen.size, Image.Resampling.LANCZOS), float)
+        near = np.abs(np.asarray(seen.image, float) - there).mean() < 3
+        return answer_turn(sample.references[0] if near and one.turn else "no idea", "")
+
+
+def test_modes_that_tell_what_calls_are_worth(tmp_path: Path) -> None:
+    """An agent whose every gain is the view's: nothing of it survives another view."""
+    part = Part("", "pages:n=8,kinds=form", judge="exact")
+    with closing(Player(Setup(ReadsWhatItIsShown(), [part], protocol="qwen3-vl"))) as player:
+        names = ["visionthink", "no-tool", "blank", "same-view", "random-crop", "oracle-crop"]
+        evaluation = Evaluation(player, Here(player), Options())
+        (found,) = evaluation.parts(parse_modes(names), tmp_path).values()
+    assert [m["request_rate"] for m in found["modes"].values()] == [1, 0, 1, 1, 1, 1]
+    shown = {name: m["visual_tokens"] for name, m in found["modes"].items()}
+    assert shown["blank"] == shown["same-view"] == shown["random-crop"] == shown["visionthink"]
+    assert [m["accuracy"] for m in found["modes"].values()] == [1, 0, 0, 0, 0, 1]
+    told = found["diagnosis"]["all"]
+    rates = {name: told[name]["value"] for name in ("call_gain", "call_harm", "needed", "worth")}
+    assert rates == {"call_gain": 1, "call_harm": 0, "needed": 1, "worth": 1}
+    left = {name: one["value"] for name, one in told["survives"].items()}
+    assert left == {"blank": 0, "same-view": 0, "random-crop": 0, "oracle-crop": 1}
+
+
+def test_the_place_of_the_answer_must_be_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    row = {"id": "a", "image": "a.png", "question": "What is here?", "answer": "nothing"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row), "utf-8")
+    code = vt("eval", "--agent", "zoom-random", "--protocol", "qwen3-vl", "--data",
+              tmp_path / "a.jsonl", "--mode", "oracle-crop", "--out", tmp_path / "out")  # fmt: skip
+    assert code == 2
+    assert "answer_box" in capsys.readouterr().err
+
+
+def test_without_a_tool_nothing_can_be_shown_in_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = vt("eval", "--agent", "direct", "--protocol", "low", "--data", "generated:n=4",
+              "--mode", "blank", "--out", tmp_path / "out")  # fmt: skip
+    assert code == 2
+    assert "needs a protocol with a tool" in capsys.readouterr().err

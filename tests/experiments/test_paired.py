@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.evaluation.table import side_by_side
-from experiments.paired import difference, differences, mcnemar
+from experiments.summary import difference, differences, mcnemar, side_by_side, wilson
 
 
 def test_mcnemar_against_values_worked_out_elsewhere() -> None:
@@ -28,6 +27,14 @@ def test_mcnemar_is_the_binomial_test(a: int, b: int) -> None:
     n = a + b
     tail = sum(math.comb(n, k) for k in range(min(a, b) + 1)) / 2**n
     assert mcnemar(a, b) == mcnemar(b, a) == pytest.approx(min(1.0, 2 * tail))
+
+
+def test_scipy_says_the_same() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for a, b in ((0, 1), (3, 9), (40, 61)):
+        assert mcnemar(a, b) == pytest.approx(stats.binomtest(min(a, b), a + b).pvalue)
+        spread = stats.binomtest(a, a + b).proportion_ci(0.95, method="wilson")
+        assert wilson(a, a + b) == pytest.approx([spread.low, spread.high])
 
 
 def test_a_difference_is_paired() -> None:

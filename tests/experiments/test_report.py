@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 from PIL import Image
 from results import DATA, EVIL, POLICIES, is_fine, number, play, row, write
 
 from experiments.cli import main
+from experiments.episodes import Notes, shown_rows
 from experiments.report import Report, ReportConfig, make_report
-from experiments.report.arms import Arms, marks_of
-from experiments.report.records import Notes
-from experiments.report.rows import Reader, row_of
-from experiments.report.text import html, island, shown
+from experiments.report.gallery import Arms, marks_of
+from experiments.report.reading import key_of
+from experiments.report.text import island, shown
 from vt_env import ConfigError
 
 
@@ -68,13 +69,13 @@ def test_the_page_holds_everything(tmp_path: Path) -> None:
     assert page.tags.count("script") == 7  # six islands and the page's own
     loaded = [value or "" for name, value in page.attributes if name in ("src", "href")]
     assert all(value.startswith(("data:image/", "#")) for value in loaded)
-    assert report.content.notes == []
+    assert report.notes == []
     for figure in report.figures:
         for suffix in (".png", ".svg"):
             assert figure.path.with_suffix(suffix).stat().st_size > 1000
     names = [figure.path.name for figure in report.figures]
     assert names == ["report-accuracy", "report-requests"]
-    for word in ("Summary", "0.667", "always-request", "default-src &#x27;none&#x27;"):
+    for word in ("Summary", "0.667", "always-request", "default-src &#39;none&#39;"):
         assert word in text
 
 
@@ -138,9 +139,11 @@ def test_marks(
     high: bool | None,
     needless: bool | None,
     missed: bool | None,
+    tmp_path: Path,
 ) -> None:
-    episode = row_of(row(**changed), "line 1", Reader("here", Notes()))
-    arms = Arms("low", "high", {episode.key: low}, {episode.key: high})
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row(**changed)))
+    (episode,) = shown_rows(tmp_path / "rows.jsonl", Notes())
+    arms = Arms("low", "high", {key_of(episode): low}, {key_of(episode): high})
     marks = marks_of(episode, arms)
     assert (marks.needless, marks.missed) == (needless, missed)
 
@@ -153,7 +156,7 @@ def test_more_pictures_than_the_cap_are_left_out_and_it_is_said(tmp_path: Path) 
     drawn = [s for s in page.islands["samples"] if "picture" in s]
     assert len(drawn) == 3
     assert all(s["size"] == [32, 32] for s in page.islands["samples"])
-    assert any("9 samples are shown by size alone" in note for note in report.content.notes)
+    assert any("9 samples are shown by size alone" in note for note in report.notes)
     notable = {e["sample"] for e in page.islands["episodes-0"] if e.get("marks")}
     assert {page.islands["samples"].index(s) for s in drawn} <= notable
 
@@ -192,7 +195,7 @@ def test_where_the_data_is_gone_the_page_shows_sizes(tmp_path: Path, data: str, 
     report, page = alone(tmp_path, seen, data=data)
     assert page.islands["pictures"] == []
     assert page.islands["samples"][0]["size"] == [32, 32]
-    assert said in " ".join(report.content.notes)
+    assert said in " ".join(report.notes)
 
 
 @pytest.mark.parametrize("change", ["question", "size", "broken"])
@@ -210,7 +213,7 @@ def test_a_picture_that_is_another_by_now_is_not_shown(tmp_path: Path, change: s
     report, page = alone(tmp_path, seen, data=str(tmp_path / "data.jsonl"))
     assert page.islands["pictures"] == []
     assert page.islands["samples"][0]["why"]
-    assert report.content.notes
+    assert report.notes
 
 
 # ------------------------------------------------------------------------------------ odd input
@@ -244,7 +247,7 @@ def test_shown_text_is_valid_and_has_no_marks_that_reorder(text: str) -> None:
     made = shown(text)
     made.encode("utf-8")
     assert not re.search("[\x00-\x09\x0b-\x1f\u2028\u2029\u202a-\u202e\u2066-\u2069]", made)
-    assert not set(html(text)) & set("<>\"'")
+    assert not set(escape(made)) & set("<>\"'")
 
 
 def test_other_scripts_stay_as_they_are() -> None:
@@ -276,7 +279,7 @@ def test_missing_and_old_fields(tmp_path: Path) -> None:
     tmp_path.joinpath("episodes.jsonl").write_text('{"id": "a", "question": "What?"}\n{}\n')
     report, page = made(tmp_path)
     assert [s["id"] for s in page.islands["samples"]] == ["a", "line 2"]
-    assert "lacks requested" in " ".join(report.content.notes)
+    assert "numbers computed from the episodes" in " ".join(report.notes)
     assert report.figures == []
 
 
@@ -286,7 +289,7 @@ def test_without_a_result_numbers_come_from_the_episodes(tmp_path: Path) -> None
     report, _ = made(tmp_path)
     assert report.results.policies[0].numbers is not None
     assert report.results.policies[0].numbers["accuracy"] == 0.5
-    assert "computed from the episodes" in " ".join(report.content.notes)
+    assert "computed from the episodes" in " ".join(report.notes)
 
 
 def test_numbers_that_are_none_of_the_kind(tmp_path: Path) -> None:
@@ -301,9 +304,10 @@ def test_numbers_that_are_none_of_the_kind(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(json.dumps({**result, "accuracy": float("nan")}))
     report, page = made(tmp_path)
     assert len(page.islands["episodes-0"]) == 2
-    told = " ".join(report.content.notes)
-    for word in ("'visual_tokens' is not a finite number", "no JSON", "no object", "not finite",
-                 "'views' is not", "'correct' is not", "'references' is not"):  # fmt: skip
+    told = " ".join(report.notes)
+    for word in ("'visual_tokens' is not a whole number from 0 up", "no JSON", "no object",
+                 "not finite", "'views' is not", "'correct' is not",
+                 "'references' is not"):  # fmt: skip
         assert word in told
 
 
@@ -365,7 +369,7 @@ def test_a_full_disk_leaves_the_old_page(
         return whole(path, mode, *more, **options)
 
     monkeypatch.setattr(Path, "open", full)
-    assert main([*argv, "--title", "x" * 100_000]) == 1
+    assert main([*argv, "--overwrite", "--title", "x" * 100_000]) == 1
     assert "No space left" in capsys.readouterr().err
     assert (tmp_path / "page.html").read_bytes() == before
 

@@ -9,10 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from evaluations import lines, result, vt
+
+from trainers.files import read_sealed, write_sealed
+from trainers.results import LOCK, Stamp
 
 SCRIPT = Path(__file__).with_name("counting_vt.py")
 N = 60
@@ -177,8 +181,12 @@ def test_without_modes_a_shard_is_merged_too(tmp_path: Path) -> None:
 def half_done(out: Path) -> Path:
     """An evaluation in the state in which a killed process leaves it; its journal."""
     assert generated(out, "--shard", "0/2") == 0
-    config = json.loads((out / "evaluation.json").read_text())
-    (out / "evaluation.json").write_text(json.dumps({**config, "shard": None}))
+    config = read_sealed(out / "evaluation.json")
+    write_sealed(out / "evaluation.json", {**config, "shard": None})
+    stamp = Stamp.read(out)
+    assert stamp is not None
+    words = [word for word in stamp.settings["words"][0] if word not in ("--shard", "0/2")]
+    replace(stamp, settings={"words": [words]}, finished=None).write(out)
     return out / "journal.jsonl"
 
 
@@ -215,21 +223,41 @@ def test_what_is_there_is_not_touched_unasked(tmp_path: Path, capsys) -> None:
     assert generated(out, "--overwrite") == 0
 
 
-def test_a_broken_journal_is_refused_with_its_line(tmp_path: Path, capsys) -> None:
+def test_of_a_damaged_journal_what_is_whole_is_used(tmp_path: Path, capsys) -> None:
+    assert generated(tmp_path / "whole") == 0
     journal = half_done(tmp_path / "out")
-    text = journal.read_text().split("\n")
-    journal.write_text("\n".join([text[0], "{", *text[2:]]))
-    assert generated(tmp_path / "out", "--resume") == 2
-    assert "line 2" in capsys.readouterr().err
+    before = journal.read_bytes()
+    data = bytearray(before)
+    data[data.index(b'"at": 1,') + 2] ^= 1  # a key is no key any more
+    journal.write_bytes(bytes(data))
+    capsys.readouterr()
+    assert vt("eval", "--resume", "--out", tmp_path / "out") == 0
+    assert "damaged, and are played again" in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / "out" / "damaged-journal.jsonl").read_bytes() == data
+    assert result(tmp_path / "out") == result(tmp_path / "whole")
+
+
+def test_a_damaged_description_is_said_with_what_to_do(tmp_path: Path, capsys) -> None:
+    before = half_done(tmp_path).read_bytes()
+    told = bytearray((tmp_path / "evaluation.json").read_bytes())
+    told[40] ^= 4
+    (tmp_path / "evaluation.json").write_bytes(told)
+    capsys.readouterr()
+    assert vt("eval", "--resume", "--out", tmp_path) == 2
+    assert "put it back, or begin anew with --overwrite" in capsys.readouterr().err
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
 
 
 def test_two_processes_do_not_write_one_journal(tmp_path: Path, capsys) -> None:
     fcntl = pytest.importorskip("fcntl")
     journal = half_done(tmp_path / "out")
-    with journal.open("a") as stream:
+    before = journal.read_bytes()
+    with (tmp_path / "out" / LOCK).open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        assert generated(tmp_path / "out", "--resume") == 2
-    assert "another process is writing" in capsys.readouterr().err
+        for more in ("--resume", "--overwrite"):
+            assert generated(tmp_path / "out", more) == 2
+            assert "another process is at work" in capsys.readouterr().err
+    assert journal.read_bytes() == before
 
 
 def test_more_modes_can_be_added(tmp_path: Path) -> None:

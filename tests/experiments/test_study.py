@@ -15,6 +15,11 @@ seeds = [3]
 across = "algorithm.options.kl_coef"
 values = [0.0, 0.05]
 warmup = {steps = 1, vision_steps = 1}
+needless = ["colour", "shape", "corner", "big_number"]
+
+[targets.at_least]
+accuracy = 0.97
+"request_rate/texture" = 0.95
 
 [settings]
 "trainer" = "local"
@@ -87,10 +92,9 @@ def test_a_run_that_fails_is_told_and_the_others_are_compared(
     text = SMALL.replace("values = [0.0, 0.05]", "values = [0.0]")
     file.write_text(text.replace('"rollout.probes" = 0', '"rollout.probes" = 9'), "utf-8")
     assert main(["study", str(file), "--out", str(out), "--jobs", "1"]) == 2
-    told = capsys.readouterr()
-    assert "1 of 2 runs failed" in told.err
-    assert "| none | 0 | 0 of 1 |" in told.out
-    log = (out / "rate, no probes" / "0" / "seed-3" / "log.txt").read_text("utf-8")
+    assert "1 of 2 runs failed" in capsys.readouterr().err
+    assert "| none | 0 | 0 of 1 |" in (out / "table.md").read_text("utf-8")
+    log = (out / "rate, no probes" / "0" / "seed-3.log").read_text("utf-8")
     assert "9 probes of each arm do not fit" in log
 
 
@@ -103,6 +107,10 @@ def test_a_run_that_fails_is_told_and_the_others_are_compared(
         ('recipe = "laptop"\nseed = [1]\n[arms.a]', "seeds"),
         ('recipe = "laptop"\nseeds = [1]\n[arms.a]\n[python]\nb = "x"', "Did you mean|arm"),
         ('recipe = "laptop"\nseeds = [1]\n[arms.a]\n[python]\na = ""', "must be a command"),
+        (
+            'recipe = "laptop"\nseeds = [1]\n[arms.a]\n[targets.at_most]\na = "x"',
+            "must be a number",
+        ),
     ],
 )
 def test_wrong_studies_are_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -320,6 +320,7 @@ ACCEPTED: list[tuple[str, str, str]] = [
     ("Which city?", "Washington, D.C.", "Washington DC"),
     ("Which city?", "St. Louis", "Saint Louis"),
     ("Which state?", "N. Dakota", "North Dakota"),
+    ("x?", "5", "I think it is 5"),
     ("Which?", "T-Rex", "T Rex"),
     ("Which?", "e-mail", "email"),
     ("Which?", "wi-fi", "WiFi"),

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from chat_server import ChatServer, says
 
+from agents.judging import Completion, Failure, Judging, Local, ModelJudge
+from agents.judging.cascade import Cascade
+from agents.judging.noisy import NoisyJudge
+from agents.judging.panel import Panel
 from vt_env import Query, Sample, Verdict
 from vt_env.errors import ConfigError
 from vt_env.judges import auto, make_judge
-from vt_env.judges.models import Cascade, Failure, Judging, Local, ModelJudge, Panel, Reply
-from vt_env.judges.noisy import NoisyJudge
 from vt_env.judges.registry import split_outside
 from vt_env.vector import VisionThinkVectorEnv
 
@@ -41,7 +43,7 @@ class Says:
 
 @pytest.fixture(scope="module")
 def rules():
-    made = auto.auto()
+    made = auto.AutoJudge()
     yield made
     made.close()
 
@@ -204,22 +206,27 @@ def test_brackets_keep_separators_to_themselves():
         ("openai:m@http://h/v1,concurrency=0", "from 1 to 10000"),
         ("openai:m@http:///v1", "expected MODEL@URL"),
         ("openai:@http://h/v1", "expected MODEL@URL"),
+        ("openai:m@127.0.0.1:8000/v1", "begins with http:// or https://"),
+        ("openai:m@ftp://h/v1", "begins with http:// or https://"),
+        ("openai:m@HTTP://h/v1", "begins with http:// or https://"),
     ],
 )
 def test_wrong_specs(spec, message):
-    pytest.importorskip("openai")
+    pytest.importorskip("httpx2")
     with pytest.raises(ConfigError, match=message):
         make_judge(spec)
 
 
 def test_options_may_be_arguments():
-    pytest.importorskip("openai")
+    pytest.importorskip("httpx2")
     with make_judge("openai:m@http://h/v1", concurrency=3, timeout=5) as judge:
         assert (judge.backend.limits.concurrency, judge.backend.limits.timeout) == (3, 5.0)
 
 
 def counting(tokens: int) -> ModelJudge:
-    model = Local("m", f"m{tokens}", lambda asks: [Reply("right", None, tokens, 1) for _ in asks])
+    model = Local(
+        "m", f"m{tokens}", lambda asks: [Completion("right", None, tokens, 1) for _ in asks]
+    )
     return ModelJudge(model, Judging(canaries=0, price_in=float(tokens)))
 
 
@@ -252,7 +259,7 @@ def test_a_group_is_judged_while_it_is_played_and_rewards_are_the_same(samples: 
 
     def model(asks):
         asked.extend(ask.user for ask in asks)
-        return [Reply("right" if "first" in ask.user else "wrong") for ask in asks]
+        return [Completion("right" if "first" in ask.user else "wrong") for ask in asks]
 
     with ModelJudge(Local("m", "m", model, 1), Judging(canaries=0)) as early:
         begun = early.submit([])  # nothing waits for nothing

@@ -15,7 +15,7 @@ from trainers.wandb_view import redact
 from vt_env.errors import ConfigError, JudgeError
 from vt_env.judges import Query, make_judge
 
-pytest.importorskip("openai")
+pytest.importorskip("httpx2")
 
 QUERIES = [Query("What is it?", ("the thing",), f"some thing {i}") for i in range(6)]
 
@@ -82,6 +82,9 @@ def test_a_key_in_a_spec_is_refused_and_not_repeated(spec):
     assert_refused_in_silence(make_judge, spec)
 
 
-def test_a_judge_cannot_be_pickled_with_its_connections():
-    with make_judge("openai:m@http://127.0.0.1:1/v1") as judge, pytest.raises(TypeError):
-        pickle.dumps(judge)
+def test_a_pickled_judge_holds_no_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with make_judge("openai:m@http://127.0.0.1:1/v1,tries=2") as judge:
+        sent = pickle.dumps([judge, judge.backend, judge.backend.client])
+    assert KEY.encode() not in sent
+    assert pickle.loads(sent)[0].backend.limits.tries == 2

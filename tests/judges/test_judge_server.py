@@ -12,11 +12,11 @@ import time
 import pytest
 from chat_server import ChatServer, completion, says
 
+from agents.judging import ModelJudge
 from vt_env.errors import JudgeError, MissingExtra
 from vt_env.judges import Query, make_judge
-from vt_env.judges.models import ModelJudge
 
-pytest.importorskip("openai")
+pytest.importorskip("httpx2")
 
 QUICK = "timeout=0.4,deadline=1.5,tries=3,backoff=0.02,canaries=0"
 RIGHT = Query("What is the man holding?", ("an umbrella",), "a black umbrella")
@@ -261,7 +261,7 @@ def test_the_error_of_a_batch_that_nobody_waited_for_reaches_the_next_one():
         ChatServer(lambda *_: {"status": 401, "body": "{}"}) as server,
         judge_of(server, f"{QUICK},failures_over=5") as judge,
     ):
-        judge.submit(MANY[:5])
+        judge.begin(MANY[:5])
         deadline = time.monotonic() + 5
         while judge.usage.failed < 5 and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -274,11 +274,9 @@ def test_what_was_begun_is_picked_up():
         ChatServer(lambda *_: {"text": "right", "delay": 0.4}) as server,
         judge_of(server, "canaries=0") as judge,
     ):
-        judge.submit(MANY[:10])
-        judge.submit(MANY[:10])
-        began = time.monotonic()
+        judge.begin(MANY[:10])
+        judge.begin(MANY[:10])
         assert {v.correct for v in judge.score(MANY[:10])} == {True}
-        assert time.monotonic() - began < 0.75
         assert len(server.requests) == 10
         usage = judge.usage
         assert (usage.queries, usage.shared, usage.hit_rate) == (10, 10, 0)
@@ -314,6 +312,6 @@ def test_closing_gives_up_what_is_being_asked():
 
 
 def test_without_the_package_there_is_an_install_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.setitem(sys.modules, "httpx2", None)
     with pytest.raises(MissingExtra, match=r"visionthink-gym\[served\]"):
         make_judge("openai:m@http://127.0.0.1:1/v1")

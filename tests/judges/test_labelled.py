@@ -1,6 +1,8 @@
 """The strict judge on labelled answers: what it may never do, and what it still has to do."""
 
 import json
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -8,13 +10,37 @@ import pytest
 from vt_env.judges import Query, make_judge
 
 FOLDER = Path(__file__).parent / "labelled"
+MIXED = ("dev5", "dev6", "kinds", "test5", "test6", "test7", "test8")
+"""Sets that hold right, wrong and hostile answers by kind and language."""
 
 
+@cache
 def verdicts(file: Path) -> list[tuple[dict, bool | None]]:  # type: ignore[type-arg]
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    queries = [Query(r["question"], tuple(r["references"]), r["prediction"]) for r in rows]
-    found = make_judge("auto").score(queries)
+    queries = [
+        Query(
+            r["question"], tuple(r["references"]), r["prediction"], "", tuple(r.get("choices", ()))
+        )
+        for r in rows
+    ]
+    judge = make_judge("auto")
+    found = judge.score(queries)
+    judge.close()  # type: ignore[attr-defined]
     return [(row, verdict.correct) for row, verdict in zip(rows, found, strict=True)]
+
+
+def table(judged: list[tuple[dict, bool | None]]) -> str:  # type: ignore[type-arg]
+    """Accepted of right and of wrong answers, by kind and by language."""
+    lines: list[str] = []
+    for column in ("kind", "language"):
+        right, wrong = Counter[str](), Counter[str]()
+        for row, correct in judged:
+            (right if row["label"] else wrong)[row[column]] += 1
+            (right if row["label"] else wrong)[f"{row[column]} accepted"] += correct is True
+        for name in sorted({row[column] for row, _ in judged}):
+            shares = (f"{c[f'{name} accepted']:>4} / {c[name]:<4}" for c in (right, wrong))
+            lines.append(f"{name:<20} right {next(shares)} wrong {next(shares)}")
+    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*_attacks.jsonl")), ids=lambda p: p.stem)
@@ -32,5 +58,23 @@ def test_pairs(file: Path) -> None:
     assert len(wrong) >= 100
     assert len(right) >= 100
     assert [row for row, correct in wrong if correct] == []
-    assert sum(c is True for c in right) / len(right) >= 0.8
+    assert sum(c is True for c in right) / len(right) >= 0.9
     assert None not in right
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_kinds_and_languages(name: str) -> None:
+    judged = verdicts(FOLDER / f"{name}.jsonl")
+    print(table(judged))
+    right = [correct is True for row, correct in judged if row["label"]]
+    assert [row for row, correct in judged if correct and not row["label"]] == []
+    least = {"test7": 0.87, "test8": 0.72}  # not tuned to all of their right rows
+    assert sum(right) / len(right) >= least.get(name, 0.85)
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr", "es", "zh", "ja"])
+def test_every_language_is_read(language: str) -> None:
+    judged = [pair for name in MIXED for pair in verdicts(FOLDER / f"{name}.jsonl")]
+    right = [c is True for row, c in judged if row["label"] and row["language"] == language]
+    assert len(right) >= 30
+    assert sum(right) / len(right) >= 0.85

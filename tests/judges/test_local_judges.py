@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import pickle
 import tomllib
 from pathlib import Path
 
@@ -14,10 +15,11 @@ transformers = pytest.importorskip("transformers")
 
 from letters import letters_model, letters_tokenizer  # noqa: E402
 
+from agents.judging import Ask, Completion, Judging, Local, ModelJudge  # noqa: E402
+from agents.judging.reading import probability  # noqa: E402
 from agents.judging.transformers_judge import Loading, Reader, judge_with, transformers_judge  # noqa: E402
 from vt_env.errors import ConfigError  # noqa: E402
-from vt_env.judges import JUDGES, Query, make_judge, register_judge  # noqa: E402
-from vt_env.judges.models import Ask, Judging  # noqa: E402
+from vt_env.judges import JUDGES, Query, make_judge  # noqa: E402
 
 QUERIES = [Query("What is it?", ("the thing",), f"some thing {i}" + " x" * i) for i in range(7)]
 TEMPLATE = (
@@ -52,7 +54,7 @@ def test_log_probabilities_are_those_of_the_model_alone(parts):
         Ask("You judge.", text, "right", "wrong") for text in ("Is it?", "Is it so? " * 9, "No.")
     ]
     together = [reply.probability for reply in reader(asks)]
-    for ask, probability in zip(asks, together, strict=True):
+    for ask, found in zip(asks, together, strict=True):
         prompt = f"<system>You judge.\n<user>{ask.user}\n<assistant>"
         sums = []
         for word in ask.choices:
@@ -62,7 +64,7 @@ def test_log_probabilities_are_those_of_the_model_alone(parts):
             chosen = steps.gather(1, ids[0, 1:, None])[-len(word) :]
             sums.append(float(chosen.sum()))
         expected = math.exp(sums[0]) / (math.exp(sums[0]) + math.exp(sums[1]))
-        assert probability == pytest.approx(expected, abs=1e-4)
+        assert found == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_template_without_a_system_turn(parts):
@@ -73,10 +75,7 @@ def test_a_template_without_a_system_turn(parts):
     assert Reader(parts[0], fast)._rendered(ask) == "You judge.\n\nIs it?\n\n"
 
 
-def test_it_is_made_from_a_path_and_its_verdicts_are_kept(parts, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(JUDGES, "_factories", dict(JUDGES._factories))
-    monkeypatch.setattr("vt_env.registry.entry_points", lambda group: [])
-    register_judge("transformers", transformers_judge)
+def test_it_is_made_from_a_path_and_its_verdicts_are_kept(parts, tmp_path: Path):
     folder = tmp_path / "model"
     parts[0].save_pretrained(folder)
     parts[1].save_pretrained(folder)
@@ -84,6 +83,9 @@ def test_it_is_made_from_a_path_and_its_verdicts_are_kept(parts, tmp_path: Path,
     with make_judge(spec) as judge:
         first = judge.score(QUERIES)
         assert judge.name == f"transformers:{folder}"
+        with pickle.loads(pickle.dumps(judge)) as sent:  # loaded anew where it arrives
+            assert sent.score(QUERIES) == first
+            assert sent.usage.cached == len(QUERIES)
     with make_judge(spec) as judge:
         assert judge.score(QUERIES) == first
         assert judge.usage.cached == len(QUERIES)
@@ -93,11 +95,14 @@ def test_it_is_made_from_a_path_and_its_verdicts_are_kept(parts, tmp_path: Path,
         transformers_judge(f"{folder},batches=3")
 
 
+@pytest.mark.parametrize("name", ["openai", "transformers", "vllm"])
+def test_every_name_in_the_table_leads_somewhere(name):
+    assert callable(JUDGES.get(name))
+
+
 def test_the_entry_points_name_what_is_there():
     declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
-    points = declared["project"]["entry-points"]["vt.judges"]
-    assert {"transformers", "vllm"} <= set(points)
-    for target in points.values():
+    for target in declared["project"]["entry-points"]["vt.judges"].values():
         module, _, attribute = target.partition(":")
         assert callable(getattr(importlib.import_module(module), attribute))
 
@@ -108,3 +113,34 @@ def test_vllm_that_is_not_installed_has_an_install_line(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "vllm", None)
     with pytest.raises(ImportError, match="pip install"):
         vllm_judge("nowhere")
+
+
+def overflowing(parts):
+    """The model with one weight that is no number, as float16 makes them."""
+    import copy
+
+    broken = copy.deepcopy(parts[0])
+    with torch.no_grad():
+        next(broken.parameters()).fill_(float("nan"))
+    return broken, parts[1]
+
+
+def test_logits_that_are_no_numbers_are_unscored_and_not_wrong(parts):
+    with judge_with(*overflowing(parts), "broken", None, Judging(canaries=0)) as judge:
+        verdicts = judge.score(QUERIES)
+    assert {(v.correct, v.score) for v in verdicts} == {(None, None)}
+    assert "probabilities are no numbers" in verdicts[0].reason
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 1.5])
+def test_no_backend_can_bring_a_score_that_is_none(value):
+    model = Local("m", "m", lambda asks: [Completion("right", value) for _ in asks])
+    with ModelJudge(model, Judging(canaries=0)) as judge:
+        assert {v.correct for v in judge.score(QUERIES)} == {None}
+
+
+@pytest.mark.parametrize("value", [math.nan, "nan"])
+def test_candidates_that_are_no_numbers_give_no_probability(value):
+    found = {"right": float(value), "wrong": -0.1, "so": -2.0}
+    assert math.isnan(probability(found, Ask("", "", "right", "wrong")))
+    assert probability({"so": math.nan, "right": 0.0}, Ask("", "", "right", "wrong")) == 1

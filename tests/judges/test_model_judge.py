@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from agents.judging import Ask, Completion, Failure, Judging, Local, ModelJudge
 from vt_env.errors import ConfigError
 from vt_env.judges import Query
-from vt_env.judges.models import Ask, Failure, Judging, Local, ModelJudge, Reply
 
 OPEN = Query("What is the man holding?", ("an umbrella",), "a black umbrella")
 MANY = [Query("What is it?", ("the thing",), f"some thing {i}") for i in range(60)]
@@ -29,7 +29,8 @@ class Model:
     def __call__(self, asks):
         self.asks += asks
         return [
-            self.say(ask) if callable(self.say) else Reply(self.say, None, 50, 1) for ask in asks
+            self.say(ask) if callable(self.say) else Completion(self.say, None, 50, 1)
+            for ask in asks
         ]
 
     def judge(self, identity="model", **judging) -> ModelJudge:
@@ -86,7 +87,7 @@ def test_equal_queries_are_asked_once_and_remembered():
 
 
 def test_failures_are_unscored_and_asked_again():
-    says = iter([Failure("gone"), Reply("sort of"), Reply("right")])
+    says = iter([Failure("gone"), Completion("sort of"), Completion("right")])
     model = Model(lambda _: next(says))
     with model.judge() as judge:
         assert judge.score([OPEN])[0].reason == "gone"
@@ -105,7 +106,7 @@ def test_a_model_that_raises_leaves_its_batch_unscored(caplog):
 
 def test_verdicts_survive_the_process(tmp_path: Path):
     cache = str(tmp_path / "deep" / "cache.sqlite")
-    first = Model(lambda ask: Reply("right" if "thing 1" in ask.user else "wrong", 0.25, 9, 1))
+    first = Model(lambda ask: Completion("right" if "thing 1" in ask.user else "wrong", 0.25, 9, 1))
     with first.judge(cache=cache) as judge:
         before = judge.score(MANY)
     second = Model("wrong")
@@ -163,7 +164,7 @@ def test_another_model_or_another_prompt_is_asked_anew(tmp_path: Path):
 
 
 def _judge_some(cache: str, start: int) -> None:
-    with Model(lambda a: Reply("right" if "thing 1" in a.user else "wrong")).judge(
+    with Model(lambda a: Completion("right" if "thing 1" in a.user else "wrong")).judge(
         cache=cache
     ) as judge:
         for index in range(start, start + 30):
@@ -260,13 +261,3 @@ def test_costs_are_counted():
 def test_settings_out_of_range(wrong):
     with pytest.raises(ConfigError):
         Model().judge(**wrong)
-
-
-def test_a_forked_process_starts_anew():
-    model = Model()
-    with model.judge() as judge:
-        judge.score([OPEN])
-        judge._owner = 0  # as a child finds it
-        judge._asked = {("never", (), "", ()): None}  # type: ignore[dict-item]
-        assert correct(judge, [OPEN]) == [True]
-        assert judge._asked == {}

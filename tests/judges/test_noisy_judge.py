@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.judging.noisy import NoisyJudge
 from vt_env import Query, Sample, Verdict
 from vt_env.errors import ConfigError
-from vt_env.judges import make_judge
-from vt_env.judges.noisy import NoisyJudge
+from vt_env.judges import Judge, make_judge
+from vt_env.task import make_task
 from vt_env.vector import VisionThinkVectorEnv
 
 MANY = [Query("What is it?", ("yes",), "yes", rollout=f"sample#{i}") for i in range(4000)]
@@ -70,6 +71,47 @@ def test_rollouts_of_one_question_with_one_answer_are_judged_apart(samples: list
     assert correct("s1", seed=9) == first  # nothing is drawn
 
 
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_a_rollouts_noise_does_not_depend_on_who_shares_its_batch(samples: list[Sample], groups):
+    """A group is flipped alike alone, beside others, and turn by turn."""
+    answer = "<think>I see</think><answer>one</answer>"
+    task = make_task(samples, judge="noisy:exact,rate=0.5")
+
+    def group(at_once: int) -> list[bool]:
+        env = VisionThinkVectorEnv(16 * at_once, group_size=16, data=task)
+        ids = ["s2", "s3", "s4", "s1"][-at_once:]
+        env.reset(seed=0, options={"sample_ids": ids})
+        *_, info = env.step([answer] * 16 * at_once)
+        return [verdict.correct for verdict in info["verdict"][-16:]]
+
+    alone = group(1)
+    assert group(groups) == alone
+    assert 2 <= sum(alone) <= 14
+    dialogues = task.begin(samples[0], 16)
+    for dialogue in dialogues:
+        dialogue.apply(answer)
+    one_by_one = [task.judge_all([dialogue])[0].correct for dialogue in reversed(dialogues)]
+    assert one_by_one[::-1] == alone
+    assert [v.correct for v in task.judge_all(dialogues[5:9])] == alone[5:9]
+
+
+def test_a_ready_judge_is_begun_with_through_the_noise():
+    asked: list[int] = []
+
+    class Early(Judge):
+        name = "early"
+
+        def score(self, queries):
+            return [Verdict(True, self.name, "") for _ in queries]
+
+        def begin(self, queries):
+            asked.extend(len(query.rollout) for query in queries)
+
+    with NoisyJudge(Early()) as judge:
+        judge.begin(MANY[:3])
+        assert asked == [0, 0, 0]
+
+
 def test_a_rollout_without_an_answer_is_wrong_whatever_the_noise(samples: list[Sample]):
     env = VisionThinkVectorEnv(2, group_size=1, data=samples, judge="noisy:exact,rate=1")
     env.reset(seed=0)
@@ -81,8 +123,8 @@ def test_a_rollout_without_an_answer_is_wrong_whatever_the_noise(samples: list[S
     ("spec", "message"),
     [
         ("noisy:auto,rate=1.5", "rate in"),
-        ("noisy:auto,rate=often", "numbers as rate and seed"),
-        ("noisy:auto,seed=x", "numbers as rate and seed"),
+        ("noisy:auto,rate=often", "a number as rate"),
+        ("noisy:auto,seed=x", "a whole number as seed"),
         ("noisy:auto,rat=0.1", "Did you mean 'rate'"),
         ("noisy:aut", "Did you mean 'auto'"),
     ],

@@ -100,7 +100,7 @@ def test_the_installed_command_finds_the_model(tasks, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "these settings of tasks are not applied" in done.stdout
-    assert vt("eval", "--from", f"lmms:{out}", "--judge", "exact", "--out", tmp_path / "ours") == 0
+    assert vt("judge", f"lmms:{out}", "--judge", "exact", "--out", tmp_path / "ours") == 0
     found = read(tmp_path / "ours")
     assert found["n"] == small_tasks.N
     assert found["agent"] == f"tiny:{model},temperature=0"
@@ -130,8 +130,8 @@ def played(tasks, tmp_path_factory) -> Path:
 
 
 def test_a_round_trip(played, tmp_path, capsys):
-    assert vt("eval", "--from", f"lmms:{played}", "--out", tmp_path / "as") == 0
-    assert vt("eval", "--from", f"lmms:{played}", "--judge", "auto", "--out", tmp_path / "new") == 0
+    assert vt("judge", f"lmms:{played}", "--out", tmp_path / "as") == 0
+    assert vt("judge", f"lmms:{played}", "--judge", "auto", "--out", tmp_path / "new") == 0
     for task in ("vt_files", "vt_table"):
         recorded, anew = read(tmp_path / "as" / task), read(tmp_path / "new" / task)
         assert recorded["accuracy"] == recorded["lmms"]["reported"]["exact,none"] == 7 / 8
@@ -166,7 +166,7 @@ def test_one_file_for_one_run(tasks, played, tmp_path):
 def test_modes(tasks, tmp_path, mode, ratio):
     arguments = f"agent=knowing,mode={mode},tokens=tiny,facts={tmp_path}/facts.jsonl"
     lmms_eval(tasks, tmp_path, "vt_files", arguments, "--limit", "4", "--batch_size", "4")
-    assert vt("eval", "--from", f"lmms:{tmp_path}", "--out", tmp_path / "out") == 0
+    assert vt("judge", f"lmms:{tmp_path}", "--out", tmp_path / "out") == 0
     found = read(tmp_path / "out")
     assert (found["n"], found["mode"], found["token_ratio"]) == (4, mode, ratio)
 
@@ -176,7 +176,7 @@ def test_repeats_are_rollouts_of_their_own(tasks, tmp_path):
     lmms_eval(tasks, tmp_path, "vt_files", arguments, "--repeats", "2", "--limit", "2")
     rows = lines(tmp_path / "facts.jsonl")[1:]
     assert [(row["doc_id"], row["repeat"]) for row in rows] == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    assert vt("eval", "--from", f"lmms:{tmp_path}", "--out", tmp_path / "out") == 0
+    assert vt("judge", f"lmms:{tmp_path}", "--out", tmp_path / "out") == 0
     assert read(tmp_path / "out")["n"] == 2
 
 
@@ -190,7 +190,7 @@ def test_documents_that_no_episode_can_show(tasks, tmp_path):
     out = tmp_path / "out"
     arguments = f"agent=knowing,unplayable=empty,facts={out}/facts.jsonl"
     lmms_eval(tasks, out, "vt_shows", arguments, "--batch_size", "4")
-    assert vt("eval", "--from", f"lmms:{out}", "--out", tmp_path / "ours") == 0
+    assert vt("judge", f"lmms:{out}", "--out", tmp_path / "ours") == 0
     found = read(tmp_path / "ours")
     assert (found["n"], found["refused"]) == (small_tasks.N - 2, 2)
     assert [r["id"] for r in found["refusals"]] == ["vt_shows/1", "vt_shows/2"]
@@ -230,7 +230,7 @@ def test_an_agent_that_fails_is_told_and_what_was_played_stays(tasks, tmp_path):
         ("agent=knowing,facts=f.jsonl,tokens=huge", "huge"),
         ("agent=knowing,facts=f.jsonl,seed=0.5", "seed must be a number, got 0.5"),
         ("agent=knowing,facts=f.jsonl,factor=half", "factor must be a number, got 'half'"),
-        ("agent=[tiny:/nowhere],facts=f.jsonl", "no model can be read"),
+        ("agent=[tiny:/nowhere],facts=f.jsonl", "there is no folder"),
     ],
 )
 def test_wrong_arguments(arguments, message, tasks, tmp_path, monkeypatch):
@@ -313,8 +313,8 @@ def test_official_variants_agree_with_what_lmms_eval_records(name, tmp_path):
     task = {"docvqa": "docvqa_val"}.get(name, name)
     tracker.save_results_samples(task, samples)
     out = tmp_path / "out"
-    argv = ["--from", f"lmms:{tmp_path}", "--variant", "official", "--out", out]
-    assert vt("eval", *argv) == 0
+    argv = [f"lmms:{tmp_path}", "--variant", "official", "--out", out]
+    assert vt("judge", *argv) == 0
     found = read(out)
     spoken = sum(bool(s["filtered_resps"].strip()) for s in samples)
     assert found["lmms"]["n"] + found["unscored"] == found["n"] == 60

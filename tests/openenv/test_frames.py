@@ -11,7 +11,7 @@ pytest.importorskip("openenv.core", reason="a library of its own environment: ma
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.openenv.frames import fault
+from trainers.openenv.guard import fault
 from trainers.openenv.messages import TEXT_LIMIT
 
 GOOD = [

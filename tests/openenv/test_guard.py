@@ -23,6 +23,7 @@ from trainers.openenv.client import RemoteError
 from trainers.openenv.messages import MESSAGE_LIMIT, TEXT_LIMIT
 from trainers.openenv.server import Serving, served
 from vt_env import ConfigError, make_task
+from vt_env.sources import ListSource
 
 WAIT, WRONG = answer_turn("wait", "x"), answer_turn("wrong", "x")
 
@@ -88,7 +89,7 @@ def test_pages_that_are_open(url):
     assert json.loads(http(url, "/health", **KEY)[1]) == {"status": "healthy"}
     schema = json.loads(http(url, "/schema", **KEY)[1])
     assert schema["action"]["properties"]["text"]["maxLength"] == TEXT_LIMIT
-    assert "picture" in schema["observation"]["properties"]
+    assert "pictures" in schema["observation"]["properties"]
     assert http(url, "/health", b"x" * 10, **KEY)[0] == 405
 
 
@@ -177,11 +178,33 @@ def _all_free(url: str) -> bool:
             return False
 
 
-def test_a_step_that_takes_too_long_is_told(url):
+def test_an_answer_whose_verdict_takes_too_long_is_unscored(url):
     with raw(url, additional_headers=KEY) as socket:
         socket.say("reset", index=0)
         begun = time.monotonic()
         late = socket.say("step", text=WAIT)
+        assert time.monotonic() - begun < 1.4
+        assert late["data"]["done"] is True
+        assert late["data"]["reward"] is None
+        assert late["data"]["observation"]["outcome"]["correct"] is None
+        assert socket.say("reset", index=1)["data"]["observation"]["sample_id"] == "s1"
+        assert socket.say("step", text=WRONG)["data"]["reward"] == 0.5
+
+
+class SlowPictures(ListSource):
+    """Samples of which the first takes long to read."""
+
+    def _sample(self, index):
+        if index == 0:
+            time.sleep(1.5)
+        return super()._sample(index)
+
+
+def test_a_reset_that_takes_too_long_is_told():
+    task = make_task(SlowPictures(made_samples(3)), judge=Slow())
+    with served(task, Serving(port=0, step_s=0.5)) as url, raw(url) as socket:
+        begun = time.monotonic()
+        late = socket.say("reset", index=0)
         assert time.monotonic() - begun < 1.4
         assert late["data"]["code"] == "EXECUTION_ERROR"
         assert "not done after 0.5 s" in late["data"]["message"]

@@ -17,8 +17,7 @@ from remote_sessions import Slow, made_samples
 
 from agents import Reply, answer_turn, request_turn
 from trainers.openenv import pictures
-from trainers.openenv.client import RemoteError, VisionThinkClient
-from trainers.openenv.group import play_group
+from trainers.openenv.client import RemoteError, VisionThinkClient, play_group
 from trainers.openenv.pictures import Kept
 from trainers.openenv.server import Serving, served
 from vt_env import make_task

@@ -1,4 +1,4 @@
-"""The recorded transcripts through a real server; see docs/adapters.md."""
+"""The recorded transcripts through a real server; see docs/plugins.md."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from trainers.conformance import (
     check_rewards,
     check_visual_tokens,
 )
-from trainers.conformance.judge import Recorded
-from trainers.openenv.client import VisionThinkClient
-from trainers.openenv.group import play_group
+from trainers.conformance.cases import Recorded
+from trainers.openenv.client import VisionThinkClient, play_group
 from trainers.openenv.server import Serving, served
 from vt_env import make_task
 from vt_env.rewards import RewardConfig

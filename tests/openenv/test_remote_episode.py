@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,8 +19,7 @@ from remote_sessions import Slow, http, made_samples, made_task, raw, run
 
 from agents import Reply, answer_turn, make_agent, request_turn
 from agents.answerers import Guess
-from trainers.openenv.client import RemoteError, VisionThinkClient
-from trainers.openenv.group import play_group
+from trainers.openenv.client import RemoteError, VisionThinkClient, play_group
 from trainers.openenv.messages import PIXEL_LIMIT
 from trainers.openenv.server import served
 from vt_env import Sample, ToolCall, make_task
@@ -59,13 +59,14 @@ def test_it_is_the_plain_environment(url, turns):
         for turn in [None, *turns]:
             if turn is not None:
                 result = await client.step(turn)
-                seen, reward, done, _, info = env.step(turn)
+                seen, reward, terminated, truncated, info = env.step(turn)
+                done = terminated or truncated
             there = result.observation
             assert result.done == there.done == done
             assert there.text == seen["text"]
-            assert (there.picture is not None) == info["new_image"]
+            assert len(there.pictures) == info["new_image"]
             if info["new_image"]:
-                assert (there.view().array == seen["image"]).all()
+                assert (there.views()[0].array == seen["image"]).all()
             for name in ("sample_id", "turn", "messages", "visual_tokens", "full_visual_tokens"):
                 assert getattr(there, name) == info[name]
             assert there.futile_request == info["futile_request"]
@@ -102,7 +103,7 @@ def test_a_tool_call_is_an_action_and_a_number_is_none(url):
         with pytest.raises(ActionError, match="got int"):
             await client.step(3)
         result = await client.step(ToolCall("resize_image", {"action": "resize"}))
-        assert result.observation.view().size == (64, 48)
+        assert [view.size for view in result.observation.views()] == [(64, 48)]
 
     run(url, play)
 
@@ -132,7 +133,9 @@ def test_the_state(url):
         await client.step(ASK)
         state = await client.state()
         assert (state.episode_id, state.sample_id, state.step_count) == ("mine", "s2", 1)
-        assert state.protocol == {"factor": 0.5, "max_turns": 2, "tools": ["resize_image"]}
+        ends = ["</answer>", "</tool_call>"]
+        about = {"factor": 0.5, "max_turns": 2, "tools": ["resize_image"], "ends": ends}
+        assert state.protocol == about
 
     run(url, play)
 
@@ -198,11 +201,50 @@ def test_large_pictures():
             whole = (await client.step(ASK)).observation
             with pytest.raises(RemoteError, match="picture of sample '13' is refused"):
                 await client.reset(index=1)
-            return small.view(), whole.view()
+            return *small.views(), *whole.views()
 
         small, whole = run(url, play)
     assert small.size == (2000, 1500)
     assert (whole.array == twelve.image).all()
+
+
+def test_a_turn_shows_all_that_is_new():
+    """Two pictures first, then a part of each: in one message."""
+    first, second = made_samples(2, (60, 80))
+    sample = Sample("two", "Which?", ("a",), first.image, more_images=(second.image,))
+    tool = {"kind": "zoom", "space": "source", "picture": "image"}
+    rules = {"tools": [tool], "grammar": {"several": "all"}, "prompt": "zoom", "max_turns": 2}
+    calls = [ToolCall("zoom_in", {"bbox_2d": [0, 0, 40, 30], "image": i}) for i in (0, 1)]
+    task = make_task([sample], **rules)
+    turn = task.protocol.grammar.write(replace(calls[0], thought="Both.", also=(calls[1],)))
+    (here,) = task.begin(sample)
+    here.apply(turn)
+
+    async def play(client):
+        began = (await client.reset()).observation
+        went_on = (await client.step(turn)).observation
+        return [*began.views(), *went_on.views()], went_on.messages, await client.state()
+
+    with served(task) as url:
+        views, messages, state = run(url, play)
+    assert len(views) == 4
+    assert all((v.array == w.array).all() for v, w in zip(views, here.views, strict=True))
+    assert messages == here.messages
+    assert state.protocol["ends"] == []
+
+
+def test_more_pixels_than_a_message_carries_are_refused_in_one_sentence(monkeypatch):
+    monkeypatch.setattr("trainers.openenv.environment.PIXEL_LIMIT", 3000)
+    with served(made_task()) as url:
+
+        async def play(client):
+            await client.reset(index=0)
+            with pytest.raises(RemoteError, match=r"1 pictures of 3,072 pixels, and a message"):
+                await client.step(ASK)
+            with pytest.raises(RemoteError, match="there is no episode"):
+                await client.step(ASK)
+
+        run(url, play)
 
 
 class Recites:

@@ -36,7 +36,7 @@ def test_it_serves_until_it_is_stopped(tmp_path: Path):
         async def play(client):
             result = await client.reset(index=4)
             assert (await client.state()).samples == 5
-            assert result.observation.view().size == (16, 16)
+            assert result.observation.views()[0].size == (16, 16)
             return (await client.step(answer_turn("no such thing", "x"))).reward
 
         assert run(url, play, token=TOKEN) == 2.0

@@ -34,19 +34,19 @@ class ScriptedEngine:
     """Says the next turn of a transcript, found by the rollout's place.
 
     Args:
-        words: Tokenises the turns.
+        processor: Tokenises the turns.
         transcripts: One for each rollout of a group, in the order in which they begin.
     """
 
-    def __init__(self, words: Any, transcripts: Sequence[Sequence[str | Exception]]) -> None:
-        self.words = words
+    def __init__(self, processor: Any, transcripts: Sequence[Sequence[str | Exception]]) -> None:
+        self.processor = processor
         self.transcripts = transcripts
         self.requests: list[SimpleNamespace] = []
         self._places: dict[int, int] = {}
         self._next = itertools.count()
 
     async def generate(self, ids: list[int], sampling: Any, multi_modal_data: Any = None) -> Any:
-        """One turn. Rollouts are told apart by their own copy of the parameters."""
+        """One turn. RolloutWorker are told apart by their own copy of the parameters."""
         place = self._places.setdefault(id(sampling), next(self._next))
         turn = sum(request.place == place for request in self.requests)
         self.requests.append(
@@ -62,8 +62,8 @@ class ScriptedEngine:
         text = self.transcripts[place][turn]
         if isinstance(text, Exception):
             raise text
-        said = self.words.tokenizer.encode(text, add_special_tokens=False)
-        said.append(self.words.tokenizer.eos_token_id)
+        said = self.processor.tokenizer.encode(text, add_special_tokens=False)
+        said.append(self.processor.tokenizer.eos_token_id)
         cut = said[: sampling.max_tokens]
         ended = "stop" if cut == said else "length"
         read = self._expanded(ids, multi_modal_data["image"])
@@ -75,8 +75,8 @@ class ScriptedEngine:
         left = iter(images)
         read: list[int] = []
         for token in ids:
-            picture = token == self.words.image_id
-            count = self.words.counter.count(*next(left).size) if picture else 1
+            picture = token == self.processor.image_id
+            count = self.processor.counter.count(*next(left).size) if picture else 1
             read += [token] * count
         return read
 

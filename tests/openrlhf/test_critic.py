@@ -9,27 +9,27 @@ pytest.importorskip("openrlhf.trainer.ray", reason="OpenRLHF's stack is not inst
 torch = pytest.importorskip("torch")
 
 from agents import request_turn  # noqa: E402
-from agents.models.images import patches  # noqa: E402
-from agents.models.loading import load_words  # noqa: E402
-from trainers.openrlhf.critic import make_critic  # noqa: E402
+from agents.models.loading import load_processor  # noqa: E402
+from agents.models.qwen import patches  # noqa: E402
+from trainers.openrlhf.learners import make_critic  # noqa: E402
 from vt_env import make_task  # noqa: E402
 
 
 def test_values_come_from_tokens_and_pictures(untrained):
-    words = load_words(str(untrained))
+    processor = load_processor(str(untrained))
     task = make_task("generated:n=2", prompt="tiny")
     dialogues = [task.begin(sample)[0] for sample in task.source]
     shown = []
     for dialogue in dialogues:
         dialogue.apply(request_turn("blurry"))
-        pixels, grids = patches(words.image_processor, dialogue.views)
+        pixels, grids = patches(processor.image_processor, dialogue.views)
         shown.append({"pixel_values": pixels, "image_grid_thw": grids})
     ids = [
-        words.chat.opening(d.messages, [words.counter.count(*v.size) for v in d.views])
+        processor.chat.opening(d.messages, [processor.counter.count(*v.size) for v in d.views])
         for d in dialogues
     ]
     width = min(map(len, ids))
-    assert [i.count(words.image_id) for i in ids] == [20, 20]
+    assert [i.count(processor.image_id) for i in ids] == [20, 20]
     tokens = torch.tensor([i[:width] for i in ids])
     attention = torch.ones_like(tokens)
     mask = attention[:, 1:]

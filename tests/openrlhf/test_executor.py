@@ -16,12 +16,12 @@ from engines import ScriptedEngine, play, torn_sample  # noqa: E402
 from openrlhf.utils.agent import AgentExecutorBase  # noqa: E402
 
 from agents import Reply, answer_turn, request_turn, rollout  # noqa: E402
+from agents.judging.usage import Usage  # noqa: E402
 from trainers.errors import TrainingError  # noqa: E402
-from trainers.local.metrics import judge_metrics, rollout_metrics  # noqa: E402
+from trainers.metrics import judge_metrics, rollout_metrics  # noqa: E402
 from trainers.openrlhf.executor import executor_for  # noqa: E402
-from trainers.openrlhf.run import Run  # noqa: E402
+from trainers.openrlhf.run import OpenRLHFRun  # noqa: E402
 from vt_env import PictureError, Verdict, group_rewards, make_task  # noqa: E402
-from vt_env.judges.models import Usage  # noqa: E402
 from vt_env.rewards import PENALTIES, RewardConfig  # noqa: E402
 from vt_env.vector import VisionThinkVectorEnv  # noqa: E402
 
@@ -40,7 +40,7 @@ def executor(recipe, tmp_path):
 
     def make(*overrides: str):
         here = Path.cwd()
-        run = Run(tmp_path, here, recipe("rollout.probes=0", *overrides), max_length=400)
+        run = OpenRLHFRun(tmp_path, here, recipe("rollout.probes=0", *overrides), max_length=400)
         run.write()
         kind = executor_for(run.folder)
         assert issubclass(kind, AgentExecutorBase)
@@ -79,12 +79,12 @@ class Recorded:
 
     def __init__(self, transcripts) -> None:
         self.transcripts = transcripts
-        self.rows: dict[int, int] = {}
+        self.rows: dict[str, int] = {}
 
     def act(self, conversations):
         for conversation in conversations:
-            self.rows.setdefault(id(conversation.messages), len(self.rows))
-        return [Reply(self.transcripts[self.rows[id(c.messages)]][c.turn]) for c in conversations]
+            self.rows.setdefault(conversation.rollout, len(self.rows))
+        return [Reply(self.transcripts[self.rows[c.rollout]][c.turn]) for c in conversations]
 
 
 @pytest.mark.parametrize("penalty", sorted(PENALTIES))
@@ -98,7 +98,7 @@ def test_the_same_transcripts_get_the_same_rewards_everywhere(executor, penalty,
     )
     for truth in (truth_of(made), WRONG):
         transcripts = transcripts_of(truth)
-        engine = ScriptedEngine(made.words, transcripts)
+        engine = ScriptedEngine(made.processor, transcripts)
         responses = asyncio.run(play(made, engine, label_of(made), 8))
         env = VisionThinkVectorEnv(
             8, group_size=8, data=made.tasks["train"], reward=made.config.reward
@@ -118,19 +118,19 @@ def test_the_same_transcripts_get_the_same_rewards_everywhere(executor, penalty,
 def test_tokens_are_the_engines_and_pictures_stand_behind_them(executor):
     made = executor()
     truth = truth_of(made)
-    engine = ScriptedEngine(made.words, [[ASK, answers(truth)]] * 3 + [[answers(truth)]])
+    engine = ScriptedEngine(made.processor, [[ASK, answers(truth)]] * 3 + [[answers(truth)]])
     asked, *_, direct = asyncio.run(play(made, engine, label_of(made), 4))
     first, second = [request for request in engine.requests if request.place == 0]
     assert len(first.images) == 1
     assert len(second.images) == 2
     assert second.images[1].size == (32, 32)
-    image = made.words.image_id
+    image = made.processor.image_id
     assert (first.ids.count(image), second.ids.count(image)) == (1, 2)
     assert asked["observation_tokens"].count(image) == 20
     assert direct["observation_tokens"].count(image) == 4
     assert asked["mm_train_inputs"]["image_grid_thw"].tolist() == [[1, 4, 4], [1, 8, 8]]
     assert direct["mm_train_inputs"]["image_grid_thw"].tolist() == [[1, 4, 4]]
-    decode = made.words.tokenizer.decode
+    decode = made.processor.tokenizer.decode
     said = [decode(asked["observation_tokens"][a:b]) for a, b in asked["action_ranges"]]
     assert said == [f"{ASK}<|im_end|>", f"{answers(truth)}<|im_end|>"]
     text = decode(asked["observation_tokens"])
@@ -142,7 +142,7 @@ def test_tokens_are_the_engines_and_pictures_stand_behind_them(executor):
 
 def test_a_turn_that_is_cut_off_is_flagged(executor):
     made = executor("rollout.max_new_tokens=5")
-    engine = ScriptedEngine(made.words, [[answers(truth_of(made))]] * 4)
+    engine = ScriptedEngine(made.processor, [[answers(truth_of(made))]] * 4)
     responses = asyncio.run(play(made, engine, label_of(made), 4))
     assert all(r["truncated"] and r["label"].verdict.correct is False for r in responses)
     assert all(b - a == 5 for r in responses for a, b in r["action_ranges"])
@@ -152,7 +152,7 @@ def test_a_failed_rollout_leaves_nobody_waiting(executor):
     made = executor()
     truth = truth_of(made)
     transcripts = [[answers(truth)], [RuntimeError("engine")], [ASK, answers(truth)], ["clear"]]
-    engine = ScriptedEngine(made.words, transcripts)
+    engine = ScriptedEngine(made.processor, transcripts)
 
     async def settle(*rollouts):
         return await asyncio.wait_for(asyncio.gather(*rollouts, return_exceptions=True), 10)
@@ -173,8 +173,8 @@ def test_equal_prompts_in_flight_do_not_mix(executor):
     async def both():
         label = label_of(made)
         return await asyncio.gather(
-            play(made, ScriptedEngine(made.words, easy), label, 4),
-            play(made, ScriptedEngine(made.words, hard), dict(label), 4),
+            play(made, ScriptedEngine(made.processor, easy), label, 4),
+            play(made, ScriptedEngine(made.processor, hard), dict(label), 4),
         )
 
     first, second = asyncio.run(both())
@@ -186,7 +186,7 @@ def test_equal_prompts_in_flight_do_not_mix(executor):
 def test_an_evaluation_has_its_own_number_and_no_penalty(executor):
     made = executor("reward.penalty=every_request", "reward.token_price=0.5")
     source = made.tasks["validation"].source
-    engine = ScriptedEngine(made.words, [[ASK, answers(source[1].references[0])]])
+    engine = ScriptedEngine(made.processor, [[ASK, answers(source[1].references[0])]])
     label = {**label_of(made, "validation", 1), "shown": True}
     (response,) = asyncio.run(play(made, engine, label, 1))
     assert response["reward"] == 1.5
@@ -196,7 +196,7 @@ def test_an_evaluation_has_its_own_number_and_no_penalty(executor):
 
 def test_a_group_that_is_not_whole_stops_the_run(executor):
     made = executor()
-    engine = ScriptedEngine(made.words, [["clear"]] * 3)
+    engine = ScriptedEngine(made.processor, [["clear"]] * 3)
     with pytest.raises(TrainingError, match="3 of 4 rollouts"):
         asyncio.run(play(made, engine, label_of(made), 3))
 
@@ -215,7 +215,7 @@ def test_unscored_is_not_wrong(executor):
     made = executor("reward.penalty=none")
     made.tasks["train"] = replace(made.tasks["train"], judge=Forgetful())
     transcripts = [[answers(word)] for word in ("red", "blue", "green", "red")]
-    engine = ScriptedEngine(made.words, transcripts)
+    engine = ScriptedEngine(made.processor, transcripts)
     responses = asyncio.run(play(made, engine, label_of(made), 4))
     assert [r["label"].reward.total for r in responses] == [1.5, 0.5, None, 1.5]
     assert responses[2]["reward"] == pytest.approx(3.5 / 3)  # its siblings' mean stays their mean
@@ -224,15 +224,15 @@ def test_unscored_is_not_wrong(executor):
 
 def test_what_judging_took_is_left_for_the_driver(executor):
     made = executor("reward.penalty=none")
-    assert made.run.judging() == []
+    assert made.run.judge_usage() == []
     judge = Forgetful()
     judge.usage = Usage(queries=4, answered=1, tokens_in=300)
     made.tasks["train"] = replace(made.tasks["train"], judge=judge)
     for _ in range(2):
-        engine = ScriptedEngine(made.words, [[answers("red")]] * 4)
+        engine = ScriptedEngine(made.processor, [[answers("red")]] * 4)
         asyncio.run(play(made, engine, label_of(made), 4))
-    assert made.run.judging() == [judge.usage]  # the latest of each engine
-    assert judge_metrics(made.run.judging())["judge/tokens_in"] == 300
+    assert made.run.judge_usage() == [judge.usage]  # the latest of each engine
+    assert judge_metrics(made.run.judge_usage())["judge/tokens_in"] == 300
 
 
 def test_a_refused_picture_names_its_sample(executor):
@@ -240,14 +240,14 @@ def test_a_refused_picture_names_its_sample(executor):
     made.tasks["train"] = make_task([torn_sample("broken")], prompt="tiny", tokens="tiny")
     label = {"split": "train", "id": "broken", "shown": False}
     with pytest.raises(PictureError, match="'broken'"):
-        asyncio.run(play(made, ScriptedEngine(made.words, []), label, 4))
+        asyncio.run(play(made, ScriptedEngine(made.processor, []), label, 4))
     assert len(made.groups) == 0
 
 
 def test_probes_are_made_to_begin_with_their_arm(executor):
     made = executor("rollout.probes=1")
     rest = ["red</answer>", "clear</tool_call>"]
-    engine = ScriptedEngine(made.words, [[rest[0]], [rest[1], "clear"], ["clear"], ["clear"]])
+    engine = ScriptedEngine(made.processor, [[rest[0]], [rest[1], "clear"], ["clear"], ["clear"]])
     responses = asyncio.run(play(made, engine, label_of(made), 4))
     first = [r["label"].replies[0] for r in responses]
     assert first[0].text == "<think>clear</think><answer>red</answer>"
@@ -259,18 +259,21 @@ def test_probes_are_made_to_begin_with_their_arm(executor):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda output, words: output.prompt_token_ids.append(7), "size pictures alike"),
-        (lambda output, words: output.outputs[0].token_ids.insert(0, words.image_id), "forbidden"),
-        (lambda output, words: output.outputs[0].token_ids.clear(), "said nothing"),
+        (lambda output, p: output.prompt_token_ids.append(7), "size pictures alike"),
+        (
+            lambda output, p: output.outputs[0].token_ids.insert(0, p.image_id),
+            "forbidden",
+        ),
+        (lambda output, p: output.outputs[0].token_ids.clear(), "said nothing"),
     ],
 )
 def test_tokens_that_do_not_agree_stop_the_run(executor, change, message):
     made = executor()
-    scripted = ScriptedEngine(made.words, [["clear"]] * 4)
+    scripted = ScriptedEngine(made.processor, [["clear"]] * 4)
 
     async def generate(*args, **settings):
         output = await scripted.generate(*args, **settings)
-        change(output, made.words)
+        change(output, made.processor)
         return output
 
     engine = SimpleNamespace(generate=generate)
@@ -280,7 +283,7 @@ def test_tokens_that_do_not_agree_stop_the_run(executor, change, message):
 
 def test_no_room_for_a_turn_stops_the_run(executor):
     made = executor()
-    engine = ScriptedEngine(made.words, [[ASK, "clear"]] * 4)
+    engine = ScriptedEngine(made.processor, [[ASK, "clear"]] * 4)
     with pytest.raises(TrainingError, match="raise the trainer's max_length"):
         asyncio.run(play(made, engine, label_of(made), 4, max_length=40))
 

@@ -1,4 +1,4 @@
-"""The recorded transcripts through OpenRLHF's executor; see docs/adapters.md."""
+"""The recorded transcripts through OpenRLHF's executor; see docs/plugins.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trainers.conformance import (
     stretches,
 )
 from trainers.openrlhf.executor import executor_for
-from trainers.openrlhf.run import Run
+from trainers.openrlhf.run import OpenRLHFRun
 
 
 class OpenRLHF:
@@ -54,7 +54,7 @@ class OpenRLHF:
     def _executor(self, case: Case) -> Any:
         size = len(case.groups[0].transcripts)
         settings = ["rollout.probes=0", f"rollout.group_size={size}", *overrides_of(case)]
-        run = Run(self.folder, Path.cwd(), self.recipe(*settings), max_length=400)
+        run = OpenRLHFRun(self.folder, Path.cwd(), self.recipe(*settings), max_length=400)
         run.write()
         return executor_for(run.folder)()
 
@@ -62,7 +62,7 @@ class OpenRLHF:
         groups = [
             play(
                 executor,
-                ScriptedEngine(executor.words, group.transcripts),
+                ScriptedEngine(executor.processor, group.transcripts),
                 {"split": "train", "id": group.sample.id, "shown": False},
                 len(group.transcripts),
             )
@@ -83,8 +83,8 @@ class OpenRLHF:
                     reward=None if episode.reward.total is None else response["reward"],
                     penalty=episode.reward.penalty,
                     requested=bool(response["extra_logs"]["rollout/request_rate"]),
-                    visual_tokens=tokens.count(executor.words.image_id),
-                    stretches=stretches(tokens, trained, executor.words.tokenizer.decode),
+                    visual_tokens=tokens.count(executor.processor.image_id),
+                    stretches=stretches(tokens, trained, executor.processor.tokenizer.decode),
                 )
             )
         return made

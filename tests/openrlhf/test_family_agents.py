@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def asked(size: tuple[int, int]) -> Dialogue:
 
 
 def conversation(dialogue: Dialogue) -> Conversation:
-    return Conversation.of(dialogue, np.random.default_rng(0))
+    made = Conversation.of(dialogue, np.random.default_rng(0))
+    return replace(made, written=dialogue.turn)  # the agent said none of them
 
 
 def processor_of(vlm: VisionLanguageModel) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trainers import TRAINERS, choose_trainer, installed, make_trainer
-from trainers.openrlhf.run import Run
+from trainers.openrlhf.run import OpenRLHFRun
 from vt_env import ConfigError, MissingExtra
 
 pytest.importorskip("torch")
@@ -31,11 +31,11 @@ SNAPSHOT = """\
 --ref.num_gpus_per_node 1 --vllm.num_engines 1 --vllm.tensor_parallel_size 1 \
 --vllm.gpu_memory_utilization 0.6 --vllm.sync_backend gloo --ds.zero_stage 2 --ds.param_dtype bf16 \
 --ds.attn_implementation sdpa --train.seed 0 --ckpt.path OUT/openrlhf/state \
---ckpt.output_dir OUT/openrlhf/last --ckpt.max_num 2"""
+--ckpt.output_dir OUT/openrlhf/last --ckpt.max_num 1000000"""
 
 
 def flags_of(config) -> list[str]:
-    return command_line(Run(Path("OUT"), Path("/"), config, max_length=222))
+    return command_line(OpenRLHFRun(Path("OUT"), Path("/"), config, max_length=222))
 
 
 def test_the_command_line_does_not_drift_unseen(recipe, untrained):
@@ -52,9 +52,12 @@ def test_the_command_line_does_not_drift_unseen(recipe, untrained):
         ),
         (["algorithm.name=dr_grpo"], "--algo.advantage.estimator dr_grpo"),
         (["algorithm.name=reinforce++-baseline"], "--algo.advantage.estimator reinforce_baseline"),
-        (["algorithm.name=gspo"], "--actor.policy_loss_type gspo"),
         (
-            ["algorithm.options.aggregation=sequence_mean"],
+            ["algorithm.name=gspo", "algorithm.options={aggregation='sequence_mean'}"],
+            "--actor.policy_loss_type gspo",
+        ),
+        (
+            ["algorithm.options={aggregation='sequence_mean',kl_coef=0.0}"],
             "--actor.loss_agg_mode seq-mean-token-mean",
         ),
         (["algorithm.entropy=0.001"], "--actor.entropy_coef 0.001"),
@@ -88,6 +91,15 @@ def test_settings_reach_the_command_line(recipe, overrides, expected):
         (["model.dtype=float32"], "bfloat16"),
         (["model.device=cpu"], "model.device=auto"),
         (["algorithm.options.aggregation=constant"], "aggregation=token_mean"),
+        (["algorithm.options.aggregation=sequence_mean"], "a KL in the loss, or an entropy bonus"),
+        (
+            [
+                "algorithm.options={aggregation='sequence_mean',kl_coef=0.0}",
+                "algorithm.entropy=0.1",
+            ],
+            "algorithm.entropy=0",
+        ),
+        (["algorithm.name=gspo"], "set algorithm.options.aggregation=sequence_mean"),
         (["optimiser.minibatches=3"], "do not divide into 3 minibatches"),
         (["optimiser.microbatch=5"], "lower optimiser.microbatch"),
         (["openrlhf.colocate=true", "openrlhf.engines=2"], "must cover them"),

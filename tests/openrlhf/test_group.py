@@ -4,102 +4,98 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("torch")
 
-from trainers.hosted.group import Groups
+from agents import answer_turn
+from trainers.hosted.rollouts import RolloutWorker
+from trainers.openrlhf.run import OpenRLHFRun
+
+RIGHT = {"split": "train", "shown": False}
 
 
-async def member(groups: Groups, token: object, value: int, seed: int) -> tuple[int, int]:
-    """Leaves its value unless it is negative; gets the sum of its group's."""
-
-    async def finish(left):
-        await asyncio.sleep(0)
-        return {place: sum(left.values()) for place in left}
-
-    group, place = groups.join(token, finish)
-    left = None
-    try:
-        await asyncio.sleep(0)
-        await asyncio.sleep(random.Random(seed).random() / 100)
-        if value < 0:
-            raise RuntimeError("engine")
-        left = value
-    finally:
-        groups.leave(group, place, left)
-    return group.size, await group.outcome(place)
+@pytest.fixture
+def worker(recipe, tmp_path):
+    config = recipe("rollout.probes=0", "reward.penalty=none")
+    run = OpenRLHFRun(tmp_path, tmp_path, config, max_length=400)
+    run.write()
+    return RolloutWorker(run)
 
 
-def test_groups_of_any_size_meet_and_do_not_mix():
-    groups: Groups = Groups()
+def asked(worker: RolloutWorker, key: object, turns: list[str | Exception], index: int = 0):
+    """The rollouts of one request, each of which says its turn after a while."""
+    label = {**RIGHT, "id": worker.tasks["train"].source.ids()[index]}
 
-    async def run():
-        requests = [
-            asyncio.gather(*[member(groups, token, 10**i, 100 * i + j) for j in range(2 + i % 5)])
-            for i, token in enumerate(object() for _ in range(12))
+    def saying(turn: str | Exception, seed: int):
+        async def generate(transcript, views, room):
+            await asyncio.sleep(random.Random(seed).random() / 100)
+            if isinstance(turn, Exception):
+                raise turn
+            end = worker.processor.tokenizer.eos_token_id
+            said = worker.processor.tokenizer.encode(turn, add_special_tokens=False)
+            return [*said, end], []
+
+        return generate
+
+    return [
+        worker.play(label, saying(turn, 31 * index + place), group=key, max_length=400)
+        for place, turn in enumerate(turns)
+    ]
+
+
+def run(*requests):
+    async def all_of_them():
+        made = [asyncio.gather(*request, return_exceptions=True) for request in requests]
+        return await asyncio.wait_for(asyncio.gather(*made), 20)
+
+    return asyncio.run(all_of_them())
+
+
+def test_groups_meet_and_do_not_mix(worker):
+    source = worker.tasks["train"].source
+    right = [answer_turn(source[i].references[0], "clear") for i in range(6)]
+    groups = [[right[i]] * (i % 5) + ["clear"] * (4 - i % 5) for i in range(6)]
+    made = run(*[asked(worker, object(), turns, i) for i, turns in enumerate(groups)])
+    for i, rollouts in enumerate(made):
+        assert [r.episode.sample.id for r in rollouts] == [source.ids()[i]] * 4
+        assert [r.episode.verdict.correct for r in rollouts] == [
+            turn == right[i] for turn in groups[i]
         ]
-        return await asyncio.gather(*requests)
-
-    for i, members in enumerate(asyncio.run(run())):
-        size = 2 + i % 5
-        assert members == [(size, size * 10**i)] * size
-    assert len(groups) == 0
+        assert len({r.spread for r in rollouts}) == 1
+    assert not worker.groups
 
 
-@pytest.mark.parametrize("failing", [1, 3])
-def test_failures_leave_nobody_waiting(failing):
-    groups: Groups = Groups()
-
-    async def run():
-        token = object()
-        values = [-1] * failing + [5] * (3 - failing)
-        members = [member(groups, token, value, at) for at, value in enumerate(values)]
-        return await asyncio.wait_for(asyncio.gather(*members, return_exceptions=True), 5)
-
-    made = asyncio.run(run())
-    assert sum(isinstance(m, RuntimeError) for m in made) == failing
-    assert [m for m in made if isinstance(m, tuple)] == [(3, 5 * (3 - failing))] * (3 - failing)
-    assert len(groups) == 0
+@pytest.mark.parametrize("failing", [1, 3, 4])
+def test_failures_leave_nobody_waiting(worker, failing):
+    turns = [RuntimeError("engine")] * failing + ["clear"] * (4 - failing)
+    (made,) = run(asked(worker, object(), turns))
+    assert [isinstance(m, RuntimeError) for m in made] == [True] * failing + [False] * (4 - failing)
+    assert not worker.groups
 
 
-def test_what_goes_wrong_at_the_end_reaches_every_member():
-    groups: Groups = Groups()
+def test_what_goes_wrong_at_the_end_reaches_every_member(worker):
+    class Broken:
+        name = "broken"
 
-    async def one(token):
-        async def finish(left):
+        def score(self, queries):
             raise ValueError("the judge broke")
 
-        group, place = groups.join(token, finish)
-        await asyncio.sleep(0)
-        groups.leave(group, place, 1)
-        return await group.outcome(place)
-
-    async def run():
-        token = object()
-        return await asyncio.gather(*[one(token) for _ in range(3)], return_exceptions=True)
-
-    assert [str(error) for error in asyncio.run(run())] == ["the judge broke"] * 3
+    worker.tasks["train"] = replace(worker.tasks["train"], judge=Broken())
+    (made,) = run(asked(worker, object(), [answer_turn("red", "clear")] * 4))
+    assert [str(error) for error in made] == ["the judge broke"] * 4
 
 
-def test_what_the_first_makes_is_made_once():
-    made = []
-
-    async def make():
-        made.append(1)
-        await asyncio.sleep(0)
-        return object()
-
-    async def run():
-        groups: Groups = Groups()
-
-        async def finish(left):
-            return left
-
-        token = object()
-        group, _ = groups.join(token, finish)
-        return await asyncio.gather(*[group.once(make) for _ in range(4)])
-
-    assert len(set(map(id, asyncio.run(run())))) == 1
-    assert made == [1]
+def test_a_sample_is_opened_once(worker, monkeypatch):
+    opened = []
+    by_id = type(worker.tasks["train"].source).by_id
+    monkeypatch.setattr(
+        type(worker.tasks["train"].source),
+        "by_id",
+        lambda source, name: opened.append(name) or by_id(source, name),
+    )
+    (made,) = run(asked(worker, object(), ["clear"] * 4))
+    assert len(opened) == 1
+    assert len(made) == 4

@@ -91,11 +91,8 @@ def test_an_unscored_rollout_counts_nowhere_and_moves_nothing():
     for at in range(3):
         row = made[at // 2].advantages[at % 2][made[at // 2].action_mask[at % 2].bool()]
         assert torch.allclose(row, expected[at].expand_as(row))
-    experience, row = made[1], 1
-    assert experience.action_mask[row].sum() == 1  # one token, to divide by
-    assert (experience.advantages[row] == 0).all()
-    (last,) = experience.action_mask[row].nonzero()[0]
-    assert experience.base_action_log_probs[row, last] == experience.action_log_probs[row, last]
+    assert not made[1].action_mask[1].any()
+    assert not made[1].advantages[1].any()
 
 
 def test_equal_rewards_teach_nothing_whatever_their_rounding():
@@ -122,11 +119,23 @@ def test_rollouts_that_were_cut_off_can_be_left_out():
     episodes = [*ordinary()[:3], episode_of(1.0, TURNS[3], truncated=True)]
     made = experiences_of(episodes)
     learn_from(made, make_algorithm("grpo", mask_truncated=True), 4)
-    assert made[1].action_mask[1].sum() == 1
+    assert not made[1].action_mask[1].any()
+    assert made[1].advantages[0].any()
 
 
-@pytest.mark.parametrize("name", sorted(ESTIMATORS))
-@pytest.mark.parametrize("kl_in_loss", [True, False])
+WHOLE_REPLY = ("grpo", "dr_grpo", "rloo")
+"""They charge a whole reply for its KL, as the papers do; OpenRLHF each token for what comes."""
+
+
+@pytest.mark.parametrize(
+    ("name", "kl_in_loss"),
+    [
+        (name, kl_in_loss)
+        for name in sorted(ESTIMATORS)
+        for kl_in_loss in (True, False)
+        if kl_in_loss or name not in WHOLE_REPLY
+    ],
+)
 def test_ordinary_groups_get_openrlhfs_own_advantages(name, kl_in_loss):
     """Where nothing is unscored, tied or forced, the two estimators are one."""
     maker_module = pytest.importorskip(
@@ -153,15 +162,35 @@ def test_ordinary_groups_get_openrlhfs_own_advantages(name, kl_in_loss):
         options |= {"kl_in": "loss", "kl_estimator": "k3"}
     algorithm = make_algorithm(name, **options)
     learn_from(mine, algorithm, 4)
-    if name in ("grpo", "dr_grpo", "rloo") and not kl_in_loss:
-        # Theirs charges each token for the KL to come; ours the whole reply, as the papers do.
-        return
     tokens = sum(int(e.action_mask.sum()) for e in mine)
     whitened = name.startswith("reinforce")  # theirs by the deviation of a population
     scale = (1 - 1 / tokens) ** 0.5 if whitened else 1.0
     for a, b in zip(theirs, mine, strict=True):
         mask = b.action_mask.bool()
         assert torch.allclose(scale * a.advantages[mask], b.advantages[mask], atol=2e-5)
+
+
+@pytest.mark.parametrize("name", WHOLE_REPLY)
+def test_a_kl_in_the_reward_charges_the_whole_reply(name):
+    episodes = ordinary()
+    made = experiences_of(episodes, kl_in_loss=False, seed=1)
+    charged = torch.stack(
+        [
+            e.reward.total
+            - 0.1 * made[at // 2].kl[at % 2][made[at // 2].action_mask[at % 2] > 0].sum()
+            for at, e in enumerate(episodes)
+        ]
+    ).view(2, 4)
+    expected = charged - charged.mean(1, keepdim=True)
+    if name == "grpo":
+        expected = expected / (charged.std(1, keepdim=True) + 1e-6)
+    elif name == "rloo":
+        expected = expected * 4 / 3
+    learn_from(made, make_algorithm(name, kl_coef=0.1, kl_in="reward", kl_estimator="k1"), 4)
+    for at, advantage in enumerate(expected.flatten()):
+        own = made[at // 2].action_mask[at % 2].bool()
+        row = made[at // 2].advantages[at % 2][own]
+        torch.testing.assert_close(row, advantage.expand_as(row), atol=2e-5, rtol=1e-5)
 
 
 def test_gae_gives_the_local_trainers_advantages_on_the_same_trajectories():

@@ -12,8 +12,8 @@ ray = pytest.importorskip("ray", reason="needs `make test-openrlhf`")
 
 from experiments.cli import main  # noqa: E402
 from experiments.evaluation.modes import Mode  # noqa: E402
-from experiments.evaluation.over_ray import Actors  # noqa: E402
 from experiments.evaluation.player import Part, Setup, WorkerError  # noqa: E402
+from experiments.evaluation.workers import Actors  # noqa: E402
 
 MODES = ("low", "visionthink", "random@trained")
 ARGV = ["eval", "--data", "generated:n=30,kinds=laptop", "--batch", "4"]

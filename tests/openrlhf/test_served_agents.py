@@ -192,7 +192,7 @@ def test_the_server_reads_the_tokens_that_the_transformers_agent_reads(evaluated
                 forced = call_turn() + "<|im_end|>" if dialogue.turn == 0 else None
                 reply = ours.act([at], [forced])[0]
                 ids += reply.prompt_ids
-                body = agent.request.body(chat_messages(at, agent._uris), 0)
+                body = agent.request.body(chat_messages(at, agent._uris), 0, at.ends)
                 assert tokens_read(url, body) == ids
                 ids += reply.token_ids
                 dialogue.apply(reply.text)
@@ -232,10 +232,10 @@ def test_a_second_turn_and_a_sibling_read_only_what_is_new(evaluated):
             if conversations[0].turn:
                 return replies
             for conversation, reply in zip(conversations, replies, strict=True):
-                transcript = agent._transcripts._kept[id(conversation.messages)]
-                del transcript.said[:], transcript.ids[len(reply.prompt_ids) :]
-                ids = agent.words.tokenizer.encode(call_turn(), add_special_tokens=False)
-                transcript.say(call_turn(), ids)
+                transcript = agent._transcripts._kept[conversation.rollout]
+                del transcript.turns[:], transcript.ids[len(reply.prompt_ids) :]
+                ids = agent.processor.tokenizer.encode(call_turn(), add_special_tokens=False)
+                transcript.add_turn(call_turn(), ids)
             return [type(reply)(call_turn()) for reply in replies]
 
     agent._engine.generate = noting
@@ -262,8 +262,9 @@ def is_engine(process: psutil.Process) -> bool:
 
 
 def test_a_prompt_that_is_too_long_for_the_server_says_so(url):
+    from evaluating import evaluate
+
     from agents.rollout import AgentError
-    from experiments.evaluation import evaluate
     from vt_env.task import make_task
 
     pixels = np.zeros((224, 224, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""What docs/openrlhf.md says of sizes, worked out again without a GPU or a checkpoint."""
+"""What docs/trainers.md says of sizes, worked out again without a GPU or a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration  #
 
 from vt_env.tokens import token_counter  # noqa: E402
 
-PAGE = (Path(__file__).parents[2] / "docs" / "openrlhf.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "trainers.md").read_text("utf-8")
 VISION = {"depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": 3420}
 TEXT = {
     "7B": {

@@ -24,7 +24,7 @@ from experiments.cli import main  # noqa: E402
 from experiments.recipe import load_recipe  # noqa: E402
 from trainers import make_trainer  # noqa: E402
 from trainers.errors import TrainingError  # noqa: E402
-from trainers.openrlhf.run import Run  # noqa: E402
+from trainers.openrlhf.run import OpenRLHFRun  # noqa: E402
 from vt_env import Picture, open_source  # noqa: E402
 
 STEPS = 3
@@ -155,7 +155,7 @@ def test_engine_and_actor_agree_on_two_turn_trajectories(finished, tmp_path):
 
     saved = finished.first.checkpoint
     config = recipe_of(saved, "rollout.probes=4", "rollout.group_size=16")  # so that some ask
-    run = Run(tmp_path, Path.cwd(), config, max_length=256)
+    run = OpenRLHFRun(tmp_path, Path.cwd(), config, max_length=256)
     run.write()
     tokenizer = get_tokenizer(str(saved), None, "left")
 
@@ -187,6 +187,7 @@ def test_engine_and_actor_agree_on_two_turn_trajectories(finished, tmp_path):
     turns = [len(response["action_ranges"]) for response in responses]
     assert 2 in turns
     actor = Actor(str(saved), attn_implementation="sdpa").eval()
+    apart = []
     for response in responses:
         ids = torch.tensor([response["observation_tokens"]])
         mask = torch.zeros_like(ids)
@@ -198,9 +199,10 @@ def test_engine_and_actor_agree_on_two_turn_trajectories(finished, tmp_path):
         with torch.no_grad():
             mine = actor(ids, mask[:, 1:], torch.ones_like(ids), **pictures)[0]
         theirs = torch.tensor(response["rollout_log_probs"])[1:]
-        apart = (mine - theirs).abs()[mask[0, 1:].bool()]
-        assert apart.max() < 0.15
-        assert apart.mean() < 0.02
+        apart.append((mine - theirs).abs()[mask[0, 1:].bool()])
+    nats = torch.cat(apart)  # of all rollouts: one of four tokens says little in bfloat16
+    assert nats.max() < 0.15
+    assert nats.mean() < 0.02
 
 
 def test_a_run_that_fails_says_why_and_where_to_look(tiny, cluster, tmp_path):
@@ -253,7 +255,7 @@ def test_faults_stop_the_run_or_are_counted_and_resume_goes_on(tiny, cluster, tm
     trainer = make_trainer("openrlhf")
     with pytest.raises(TrainingError, match=r"died|Died.*resume goes on from step \d+"):
         trainer.train(recipe(400), out, progress=kill_the_engine)
-    saved = Run.read(out / "openrlhf").saved_steps()
+    saved = OpenRLHFRun.read(out / "openrlhf").saved_steps()
     assert saved >= 3
     rows = rows_of(out)
     assert rows[0]["env/unscored"] > 0 == rows[2]["env/unscored"]

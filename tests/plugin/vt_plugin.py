@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vt_env import Picture, Query, Sample, Tool, Verdict, View, make_judge
+from vt_env import Query, Sample, Scene, Tool, Verdict, View, make_judge
 from vt_env.sources import ListSource
 
 
@@ -53,8 +53,8 @@ class Mirror(Tool):
     description = "Turns the image over."
     parameters: ClassVar[Mapping[str, Any]] = {"type": "object", "properties": {}}
 
-    def apply(self, picture: Picture, shown: Sequence[View], arguments: Mapping[str, Any]) -> View:
-        return View(picture.original.image.transpose(0), "mirror")
+    def apply(self, scene: Scene, arguments: Mapping[str, Any]) -> View:
+        return View(scene.picture.original.image.transpose(0), "mirror")
 
 
 class Curious:

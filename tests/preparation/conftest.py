@@ -13,9 +13,8 @@ import pytest
 from agents import Conversation, Reply
 from agents.base import answer_turn
 from experiments.preparation import Rule, Settings
+from experiments.preparation.rule import Balance, Tally
 from experiments.preparation.run import Wanted, opened
-from experiments.preparation.selection import Balance
-from experiments.preparation.tally import Tally
 from vt_env import Query, Sample, Verdict, make_judge, open_source
 
 
@@ -111,7 +110,10 @@ def carry_out(
     what = what or wanted(rollouts=told.get("rollouts", 8))
     settings = Settings("known", "samples", **told)
     data = open_source(source) if isinstance(source, str) else open_source(source, check="none")
-    with opened(out, settings, make_judge(judge), resume=resume, limit=limit, source=data) as made:
+    mode = "resume" if resume else "new"
+    with opened(
+        out, settings, make_judge(judge), wanted=what, mode=mode, limit=limit, source=data
+    ) as made:
         tally = Tally(what.rule)
         rows = made.roll_out(lambda: agent or Known(), batch=batch, max_refused=max_refused)
         for row in rows:

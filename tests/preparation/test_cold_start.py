@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from agents.base import answer_turn
-from experiments.preparation.cold_start import TABLE, THOUGHTS, Place, choose, write
 from experiments.preparation.rule import Rule
+from experiments.preparation.writing import THOUGHTS, choose_transcripts, write_transcripts
+from experiments.preparation.writing import TRANSCRIPTS as TABLE
 from vt_env import Answer, ConfigError, DataError, Picture, ToolCall, make_task, open_source, parse
 
 
@@ -80,20 +81,20 @@ def test_nothing_usable_is_an_error(tmp_path, prepare, data, want, known):
         prepare(tmp_path, data, what=want(transcripts=8), agent=Thoughtless())
     assert len(open_source(tmp_path / "jsonl")) == 10
     with pytest.raises(ConfigError, match="at least 2 transcripts"):
-        choose([], Rule(), 1, 0)
+        choose_transcripts([], Rule(), 1, 0)
 
 
 def test_turns_that_do_not_fit_the_protocol(tmp_path, data):
     source = open_source(data, check="none")
     task = make_task(source)
     with pytest.raises(ConfigError, match="a thought is text without tags"):
-        write(tmp_path / "a", source, task, [], seed=0, thoughts=["<answer>1</answer>"])
+        write_transcripts(tmp_path / "a", source, task, [], seed=0, thoughts=["<answer>1</answer>"])
     with pytest.raises(DataError, match="has no direct transcript"):
-        write(tmp_path / "b", source, task, [Place(0, "direct", "no tags")], seed=0)
+        write_transcripts(tmp_path / "b", source, task, [(0, "direct", "no tags")], seed=0)
     general = make_task(source, protocol="general")
-    asks = [Place(0, "request", answer_turn("thing 0", "I see."))]
+    asks = [(0, "request", answer_turn("thing 0", "I see."))]
     with pytest.raises(DataError, match="has no request transcript"):
-        write(tmp_path / "c", source, general, asks, seed=0)
+        write_transcripts(tmp_path / "c", source, general, asks, seed=0)
     assert not (tmp_path / "b").exists()
 
 

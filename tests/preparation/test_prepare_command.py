@@ -29,7 +29,11 @@ def test_a_preparation_and_what_goes_on(vt):
     assert code == 0, err
     assert "8 samples of generated:n=20,split=train" in out
     assert "needs_high" in out
-    code, out, err = vt("--resume", *CHOICE, "--per-class", "3", "--cold-start", "4", "--report")
+    code, out, err = vt("--resume")  # all that it was told is remembered
+    assert code == 0, err
+    assert "8 samples" in out
+    code, out, err = vt("--resume", "--limit", "20", "--per-class", "3", "--cold-start", "4",
+                        "--report")  # fmt: skip
     assert code == 0, err
     assert "20 samples" in out
     assert "2 direct and 2 request transcripts" in out
@@ -54,7 +58,7 @@ def test_overwrite_deletes_the_preparation_only(vt):
     vt(*SMALL, *CHOICE)
     (vt.out / "notes.txt").write_text("mine")
     code, _, err = vt(*SMALL, *CHOICE)
-    assert (code, "--resume or --overwrite" in err) == (2, True)
+    assert (code, "add --resume" in err and "--overwrite" in err) == (2, True)
     code, _, err = vt(*SMALL[:3], "generated:n=12,split=train", *SMALL[4:], *CHOICE, "--overwrite")
     assert code == 0, err
     assert len((vt.out / "rollouts.jsonl").read_text().splitlines()) == 12
@@ -65,7 +69,7 @@ def test_overwrite_deletes_the_preparation_only(vt):
     ("arguments", "message"),
     [
         (["--agent", "direct"], "expected --data, or --resume"),
-        (["--resume"], "no preparation to resume"),
+        (["--resume"], "nothing to resume"),
         (SMALL, "gap is a number of rollouts from 1 to 2, got 6"),
         ([*SMALL, *CHOICE, "--near", "31"], "from 0 to 30"),
         ([*SMALL, *CHOICE, "--classes", "hard"], "Unknown class 'hard'"),

@@ -11,23 +11,22 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from experiments.preparation import Rule, Settings, log, settings
-from experiments.preparation.rolling import roll_out
-from experiments.preparation.run import opened
-from experiments.preparation.screening import Screen
-from experiments.preparation.selection import Balance
-from experiments.preparation.tally import Tally
+from experiments.files import SealedLog
+from experiments.preparation import Rule, Settings, settings
+from experiments.preparation.rule import Balance, Tally
+from experiments.preparation.run import ROLLOUTS, Wanted, opened
 from experiments.preparation.writing import write_jsonl
 from trainers import TrainingError
 from vt_env import ConfigError, DataError, make_judge, open_source
 
 
 def rows(out):
-    return [json.loads(line) for line in (out / log.FILE).read_text().splitlines()]
+    return [json.loads(line) for line in (out / ROLLOUTS).read_text().splitlines()]
 
 
 def test_classes_are_exact_on_known_success(tmp_path, prepare, make_sample):
@@ -100,13 +99,13 @@ def test_batches_and_interruptions_do_not_matter(tmp_path, prepare, data):
     prepare(tmp_path / "parts", data, batch=1, limit=4)
     assert len(rows(tmp_path / "parts")) == 4
     prepare(tmp_path / "parts", data, resume=True, batch=12)
-    for name in (log.FILE, "jsonl/samples.jsonl"):
+    for name in (ROLLOUTS, "jsonl/samples.jsonl"):
         assert (tmp_path / "whole" / name).read_text() == (tmp_path / "parts" / name).read_text()
 
 
 def test_a_torn_last_line_is_made_again_and_nothing_else(tmp_path, prepare, data, known):
     prepare(tmp_path, data)
-    file = tmp_path / log.FILE
+    file = tmp_path / ROLLOUTS
     whole = file.read_bytes()
     for cut in (0, 1, whole.index(b"\n"), whole.index(b"\n") + 1, len(whole) - 1, len(whole) // 2):
         file.write_bytes(whole[:cut])
@@ -120,11 +119,45 @@ def test_a_torn_last_line_is_made_again_and_nothing_else(tmp_path, prepare, data
 
 def test_a_line_that_is_no_row_is_said(tmp_path, prepare, data):
     prepare(tmp_path, data)
-    lines = (tmp_path / log.FILE).read_text().splitlines(keepends=True)
-    for wrong in ("{}\n", "\0\0\n", "[]\n", lines[4]):
-        (tmp_path / log.FILE).write_text("".join([*lines[:2], wrong, *lines[3:]]))
-        with pytest.raises(DataError, match="line 3: expected the row of sample number 2"):
-            prepare(tmp_path, data, resume=True)
+    lines = (tmp_path / ROLLOUTS).read_text().splitlines(keepends=True)
+    (tmp_path / ROLLOUTS).write_text("".join([*lines[:2], lines[4], *lines[3:]]))
+    with pytest.raises(DataError, match="line 3: expected the row of sample number 2"):
+        prepare(tmp_path, data, resume=True)
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_without_its_settings_nobody_can_tell_whose_rollouts_they_are(
+    tmp_path, prepare, data, flip
+):
+    """Other data under the same path would go on with the rollouts of before."""
+    prepare(tmp_path, data)
+    file = tmp_path / settings.FILE
+    content = bytearray(file.read_bytes())
+    content[40] ^= 4
+    file.unlink()
+    if flip:
+        file.write_bytes(content)
+    before = (tmp_path / ROLLOUTS).read_bytes()
+    with pytest.raises(DataError, match=r"put it back, or begin anew with --overwrite"):
+        prepare(tmp_path, data, resume=True)
+    assert (tmp_path / ROLLOUTS).read_bytes() == before
+
+
+@pytest.mark.parametrize("wrong", ["{}\n", "\0\0\n", "[]\n", None])
+def test_a_damaged_line_costs_only_the_rollouts_from_there(
+    tmp_path, prepare, data, known, caplog, wrong
+):
+    prepare(tmp_path, data)
+    whole = (tmp_path / ROLLOUTS).read_text()
+    lines = whole.splitlines(keepends=True)
+    flipped = lines[2].replace("true", "tsue", 1)
+    damaged = "".join([*lines[:2], flipped if wrong is None else wrong, *lines[3:]])
+    (tmp_path / ROLLOUTS).write_text(damaged)
+    prepare(tmp_path, data, resume=True, agent=known)
+    assert "line 3 is damaged" in caplog.text
+    assert (tmp_path / f"damaged-{ROLLOUTS}").read_text() == damaged
+    assert (tmp_path / ROLLOUTS).read_text() == whole
+    assert len(known.played) == 2 * (len(data) - 2)
 
 
 def test_nobody_is_asked_when_all_is_done(tmp_path, prepare, data, known):
@@ -137,25 +170,26 @@ def test_nobody_is_asked_when_all_is_done(tmp_path, prepare, data, known):
 def test_other_settings_or_data_are_refused(tmp_path, prepare, data):
     prepare(tmp_path, data)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    other = Settings("known", "samples", seed=1, judge="exact")
     with pytest.raises(ConfigError, match=r"seed was 0, now it is 1; judge was 'auto', now it is"):
-        settings.resumed(tmp_path, {"seed": 1, "judge": "exact", "rollouts": 8})
+        settings.settle(tmp_path, other, {}, resume=True)
     with pytest.raises(ConfigError, match="data was '"):
         prepare(tmp_path, data[1:], resume=True)
-    with pytest.raises(ConfigError, match="prompt was '"):
+    with pytest.raises(ConfigError, match="prompt was None, now it is 'tiny'"):
         prepare(tmp_path, data, resume=True, prompt="tiny")
-    with pytest.raises(ConfigError, match="no preparation to resume"):
-        settings.resumed(tmp_path / "elsewhere", {})
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
-    assert settings.resumed(tmp_path, {"seed": 0}) == Settings("known", "samples")
+    settings.settle(tmp_path, Settings("known", "samples"), {}, resume=True)
 
 
-def test_two_processes_at_once(tmp_path, prepare, data):
+def test_two_at_once(tmp_path, prepare, data, want):
     told = Settings("known", "samples")
+    source = open_source(data, check="none")
     with (
-        opened(tmp_path, told, make_judge("auto"), source=open_source(data, check="none")),
+        opened(tmp_path, told, make_judge("auto"), wanted=want(), source=source),
+        ThreadPoolExecutor() as pool,
         pytest.raises(TrainingError, match="another process"),
     ):
-        prepare(tmp_path, data)
+        pool.submit(prepare, tmp_path, data, resume=True).result()
 
 
 def test_the_rule_may_change_over_the_same_rollouts(tmp_path, prepare, make_sample, known, want):
@@ -176,7 +210,7 @@ def test_data_of_another_choice_do_not_stay(tmp_path, prepare, make_sample, want
     with pytest.raises(DataError, match="nothing to write"):
         prepare(tmp_path, data, resume=True)
     assert {p.name for p in tmp_path.iterdir()} == {
-        ".lock",
+        ".vt",
         "report.json",
         "rollouts.jsonl",
         "settings.json",
@@ -188,8 +222,9 @@ import sys, time
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from agents import make_agent
-from experiments.preparation import Settings
-from experiments.preparation.run import opened
+from experiments.preparation import Rule, Settings
+from experiments.preparation.run import Wanted, opened
+from experiments.preparation.rule import Balance
 from vt_env import make_judge
 
 class Logged:
@@ -204,8 +239,9 @@ class Logged:
 
 out = Path(sys.argv[1])
 told = Settings("direct", "generated:n=60,split=train", rollouts=2)
-resume = (out / "settings.json").exists()
-with opened(out, told, make_judge("auto"), resume=resume) as made:
+mode = "resume" if (out / ".vt" / "stamp.json").exists() else "new"
+wanted = Wanted(Rule(2, 2, 2), Balance(), ("jsonl",))
+with opened(out, told, make_judge("auto"), wanted=wanted, mode=mode) as made:
     for row in made.roll_out(Logged, batch=2):
         pass
 """
@@ -226,7 +262,7 @@ def test_a_process_that_is_killed_at_any_moment(tmp_path):
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        log.RolloutLog(out / log.FILE).cut_torn()
+        SealedLog(out / ROLLOUTS).mend(in_order=True)
         killed_at.append((len(rows(out)), len(played.read_text().split())))
     subprocess.run(command, cwd=root, check=True)
     assert [row["n"] for row in rows(out)] == list(range(60))
@@ -236,7 +272,7 @@ def test_a_process_that_is_killed_at_any_moment(tmp_path):
         assert not kept & set(told[asked:])
     undisturbed = tmp_path / "whole"
     subprocess.run([*command[:3], str(undisturbed), *command[4:]], cwd=root, check=True)
-    assert (out / log.FILE).read_bytes() == (undisturbed / log.FILE).read_bytes()
+    assert (out / ROLLOUTS).read_bytes() == (undisturbed / ROLLOUTS).read_bytes()
 
 
 def test_memory_does_not_grow_with_the_data(tmp_path):
@@ -247,23 +283,18 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
     def peak(n):
         told = Settings("direct", f"generated:n={n},split=train", rollouts=1)
         source, judge = open_source(told.data), make_judge("exact")
-        out = tmp_path / str(n)
-        out.mkdir()
-        screen = Screen(told.task(source, judge, low=True).protocol, told.near)
-        tracemalloc.start()
-        tally = Tally(rule)
-        for row in roll_out(
-            told, source, lambda: make_agent("direct"), judge, out, screen=screen, total=n, batch=4
-        ):
-            tally.add(row)
-            gc.collect()  # so that the peak does not depend on when it would be done
-        done = log.RolloutLog(out / log.FILE)
-        kept = {p for found in balance.choose(done.rows(), rule).values() for p in found}
-        write_jsonl(out / "jsonl", ((source[n], {}) for n in sorted(kept)), "made")
-        tally.report()
-        top = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        screen.close()
+        out, wanted = tmp_path / str(n), Wanted(rule, balance, ("jsonl",))
+        with opened(out, told, judge, wanted=wanted, source=source) as made:
+            tracemalloc.start()
+            tally = Tally(rule)
+            for row in made.roll_out(lambda: make_agent("direct"), batch=4):
+                tally.add(row)
+                gc.collect()  # so that the peak does not depend on when it would be done
+            kept = {p for found in balance.choose(made.rows(), rule).values() for p in found}
+            write_jsonl(out / "jsonl", ((source[n], {}) for n in sorted(kept)), "made")
+            tally.report()
+            top = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
         assert len(rows(out)) == n
         return top
 
@@ -294,13 +325,13 @@ def test_a_disk_that_is_really_full(small_disk, tmp_path, prepare, make_sample, 
     out = folder / "out"
     with pytest.raises(OSError, match="No space left"):
         prepare(out, data, batch=2)
-    kept = (out / log.FILE).read_bytes().count(b"\n")
+    kept = (out / ROLLOUTS).read_bytes().count(b"\n")
     assert 0 < kept < len(data)
     enlarge()
     prepare(out, data, resume=True, agent=known)
     assert len(known.played) == 2 * (len(data) - kept)
     prepare(tmp_path / "whole", data)
-    assert (out / log.FILE).read_bytes() == (tmp_path / "whole" / log.FILE).read_bytes()
+    assert (out / ROLLOUTS).read_bytes() == (tmp_path / "whole" / ROLLOUTS).read_bytes()
 
 
 def test_a_disk_that_fills_while_data_are_written(tmp_path, prepare, data, monkeypatch):

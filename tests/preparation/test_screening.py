@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.preparation.log import FILE
+from experiments.preparation.run import ROLLOUTS as FILE
 from vt_env import DataError
 
 
@@ -86,8 +86,9 @@ def test_contamination(tmp_path, prepare, make_sample, known):
     made = prepare(tmp_path / "out", data, agent=known, against=(f"jsonl:{held}",))
     assert statuses(tmp_path / "out") == ["contaminated", "contaminated", "played", "played"]
     reasons = [row.get("reason", "") for row in rows(tmp_path / "out")]
-    assert reasons[0].startswith("the picture occurs in 'held/a'")
-    assert reasons[1].startswith("question and picture occur in 'held/a'")
+    assert reasons[0].startswith("a picture that looks alike occurs in 'held/a'")
+    said = "the question and a picture that looks alike occur in 'held/a'"
+    assert reasons[1].startswith(said)
     assert made["status"]["contaminated"] == 2
     ((unread,),) = [made["against_unread"]]
     assert (unread["set"], unread["id"]) == ("held", "b")
@@ -105,7 +106,7 @@ def test_refused_pictures_are_reported_and_not_played(tmp_path, prepare, make_sa
     ]
     with pytest.raises(DataError, match="2 of 4 pictures are refused, more than the share of 10%"):
         prepare(tmp_path, data, agent=known)
-    made = prepare(tmp_path, data, agent=known, resume=True, max_refused=0.5)
+    made = prepare(tmp_path, data, agent=known, max_refused=0.5)
     assert statuses(tmp_path) == ["played", "refused", "played", "refused"]
     assert {aside["id"] for aside in made["set_aside"]} == {"s1", "s3"}
     assert all(aside["reason"] for aside in made["set_aside"])

@@ -4,8 +4,15 @@ import random
 
 import pytest
 
-from experiments.preparation.rule import LOW_ENOUGH, NEEDS_HIGH, REST, Rule
-from experiments.preparation.selection import Balance, LowestLots, lot
+from experiments.preparation.rule import (
+    LOW_ENOUGH,
+    NEEDS_HIGH,
+    REST,
+    Balance,
+    LowestLots,
+    Rule,
+    lot,
+)
 from vt_env import ConfigError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.preparation.selection import Balance
+from experiments.preparation.rule import Balance
 from vt_env import MissingExtra, Picture, open_source
 
 
@@ -91,7 +91,8 @@ def test_datasets(tmp_path, prepare, odd, want):
     assert data[1]["images"][0].size == (24, 24)
     assert data[1]["preparation"]["low"] == {"right": 0, "scored": 8}
     files = sorted(p.name for p in (tmp_path / "out" / "hf").iterdir())
-    assert files == ["data-00000-of-00001.arrow", "dataset_info.json", "state.json"]
+    kinds = ("data-00000-of-00001.arrow", "dataset_info.json", "manifest.json", "state.json")
+    assert files == list(kinds)
 
 
 def test_written_data_are_data(tmp_path, prepare, odd, want):
@@ -114,12 +115,13 @@ def test_without_datasets(tmp_path, prepare, odd, want, monkeypatch):
 
 def test_formats_that_are_not_wanted_any_more_are_gone(tmp_path, prepare, odd, want):
     pytest.importorskip("datasets")
-    prepare(tmp_path, odd, what=want("jsonl+hf"))
-    prepare(tmp_path, odd, what=want("hf"), resume=True)
-    assert not (tmp_path / "jsonl").exists()
-    assert (tmp_path / "hf").is_dir()
-    prepare(tmp_path, odd, what=want("jsonl"), resume=True)
-    assert not (tmp_path / "hf").exists()
+    out = tmp_path / "out"
+    prepare(out, odd, what=want("jsonl+hf"))
+    prepare(out, odd, what=want("hf"), resume=True)
+    assert not (out / "jsonl").exists()
+    assert (out / "hf").is_dir()
+    prepare(out, odd, what=want("jsonl"), resume=True)
+    assert not (out / "hf").exists()
 
 
 def test_one_picture_is_written_once(tmp_path, prepare, make_sample, want):

@@ -13,7 +13,7 @@ from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
-from experiments.examples.sb3_ppo import NAME, make_envs, make_model, measure, settings
+from examples.sb3_ppo import NAME, make_envs, make_model, measure, settings
 from vt_env import Sample
 
 CHOICES = [

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from agents.judging import Ask
 from agents.judging.transformers_judge import Reader
-from vt_env.judges.models import Ask
 
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 

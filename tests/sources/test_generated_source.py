@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from vt_env.errors import ConfigError
+from vt_env.regions import Box
 from vt_env.sources import GeneratedSource, open_source
 from vt_env.sources.drawing import COLOURS, CORNERS, SHAPES, TEXTURES, Recipe, draw
 from vt_env.sources.generated import KINDS, MIXES, parse_mix, references
@@ -103,7 +104,7 @@ def test_answers_are_balanced_and_do_not_depend_on_the_kind():
 def test_the_picture_shows_what_the_attributes_say(side):
     rng = np.random.default_rng(0)
     for _ in range(60):
-        pixels, attributes = draw(rng, Recipe(side=side, noise=0))
+        pixels, attributes, _ = draw(rng, Recipe(side=side, noise=0))
         assert attributes["shape"] in SHAPES
         saturation = pixels.max(axis=2).astype(int) - pixels.min(axis=2)
         rows, columns = np.nonzero(saturation > 40)
@@ -147,7 +148,7 @@ def test_what_is_left_of_a_faint_number_at_half_size_is_its_contrast(monkeypatch
     """Without noise: the means of its checkered dots against the quadrant that it stands on."""
     monkeypatch.setattr("vt_env.sources.drawing.TEXTURES", ("plain",) * 4)
     for seed in range(60):
-        pixels, attributes = draw(np.random.default_rng(seed), Recipe(noise=0), "faint")
+        pixels, attributes, _ = draw(np.random.default_rng(seed), Recipe(noise=0), "faint")
         contrast = int(attributes["number_contrast"])
         assert 4 <= contrast <= 40
         assert attributes["number_size"] == "big"
@@ -170,17 +171,29 @@ def test_contrasts_of_faint_numbers_are_spread_evenly():
 
 
 def test_a_warm_up_can_ask_several_questions_of_one_picture():
-    _, attributes = draw(np.random.default_rng(0), Recipe(), "small")
-    asked = {name: references(kind, attributes) for name, kind in KINDS.items()}
-    assert asked["small_number"] == (attributes["number"], " ".join(attributes["number"]))
-    assert asked["corner"] == (attributes["corner"],)
-    assert asked["texture"][0] == attributes["texture"]
+    """Of pictures that were drawn for another question; an answer to one is wrong for the rest."""
+    seen = {"colour": "red", "shape": "circle", "corner": "top left"}
+    seen |= {"number": "47", "texture": "checker"}
+    assert {name: references(kind, seen) for name, kind in KINDS.items()} == {
+        "colour": ("red",),
+        "shape": ("circle",),
+        "corner": ("top left",),
+        "big_number": ("47", "4 7"),
+        "small_number": ("47", "4 7"),
+        "faint_number": ("47", "4 7"),
+        "texture": ("checker", "checkerboard"),
+    }
+    for seed in range(50):
+        _, drawn, _ = draw(np.random.default_rng(seed), Recipe(), "small")
+        accepted = [references(kind, drawn) for kind in KINDS.values()]
+        assert drawn.keys() >= seen.keys()
+        assert len({answer for answers in accepted for answer in answers}) >= 6
 
 
 def test_snap_and_hard_are_parameters():
     rng, again = np.random.default_rng(5), np.random.default_rng(5)
-    faint, _ = draw(rng, Recipe(noise=0), "small")
-    black, _ = draw(again, Recipe(noise=0, hard=False, snap=1), "small")
+    faint, *_ = draw(rng, Recipe(noise=0), "small")
+    black, *_ = draw(again, Recipe(noise=0, hard=False, snap=1), "small")
     assert black.min() <= 60 < faint.min() + 60
     assert not np.array_equal(faint, black)
 
@@ -219,10 +232,31 @@ def test_mixes():
         {"side": 31},
         {"side": 30},
         {"noise": -1},
+        {"noise": 129},
+        {"noise": float("nan")},
         {"snap": 0},
+        {"snap": 9},
+        {"n": 99_999_999_999},
         {"limit": 0},
     ],
 )
 def test_settings_out_of_range(options):
     with pytest.raises(ConfigError):
         open_source("generated", **options)
+
+
+@pytest.mark.parametrize(
+    "kind", ["colour", "big_number", "small_number", "texture", "faint_number"]
+)
+def test_what_is_asked_about_is_where_it_is_said_to_be(kind):
+    """Something stands in the box, and of a coloured shape nothing stands outside."""
+    for sample in GeneratedSource(20, kinds=kind, noise=0.0):
+        left, top, right, bottom = sample.metadata["answer_box"]
+        assert sample.answer_box.within(Box(0, 0, 32, 32)) == sample.answer_box
+        inside = sample.image[top:bottom, left:right]
+        ground = sample.image[0, 0] if kind == "faint_number" else np.median(sample.image, (0, 1))
+        assert (np.abs(inside - ground.astype(float)).max(-1) > 10).mean() > 0.15
+        if kind == "colour":  # every coloured pixel of the picture is in the box
+            spread = sample.image.max(-1).astype(int) - sample.image.min(-1)
+            spread[top:bottom, left:right] = 0
+            assert spread.max() < 10

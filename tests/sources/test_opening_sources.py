@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vt_env.errors import ConfigError, DataError
 from vt_env.samples import Sample
@@ -53,9 +54,13 @@ def test_specs(spec, expected):
     [
         ("generatd", {}, "Unknown source 'generatd'. Did you mean 'generated'?"),
         ("josnl:x.jsonl", {}, "Unknown source 'josnl'. Did you mean 'jsonl'?"),
-        ("generated:n=1,n=2", {}, "n is written twice"),
+        ("generated:n=1,n=2", {}, "gives n twice"),
         ("generated:n=1", {"n": 1}, "n stands in the spec"),
-        ("generated:sed=1", {}, "Unknown option of source 'generated' 'sed'. Did you mean 'seed'?"),
+        (
+            "generated:sed=1",
+            {},
+            "option of the source 'generated' 'sed'. Did you mean 'seed'?",
+        ),
         ("jsonl:x.jsonl,limt=1", {}, "Did you mean 'limit'?"),
         ("jsonl", {}, "path"),
         ("", {}, "expected a source's name or a path"),
@@ -73,7 +78,7 @@ def test_wrong_specs(spec, options, message):
 @pytest.mark.parametrize("path", ["none/x.jsonl", "./none", "x.jsonl"])
 def test_a_missing_path_says_what_was_expected(path):
     with pytest.raises(
-        DataError, match=r"expected a \.jsonl file, a folder, or one of benchmark, folder"
+        DataError, match=r"expected a \.jsonl file, a folder, or one of benchmark, chosen, folder"
     ):
         open_source(path)
 
@@ -146,3 +151,30 @@ def test_entry_points_are_consulted(registry, monkeypatch):
 def test_optional_packages_are_not_imported_with_the_package():
     code = "import sys, vt_env.sources; sys.exit('datasets' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("check", ["header", "decode"])
+def test_what_is_shown_in_part_is_in_the_report(table, caplog, check):
+    """A TIFF of three pages and a GIF of two frames are served, and nobody has to find out."""
+    pages = [Image.new("RGB", (40, 30), (shade, 0, 0)) for shade in (10, 20, 30)]
+    pages[0].save(table.root / "pages.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(table.root / "moving.gif", save_all=True, append_images=pages[1:2])
+    rows = [
+        table.row(id="whole"),
+        table.row(id="pages", image="pages.tif"),
+        table.row(id="again", image="pages.tif"),
+        table.row(id="moving", image="moving.gif"),
+    ]
+    source = open_source(table.jsonl(*rows), check=check)
+    assert len(source) == 4
+    assert source.n_partly_shown == 3
+    assert [str(remark) for remark in source.partly_shown] == [
+        "pages: a TIFF of several pages, of which only page 1 is shown",
+        "again: a TIFF of several pages, of which only page 1 is shown",
+        "moving: an animation, of which only the first frame is shown",
+    ]
+    assert "3 shown in part" in repr(source)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"source {source.name!r} shows 3 pictures in part, e.g. that of {source.partly_shown[0]}"
+    ]
+    assert open_source(table.jsonl(*rows), check="none").n_partly_shown == 0

@@ -1,6 +1,7 @@
 """The agent says what the model would say, whatever it caches and whoever shares the batch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_what_another_said_is_tokenised(vlm: VisionLanguageModel) -> None:
     env.reset(seed=0)
     env.step([call_turn()])
     conversation = Conversation.of(env.dialogue(0), np.random.default_rng(0))
-    (reply,) = TinyAgent(vlm).act([conversation])
+    (reply,) = TinyAgent(vlm).act([replace(conversation, written=1)])
     assert call_turn() in vlm.tokenizer.decode(reply.prompt_ids)
     assert (reply.prompt_ids or ()).count(vlm.image_id) == 20
 

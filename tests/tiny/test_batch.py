@@ -36,10 +36,46 @@ def test_rows_hold_what_the_model_said_and_nothing_else(vlm: VisionLanguageModel
         assert batch.forced[row][batch.mask[row]].tolist() == forced
 
 
-def test_a_view_is_encoded_once(vlm: VisionLanguageModel) -> None:
+@pytest.fixture
+def encoded(vlm: VisionLanguageModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures each call of the vision encoder was given."""
+    calls: list[int] = []
+    encode = vlm.model.get_image_features
+
+    def counting(pixels: torch.Tensor, grids: torch.Tensor, **more: object) -> object:
+        calls.append(len(grids))
+        return encode(pixels, grids, **more)
+
+    monkeypatch.setattr(vlm.model, "get_image_features", counting)
+    return calls
+
+
+def test_scoring_encodes_each_view_once(vlm: VisionLanguageModel, encoded: list[int]) -> None:
     batch = collate(vlm, two_turns(TinyAgent(vlm, temperature=1.0)))
-    assert len(batch.views) == 8  # of four groups: what they saw first, and the originals
+    encoded.clear()
+    score(vlm, batch)
+    assert sum(encoded) == len(batch.views) == 8  # of four groups: the first look, and the original
     assert max(len(shown) for shown in batch.shown) == 2
+    encoded.clear()
+    score(vlm, batch, features=vlm.features(batch.views))
+    assert sum(encoded) == 8  # what the caller has encoded is not encoded again
+
+
+def test_a_rollout_encodes_each_view_once(vlm: VisionLanguageModel, encoded: list[int]) -> None:
+    two_turns(TinyAgent(vlm, temperature=1.0))
+    assert sum(encoded) == 8
+
+
+def test_a_view_that_is_shown_again_is_not_encoded_again(
+    vlm: VisionLanguageModel, encoded: list[int]
+) -> None:
+    first, second = collate(vlm, two_turns(TinyAgent(vlm))).views[:2]
+    encoded.clear()
+    shown = vlm.pictures([first, second, first, first])
+    assert encoded == [2]
+    alone = [vlm.pictures([view]) for view in (first, second, first, first)]
+    torch.testing.assert_close(shown, torch.cat(alone))
+    assert vlm.pictures([]) is None
 
 
 def test_a_part_of_a_batch_scores_the_same(vlm: VisionLanguageModel) -> None:

@@ -17,8 +17,7 @@ from transformers import (
 from transformers.utils import is_torchvision_available
 
 from agents.models import VisionLanguageModel, load_vlm
-from agents.models.images import patches
-from agents.models.positions import positions
+from agents.models.qwen import patches, positions
 from agents.tiny import TinyConfig, make_vlm
 from vt_env.errors import ConfigError
 from vt_env.pictures import View
@@ -130,8 +129,10 @@ def test_wrong_sizes_are_refused() -> None:
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no model can be read"):
+    with pytest.raises(ConfigError, match="there is no folder"):
         load_vlm(tmp_path / "absent")
+    with pytest.raises(ConfigError, match="no model can be read"):
+        load_vlm(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ConfigError, match=r"Unknown model type 'bert'.*qwen2_5_vl"):
         load_vlm(tmp_path)

@@ -11,6 +11,7 @@ from transformers import (
 )
 
 from agents.models import VisionLanguageModel, collate, score
+from agents.models.qwen import QwenVL
 from agents.tiny import TinyAgent
 from tiny.games import log_probs, two_turns, uncached
 
@@ -44,7 +45,7 @@ def other(vlm: VisionLanguageModel, family: str) -> VisionLanguageModel:
         model = AutoModelForImageTextToText.from_config(config, attn_implementation="sdpa")
     stop, pad = vlm.tokenizer.eos_token_id, vlm.tokenizer.pad_token_id
     model.generation_config = GenerationConfig(eos_token_id=stop, pad_token_id=pad)
-    return VisionLanguageModel(model.eval(), vlm.tokenizer, vlm.image_processor)
+    return QwenVL(model.eval(), vlm.tokenizer, vlm.image_processor)
 
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl"])

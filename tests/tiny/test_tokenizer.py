@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.tiny.tokenizer import call_turn, direct_turn, make_tokenizer
-from vt_env.actions import Answer, ToolCall, parse
+from vt_env.actions import Answer, ToolCall
+from vt_env.grammars import parse
 from vt_env.protocol import make_protocol
 from vt_env.sources.drawing import COLOURS, CORNERS, SHAPES, TEXTURES
 from vt_env.sources.generated import KINDS

@@ -10,8 +10,10 @@ from agents.models import VisionLanguageModel, load_vlm
 from agents.tiny import WarmupConfig, warm_up
 from agents.tiny.lessons import QUESTIONS, Teacher
 from agents.tiny.measure import measure
-from vt_env.actions import Answer, ToolCall, parse
+from agents.tiny.teaching import collate
+from vt_env.actions import Answer, ToolCall
 from vt_env.errors import ConfigError
+from vt_env.grammars import parse
 from vt_env.sources.generated import GeneratedSource
 
 FEW = WarmupConfig(vision_steps=6, vision_batch=8, steps=12, batch=8)
@@ -34,24 +36,26 @@ def test_a_few_steps_lower_the_loss_and_give_the_same_checkpoint(tmp_path: Path)
 
 def test_lessons_are_conversations_of_the_environment(vlm: VisionLanguageModel) -> None:
     samples = list(GeneratedSource(3, split="train"))
-    lessons = Teacher(vlm).lessons(
-        samples, ["direct", "request", "full"], [[0, 1, 2, 3, 4], [3], [4, 0]]
-    )
+    orders = [0, 1, 2, 3, 4], [3], [4, 0]
+    made = map(Teacher(vlm).lesson, samples, ("direct", "request", "full"), orders)
+    lessons = collate(vlm, *zip(*made, strict=True))
     pictures = [[4], [4, 16], [16]]
     for row, sizes in enumerate(pictures):
         assert int((lessons.ids[row] == vlm.image_id).sum()) == sum(sizes)
-    assert lessons.shown == [0, 1, 4, 5]
-    turns = [_turns(vlm, lessons.ids[row], lessons.said[row]) for row in range(3)]
-    assert [len(said) for said in turns] == [5, 2, 2]
-    assert all(isinstance(a, Answer | ToolCall) and not a.flaws for said in turns for a in said)
+    assert lessons.shown == [0, 2, 3, 5], "the half size and the original of each, in turn"
+    turns = [_turns(vlm, lessons.ids[row], lessons.weights[row]) for row in range(3)]
+    assert [len(generated) for generated in turns] == [5, 2, 2]
+    assert all(
+        isinstance(a, Answer | ToolCall) and not a.flaws for generated in turns for a in generated
+    )
     assert isinstance(turns[1][0], ToolCall)
     assert turns[1][1].text == samples[1].metadata["number"]
     assert turns[2][0].text == samples[2].metadata["texture"]
 
 
-def _turns(vlm: VisionLanguageModel, ids: torch.Tensor, said: torch.Tensor) -> list:
+def _turns(vlm: VisionLanguageModel, ids: torch.Tensor, generated: torch.Tensor) -> list:
     turns: list[list[int]] = [[]]
-    for token, by_policy in zip(ids.tolist(), said.tolist(), strict=True):
+    for token, by_policy in zip(ids.tolist(), generated.tolist(), strict=True):
         if by_policy:
             turns[-1].append(token)
         elif turns[-1]:

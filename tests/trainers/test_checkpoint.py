@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import resource
@@ -16,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from trainers import CheckpointError, CheckpointStore
-from trainers.checkpoint import MANIFEST, read
+from trainers.checkpoint import read
+from trainers.errors import Damaged
+from trainers.files import MANIFEST, read_sealed, write_sealed
 from vt_env import ConfigError
 
 
@@ -97,11 +98,40 @@ def test_a_broken_newest_one_is_reported_and_the_one_before_is_used(store, harm,
 def test_a_checkpoint_of_a_later_version_is_not_called_broken(store):
     store.save(1, write())
     later = store.save(2, write())
-    manifest = json.loads((later.folder / MANIFEST).read_text())
-    (later.folder / MANIFEST).write_text(json.dumps({**manifest, "format": 99}))
+    manifest = read_sealed(later.folder / MANIFEST)
+    write_sealed(later.folder / MANIFEST, {**manifest, "format": 99})
     with pytest.raises(CheckpointError, match="format 99"):
         store.newest()
     assert names(store) == ["step-000001", "step-000002"]
+
+
+def test_no_bit_of_a_manifest_changes_unnoticed(store, caplog):
+    store.save(1, write("one"))
+    manifest = store.save(2, write("two"), score=0.5).folder / MANIFEST
+    data = manifest.read_bytes()
+    for bit in range(0, 8 * len(data), 5):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        manifest.write_bytes(changed)
+        with pytest.raises(Damaged):
+            read(manifest.parent)
+    assert store.newest().step == 1
+
+
+def test_what_others_put_there_stays(store):
+    for step in (1, 2):
+        store.save(step, write())
+    notes = [store.folder / name for name in ("model.pt", "mine.part/x", "step-000001/notes.txt")]
+    for path in notes:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    (store.folder / "step-7").symlink_to(store.folder.parent)
+    for step in (3, 4, 5):
+        store.save(step, write())
+    assert [path.read_text() for path in notes] == ["mine"] * 3
+    assert (store.folder / "step-7").is_symlink()
+    assert not (store.folder / "step-000002").exists()
+    assert store.newest().step == 5
 
 
 def test_all_broken_is_none(store):
@@ -231,3 +261,11 @@ def test_a_limit_on_file_sizes(store):
     assert "step-000001 is the newest" in done.stdout, done.stderr
     assert names(store) == ["step-000001"]
     assert store.newest().step == 1
+
+
+def test_a_run_whose_checkpoints_have_no_room_is_refused_first(tmp_path):
+    store = CheckpointStore(tmp_path / "checkpoint", keep=2)
+    store.check_room(1000)
+    with pytest.raises(CheckpointError, match=r"need about .* GB in .*: make room, lower"):
+        store.check_room(10**18)
+    assert not store.folder.exists()

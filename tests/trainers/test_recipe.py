@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.recipe import FOLDER, load_recipe, recipe_names, typed, write_snapshot
+from experiments.recipe import (
+    FOLDER,
+    load_recipe,
+    overridden,
+    read_snapshot,
+    recipe_names,
+    typed,
+    write_snapshot,
+)
 from trainers import TrainConfig
-from trainers.config import AlgorithmConfig
+from trainers.config import AlgorithmConfig, EnvironmentConfig
+from trainers.data import task_of
+from trainers.errors import Damaged
 from vt_env import ConfigError
+from vt_env.protocol import PRESETS, make_protocol
 
 LEAST = """
 steps = 3
@@ -48,9 +60,10 @@ def test_shipped_recipes_load(name):
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_number_of_a_shipped_recipe_says_where_it_comes_from(name):
-    for line in (FOLDER / f"{name}.toml").read_text().splitlines():
-        if re.match(r"\w[\w.]*\s*=\s*[-\d\[\"]*\d", line) and not re.search(r"#\s*\w", line):
-            pytest.fail(f"{name}: no source: {line}")
+    lines = (FOLDER / f"{name}.toml").read_text().splitlines()
+    numbers = [line for line in lines if re.match(r"\w[\w.]*\s*=\s*[-\d\[\"]*\d", line)]
+    assert numbers
+    assert not [line for line in numbers if not re.search(r"#\s*\w", line)]
 
 
 OVERRIDES = [
@@ -135,8 +148,20 @@ def test_no_toml(tmp_path, content):
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_snapshot_is_the_recipe(tmp_path, name):
     config = load_recipe(name, ["seed=11", "model.path='ü \"x\" \\\\ y'"])
-    write_snapshot(tmp_path / "recipe.toml", config)
-    assert load_recipe(tmp_path / "recipe.toml") == config
+    write_snapshot(tmp_path, config)
+    assert load_recipe(tmp_path / "recipe.toml") == read_snapshot(tmp_path) == config
+
+
+def test_no_bit_of_a_snapshot_changes_unnoticed(tmp_path):
+    write_snapshot(tmp_path, load_recipe("laptop"))
+    path = tmp_path / "recipe.toml"
+    data = path.read_bytes()
+    for bit in range(0, 8 * len(data), 11):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        with pytest.raises(Damaged, match="not what was written; name the RECIPE"):
+            read_snapshot(tmp_path)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -146,23 +171,85 @@ values = st.one_of(texts, st.booleans(), st.integers(), st.floats(allow_nan=Fals
 @settings(deadline=None)
 @given(options=st.dictionaries(texts, values), name=texts, seed=st.integers(0, 2**70))
 def test_a_snapshot_of_anything_is_read_back(tmp_path_factory, options, name, seed):
-    path = tmp_path_factory.getbasetemp() / "snapshot.toml"
+    folder = tmp_path_factory.getbasetemp()
     config = replace(
         load_recipe("laptop"), name=name, seed=seed, algorithm=AlgorithmConfig("grpo", options)
     )
-    write_snapshot(path, config)
-    assert load_recipe(path) == config
+    write_snapshot(folder, config)
+    assert read_snapshot(folder) == config
 
 
-def test_whatever_an_override_says_it_loads_or_is_refused(least):
-    @settings(deadline=None)
-    @given(texts)
-    def check(text: str) -> None:
-        with suppress(ConfigError):
-            assert isinstance(load_recipe(least, [text]), TrainConfig)
+def keys_of(kind: type, prefix: str = "") -> list[str]:
+    """Every setting, dotted, those of inner records too."""
+    found = []
+    for name, hint in get_type_hints(kind).items():
+        found.append(prefix + name)
+        if is_dataclass(hint):
+            found += keys_of(hint, f"{prefix}{name}.")
+    return found
+
+
+plausible = st.one_of(
+    st.integers(-2, 2**40),
+    st.floats(),
+    st.booleans(),
+    st.lists(st.floats(0, 1), max_size=3),
+    st.sampled_from(["auto", "rate", "none", "cosine", "grpo", "", "1e-5", "{}", "inf"]),
+).map(lambda value: json.dumps(value) if not isinstance(value, str) else value)
+
+
+def test_whatever_an_override_says_it_loads_or_is_refused_in_one_line(least, tmp_path):
+    loaded: set[str] = set()
+    refused: dict[str, str] = {}
+
+    @settings(deadline=None, max_examples=300, derandomize=True)
+    @given(st.sampled_from(keys_of(TrainConfig)), st.one_of(texts, plausible))
+    def check(key: str, value: str) -> None:
+        try:
+            config = load_recipe(least, [f"{key}={value}"])
+        except ConfigError as error:
+            refused[key] = str(error)
+        else:
+            loaded.add(key)
+            write_snapshot(tmp_path, config)
+            assert read_snapshot(tmp_path) == config
 
     check()
+    assert len(loaded) > 20  # else refusing everything would pass, or taking everything
+    assert len(refused) > 20
+    assert not [message for message in refused.values() if "\n" in message]
+
+
+@given(texts.filter(lambda text: "=" not in text))
+def test_an_override_without_a_value_is_refused(text):
+    with pytest.raises(ConfigError, match="expected key=value"):
+        overridden([text])
 
 
 def test_records_of_other_packages_can_be_read_too():
     assert typed(AlgorithmConfig, {"name": "ppo"}, "here") == AlgorithmConfig("ppo")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_recipe_plays_a_preset_as_it_is(name):
+    """Its defaults once put another first look in the place of the protocol's bound."""
+    task = task_of("generated:n=2", EnvironmentConfig(protocol=name))
+    expected = make_protocol(name)
+    for key in ("factor", "first_look", "first_bound", "max_turns", "max_pictures", "over_budget"):
+        assert getattr(task.protocol, key) == getattr(expected, key), key
+
+
+@pytest.mark.parametrize("trainer", ["openrlhf", "verl", "trl"])
+def test_credit_by_turn_is_refused_where_it_cannot_be_carried(trainer):
+    pytest.importorskip("torch")
+    from trainers.refusing import accepted
+
+    def refusal(*settings):
+        with pytest.raises(ConfigError) as raised:
+            accepted(load_recipe("laptop", settings), trainer, lambda *_: {})
+        return str(raised.value)
+
+    options = "algorithm.options={}"
+    assert "set trainer=local" in refusal("algorithm.name=dtpo", "reward.tool=adaptvision", options)
+    assert "set reward.tool to one of" in refusal("algorithm.name=hdpo", options)
+    assert "learns nothing from" in refusal("reward.tool=hdpo")

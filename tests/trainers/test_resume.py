@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from experiments.preparation.writing import write_jsonl
 from experiments.recipe import write_snapshot
 from trainers import CheckpointError, NotFinite
-from vt_env import ConfigError
+from trainers.files import CHECKSUM
+from vt_env import ConfigError, open_source
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -52,7 +54,8 @@ def kill_after(steps: int):
 
 def log(out: Path) -> list[dict]:
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in rows]
+    left_out = ("time/", CHECKSUM)
+    return [{k: v for k, v in row.items() if not k.startswith(left_out)} for row in rows]
 
 
 def same(first: Path, second: Path) -> None:
@@ -84,8 +87,7 @@ def test_a_run_that_was_killed_goes_on_bit_for_bit(tmp_path, train, variant):
 def test_a_process_that_is_killed_at_any_moment(tmp_path, train, recipe):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(whole)
-    parts.mkdir()
-    write_snapshot(parts / "recipe.toml", recipe())
+    write_snapshot(tmp_path, recipe())
     code = """
 import sys, torch
 from pathlib import Path
@@ -93,7 +95,7 @@ from experiments.recipe import load_recipe
 from trainers.local import LocalTrainer
 torch.set_num_threads(1)
 out = Path(sys.argv[1])
-LocalTrainer().train(load_recipe(out / "recipe.toml"), out, resume=True)
+LocalTrainer().train(load_recipe(out.parent / "recipe.toml"), out, resume=True)
 """
     rng = random.Random(time.time_ns())
     for _ in range(2):
@@ -203,13 +205,53 @@ def test_another_first_model_is_not_resumed(tmp_path, tiny, train):
     train(tmp_path / "run", "steps=2", f"model.path={first}")
     weights = first / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    with pytest.raises(ConfigError, match="not the one that the run began with"):
+    with pytest.raises(ConfigError, match=r"the model in .* is not what the run began with"):
         train(tmp_path / "run", "steps=3", f"model.path={first}", resume=True)
+
+
+def test_other_data_are_not_resumed(tmp_path, train):
+    source = open_source("generated:n=6,split=train")
+    chosen = ((sample, {}) for sample in source)
+    table = write_jsonl(tmp_path / "data", chosen, "drawn") / "samples.jsonl"
+    lines = table.read_text().splitlines(keepends=True)
+    place = f"jsonl:{table.parent}"
+    data = ("rollout.prompts=2", f"data.train={place}", f"data.validation={place}")
+    train(tmp_path / "run", "steps=2", *data)
+    row = json.loads(lines[0])
+    row["answers"] = ["something else"]
+    table.write_text("".join([json.dumps(row) + "\n", *lines[1:]]))
+    with pytest.raises(ConfigError, match=r"the data \(train\) .* is not what the run began with"):
+        train(tmp_path / "run", "steps=3", *data, resume=True)
+    table.write_text("".join(lines))
+    train(tmp_path / "run", "steps=3", *data, resume=True)
+
+
+def test_what_changes_on_a_resume_is_what_it_trains_with(tmp_path, train):
+    train(tmp_path / "run", "steps=2")
+    changed = ("optimiser.betas=[0.5, 0.6]", "optimiser.weight_decay=0.1",
+               "optimiser.learning_rate=1e-5")  # fmt: skip
+    train(tmp_path / "run", "steps=3", *changed, resume=True)
+    newest = tmp_path / "run" / "checkpoint" / "step-000003" / "state.pt"
+    (group,) = torch.load(newest, weights_only=True)["optimiser"]["param_groups"]
+    assert (group["lr"], group["betas"], group["weight_decay"]) == (1e-5, (0.5, 0.6), 0.1)
+
+
+def test_a_damaged_log_does_not_cost_the_checkpoint(tmp_path, train, caplog):
+    train(tmp_path / "run", "steps=2")
+    for name in ("metrics.jsonl", "episodes.jsonl"):
+        path = tmp_path / "run" / name
+        data = bytearray(path.read_bytes())
+        data[data.index(b'"step"') + 2] ^= 1
+        path.write_bytes(bytes(data))
+    assert train(tmp_path / "run", "steps=3", resume=True).steps == 3
+    assert "metrics.jsonl: line 1 is damaged" in caplog.text
+    assert (tmp_path / "run" / "damaged-metrics.jsonl").exists()
+    assert [row["step"] for row in log(tmp_path / "run")] == [2, 3]
 
 
 def test_a_run_is_not_overwritten_by_accident(tmp_path, train):
     train(tmp_path / "run", "steps=2")
-    with pytest.raises(ConfigError, match="resume it"):
+    with pytest.raises(ConfigError, match="--resume to go on"):
         train(tmp_path / "run", "steps=2")
 
 
@@ -218,9 +260,13 @@ def test_resuming_nothing_begins(tmp_path, train):
 
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path, train):
-    from trainers import TrainingError
-    from trainers.tracking import alone_in
+    from trainers.errors import Busy
+    from trainers.results import LOCK
 
-    with alone_in(tmp_path), pytest.raises(TrainingError, match="another process"):
-        train(tmp_path, "steps=1")
+    fcntl = pytest.importorskip("fcntl")
     train(tmp_path, "steps=1")
+    with (tmp_path / LOCK).open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(Busy, match="another process"):
+            train(tmp_path, "steps=2", resume=True)
+    train(tmp_path, "steps=2", resume=True)

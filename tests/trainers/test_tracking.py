@@ -13,14 +13,14 @@ import pytest
 
 from agents import make_agent, rollout
 from trainers import TrainingError
-from trainers.tracking import Tracker
+from trainers.tracking import JsonLines, Tracker
 from trainers.wandb_view import redact, wandb_view
 from vt_env import ConfigError, MissingExtra
 from vt_env.vector import VisionThinkVectorEnv
 
 
 def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return list(JsonLines(path).rows())
 
 
 def episodes(count: int = 4):
@@ -67,7 +67,7 @@ def test_a_resumed_log_equals_an_undisturbed_one(tmp_path):
 
 def test_a_log_that_lacks_steps_is_not_continued(tmp_path):
     Tracker(tmp_path).log(1, {"train/loss": 1.0})
-    with pytest.raises(TrainingError, match="1 lines for the 2 steps"):
+    with pytest.raises(TrainingError, match="ends at step 1, and the checkpoint is of step 2"):
         Tracker(tmp_path, step=2)
 
 

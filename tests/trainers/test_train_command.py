@@ -65,7 +65,7 @@ def test_resume_without_a_recipe_takes_the_run_s_own(vt, capsys):
     assert load_recipe(vt.out / "recipe.toml").steps == 5
     assert len((vt.out / "metrics.jsonl").read_text().splitlines()) == 5
     capsys.readouterr()
-    for arguments, message in (([], "name a recipe"), (["--resume"], "no run to resume")):
+    for arguments, message in (([], "name a recipe"), (["--resume"], "nothing to resume")):
         assert main(["train", *arguments, "--out", str(vt.out / "new")]) == 2
         assert message in capsys.readouterr().err
 
@@ -95,7 +95,7 @@ def test_a_refused_resume_changes_nothing(vt):
         (("algorithm.options.kl_cof=1",), "Did you mean 'kl_coef'"),
         (("model.path=./nowhere",), "there is no folder ./nowhere"),
         (("data.train=nothing:x",), "Unknown"),
-        (("--resume",), "no run to resume"),
+        (("--resume",), "nothing to resume"),
     ],
 )
 def test_mistakes_are_one_line(vt, arguments, message):

@@ -97,20 +97,20 @@ class TRL:
     def _told(
         self, trainer: Any, batch: dict[str, Any], rewards: Sequence[float], own: slice
     ) -> list[Rollout]:
-        words = trainer.processing_class.words
-        start = words.tokenizer.convert_tokens_to_ids("<|vision_start|>")
+        processor = trainer.processing_class.base
+        start = processor.tokenizer.convert_tokens_to_ids("<|vision_start|>")
         episodes = trainer.reward_funcs[0].__self__.take()[own]
         rows = sequences(batch)
-        shown = sum(ids.count(words.image_id) for ids, _ in rows)
-        assert shown == batch["image_grid_thw"].prod(-1).sum() // words.counter.merge**2
+        shown = sum(ids.count(processor.image_id) for ids, _ in rows)
+        assert shown == batch["image_grid_thw"].prod(-1).sum() // processor.counter.merge**2
         return [
             Rollout(
                 reward=reward,
                 penalty=episode.reward.penalty,
                 advantage=advantage,
                 requested=ids.count(start) > 1,
-                visual_tokens=ids.count(words.image_id),
-                stretches=stretches(ids, trained, words.tokenizer.decode),
+                visual_tokens=ids.count(processor.image_id),
+                stretches=stretches(ids, trained, processor.tokenizer.decode),
             )
             for (ids, trained), episode, reward, advantage in zip(
                 rows, episodes, rewards, batch["advantages"].tolist(), strict=True

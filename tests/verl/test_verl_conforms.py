@@ -1,4 +1,4 @@
-"""The recorded transcripts through verl's worker, its batch and its advantages; docs/adapters.md.
+"""The recorded transcripts through verl's worker, its batch and its advantages; docs/plugins.md.
 
 Only the engine is not verl's: a script speaks in its place.
 """
@@ -18,7 +18,7 @@ from verl_worker import learn, play
 sys.path.append(str(Path(__file__).parents[1] / "conformance"))
 from conformance_adapters import by_group, overrides_of
 
-from agents.models.loading import load_words
+from agents.models.loading import load_processor
 from trainers.conformance import (
     Case,
     Rollout,
@@ -29,8 +29,8 @@ from trainers.conformance import (
     check_visual_tokens,
     stretches,
 )
-from trainers.verl.loop import host
-from trainers.verl.run import Run
+from trainers.verl.hooks import host
+from trainers.verl.run import VerlRun
 
 
 class Verl:
@@ -44,8 +44,8 @@ class Verl:
     def __init__(self, model: Path, folder: Path) -> None:
         self.model = model
         self.folder = folder
-        self.words = load_words(model)
-        self.runs: dict[str, Run] = {}
+        self.processor = load_processor(model)
+        self.runs: dict[str, VerlRun] = {}
 
     def play(self, case: Case) -> list:
         size = len(case.groups[0].transcripts)
@@ -56,7 +56,7 @@ class Verl:
         run = self.runs[case.name]
         host(run.folder).tasks["train"] = case.task()
         ids = [group.sample.id for group in case.groups]
-        made, _ = play(run, self.words, Script(case).turn, ids, size)
+        made, _ = play(run, self.processor, Script(case).turn, ids, size)
         learnt = learn(run, made)
         return by_group(case, [self._told(learnt, row) for row in range(len(learnt))])
 
@@ -68,8 +68,8 @@ class Verl:
         trained = tokens.new_zeros(len(tokens)).bool()
         trained[-len(mask) :] = mask
         grids = facts["multi_modal_inputs"][row]["image_grid_thw"]
-        features = int(grids.prod(-1).sum()) // self.words.counter.merge**2
-        assert features == int((tokens == self.words.image_id).sum())
+        features = int(grids.prod(-1).sum()) // self.processor.counter.merge**2
+        assert features == int((tokens == self.processor.image_id).sum())
         advantages = batch["advantages"][row][mask]
         assert not batch["advantages"][row][~mask].any()
         assert mask.any() == facts["scored"][row]
@@ -80,7 +80,7 @@ class Verl:
             requested=facts["requested"][row],
             visual_tokens=features,
             stretches=stretches(
-                tokens[there].tolist(), trained[there].tolist(), self.words.tokenizer.decode
+                tokens[there].tolist(), trained[there].tolist(), self.processor.tokenizer.decode
             ),
         )
 

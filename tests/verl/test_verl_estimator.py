@@ -14,8 +14,8 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from trainers.algorithms import Batch, make_algorithm  # noqa: E402
-from trainers.verl.estimator import advantages  # noqa: E402
 from trainers.verl.flags import ALGORITHMS, estimator_of  # noqa: E402
+from trainers.verl.hooks import advantages  # noqa: E402
 
 
 def verls(name, rewards, mask, index):

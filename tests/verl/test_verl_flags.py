@@ -14,11 +14,11 @@ from experiments.recipe import load_recipe
 from trainers import TRAINERS, make_trainer
 from trainers.config import VerlConfig
 from trainers.verl.flags import checked, command_line
-from trainers.verl.run import Run
+from trainers.verl.run import VerlRun
 from vt_env import ConfigError, MissingExtra
 
 SNAPSHOT = """\
-data.custom_cls.path=pkg://trainers.verl.dataset data.custom_cls.name=VisionThinkDataset \
+data.custom_cls.path=pkg://trainers.verl.hooks data.custom_cls.name=VisionThinkDataset \
 data.train_files=OUT/verl/train.jsonl data.val_files=OUT/verl/validation.jsonl \
 data.train_batch_size=512 data.max_prompt_length=900 data.max_response_length=5000 \
 data.shuffle=False data.dataloader_num_workers=0 data.seed=0 \
@@ -56,10 +56,10 @@ actor_rollout_ref.actor.optim.lr_warmup_steps=0 \
 actor_rollout_ref.actor.optim.lr_scheduler_type=constant trainer.nnodes=1 \
 trainer.n_gpus_per_node=8 trainer.total_epochs=1 trainer.total_training_steps=195 \
 trainer.test_freq=5 trainer.val_before_train=False trainer.save_freq=5 \
-trainer.max_actor_ckpt_to_keep=2 trainer.default_local_dir=OUT/verl/checkpoints \
+trainer.max_actor_ckpt_to_keep=3 trainer.default_local_dir=OUT/verl/checkpoints \
 trainer.resume_mode=auto trainer.project_name=visionthink-gym \
 trainer.experiment_name=qwen2.5-vl-7b trainer.logger=[console,file]"""
-"""The paper's run on 8 GPUs, as docs/verl.md has it."""
+"""The paper's run on 8 GPUs, as docs/trainers.md has it."""
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ def run(tmp_path):
     return lambda *settings: run_of(tmp_path / "model", tmp_path, *settings)
 
 
-def seven_b(*settings: str) -> Run:
+def seven_b(*settings: str) -> VerlRun:
     config = load_recipe("qwen2.5-vl-7b", ["trainer=verl", *settings])
-    return Run(Path("OUT"), Path("/"), config, max_length=5900, max_prompt=900, max_rest=5000)
+    return VerlRun(Path("OUT"), Path("/"), config, max_length=5900, max_prompt=900, max_rest=5000)
 
 
 def test_the_command_line_does_not_drift_unseen():

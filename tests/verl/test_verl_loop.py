@@ -14,7 +14,7 @@ from verl_worker import ScriptedClient, batch_of, learn, play
 
 from agents import answer_turn, request_turn
 from trainers.errors import TrainingError
-from trainers.verl.loop import host
+from trainers.verl.hooks import host
 from vt_env import Verdict
 
 ASK = request_turn("blurry")
@@ -62,19 +62,19 @@ def running(untrained, tmp_path):
 def test_unscored_teaches_nothing_and_moves_no_mean(running):
     run, rollouts, first = running("reward.penalty=none")
     say = said(*[[answers(word)] for word in ("red", "blue", "green", "red")])
-    made, client = play(run, rollouts.words, say, [first], 4)
+    made, client = play(run, rollouts.processor, say, [first], 4)
     assert made.batch["rm_scores"].sum(-1).tolist() == pytest.approx([1.5, 0.5, 3.5 / 3, 1.5])
     assert made.batch["response_mask"].any(-1).tolist() == [True, True, False, True]
     assert list(made.non_tensor_batch["scored"]) == [True, True, False, True]
     learnt = learn(run, made).batch["advantages"]
     assert not learnt[2].any()
     assert learnt[0].max() == pytest.approx(0.577, abs=1e-3)  # (1.5 - 3.5 / 3) / sample deviation
-    assert client.requests[0]["sampling_params"]["logit_bias"][rollouts.words.image_id] == -100
+    assert client.requests[0]["sampling_params"]["logit_bias"][rollouts.processor.image_id] == -100
 
 
 def test_a_group_of_which_nobody_is_scored_has_no_reward(running):
     run, rollouts, first = running()
-    made, _ = play(run, rollouts.words, said(*[[answers("green")]] * 4), [first], 4)
+    made, _ = play(run, rollouts.processor, said(*[[answers("green")]] * 4), [first], 4)
     assert made.batch["rm_scores"].sum(-1).isnan().all()
     assert not made.batch["response_mask"].any()
     assert not learn(run, made).batch["advantages"].any()
@@ -85,13 +85,13 @@ def test_groups_without_signal_are_dropped_where_the_algorithm_says_so(running):
         run, rollouts, first = running(f"algorithm.options={{drop_without_signal={drop}}}")
         host.cache_clear()
         host(run.folder).tasks["train"] = rollouts.tasks["train"]
-        made, _ = play(run, rollouts.words, said(*[[answers("red")]] * 4), [first], 4)
+        made, _ = play(run, rollouts.processor, said(*[[answers("red")]] * 4), [first], 4)
         assert made.batch["response_mask"].any().item() == (drop == "false")
 
 
 def test_tokens_of_the_environment_have_no_mask_and_no_log_probability(running):
     run, rollouts, first = running()
-    made, client = play(run, rollouts.words, said(*[[ASK, answers("red")]] * 4), [first], 4)
+    made, client = play(run, rollouts.processor, said(*[[ASK, answers("red")]] * 4), [first], 4)
     mask, known = made.batch["response_mask"].bool(), made.batch["rollout_log_probs"]
     assert (known[mask] == -0.5).all()
     assert not known[~mask].any()
@@ -105,14 +105,14 @@ def test_tokens_of_the_environment_have_no_mask_and_no_log_probability(running):
 def test_a_group_that_is_not_whole_stops_the_run(running):
     run, rollouts, first = running()
     with pytest.raises(TrainingError, match="3 of 4 rollouts"):
-        play(run, rollouts.words, said(*[[answers("red")]] * 3), [first], 3)
+        play(run, rollouts.processor, said(*[[answers("red")]] * 3), [first], 3)
 
 
 def test_a_sibling_that_fails_leaves_nobody_waiting(running):
     run, rollouts, first = running()
     transcripts = [[answers("red")], [RuntimeError("engine")], [answers("blue")], ["clear"]]
     with pytest.raises(RuntimeError, match="engine"):
-        play(run, rollouts.words, said(*transcripts), [first], 4)
+        play(run, rollouts.processor, said(*transcripts), [first], 4)
 
 
 def test_an_evaluation_has_no_penalty_and_unscored_is_not_0(running):
@@ -126,7 +126,7 @@ def test_an_evaluation_has_no_penalty_and_unscored_is_not_0(running):
     write_rows(run, "validation", ids)
     config = verls(run)
     say = said([ASK, answers("red")], [answers("green")])
-    worker = AgentLoopWorker(config, ScriptedClient(config, rollouts.words, say))
+    worker = AgentLoopWorker(config, ScriptedClient(config, rollouts.processor, say))
     made = asyncio.run(worker.generate_sequences(batch_of(config, 1, ids, "validation")))
     one, two = made.batch["rm_scores"].sum(-1).tolist()
     assert one == 1.5

@@ -15,9 +15,13 @@ from verl_runs import SMALL, run_of
 
 from experiments.cli import main
 from trainers import make_trainer
-from trainers.errors import TrainingError
-from trainers.verl.run import Run
-from trainers.verl.trainer import _follow, _row
+from trainers.errors import Busy, TrainingError
+from trainers.hosted.trainer import watch
+from trainers.results import LOCK
+from trainers.runs import store_of
+from trainers.tracking import JsonLines
+from trainers.verl.main import main as lead
+from trainers.verl.run import VerlRun, log_row
 from vt_env import ConfigError
 
 
@@ -35,9 +39,10 @@ def test_a_prepared_run_has_a_script_with_verls_own_command(untrained, tmp_path,
     assert "start.sh" in capsys.readouterr().out.replace("\n", "")
     subprocess.run(["bash", "-n", script], check=True)
     text = script.read_text()
+    assert f"-m trainers.verl.main '{out}/verl' " in text
     assert "-m verl.trainer.main_ppo" in text
     assert "trainer.nnodes=4" in text
-    run = Run.read(out / "verl")
+    run = VerlRun.read(out / "verl")
     assert run.config.verl.nodes == 4
     assert run.max_prompt + run.max_rest >= run.max_length > 40
     assert len(run.rows("train").read_text().splitlines()) == 3 * 4
@@ -48,11 +53,11 @@ def test_another_run_in_the_folder_is_not_trained_over(untrained, tmp_path):
     trainer = make_trainer("verl")
     config = run_of(untrained, tmp_path).config
     trainer.prepare(config, tmp_path)
-    run = Run.read(tmp_path / "verl")
-    run.checkpoints.mkdir()
+    run = VerlRun.read(tmp_path / "verl")
+    (run.checkpoints / "global_step_2").mkdir(parents=True)
     (run.checkpoints / "latest_checkpointed_iteration.txt").write_text("2")
     assert run.saved_steps() == 2
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(ConfigError, match="add --resume to go on"):
         trainer.prepare(config, tmp_path)
     trainer.prepare(run_of(untrained, tmp_path, "steps=9").config, tmp_path, resume=True)
     with pytest.raises(ConfigError, match=r"rollout.group_size = 4, the recipe says 2"):
@@ -61,18 +66,27 @@ def test_another_run_in_the_folder_is_not_trained_over(untrained, tmp_path):
         )
 
 
-def told(run: Run, begin: int, *steps: int) -> None:
+def test_a_run_that_a_script_leads_is_locked(untrained, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    make_trainer("verl").prepare(run_of(untrained, tmp_path).config, tmp_path)
+    with (tmp_path / LOCK).open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(Busy, match="another process is at work in"):
+            lead(tmp_path / "verl", [])
+
+
+def told(run: VerlRun, begin: int, *steps: int) -> None:
     lines = [json.dumps({"step": s, "data": {"critic/score/mean": begin + s / 10}}) for s in steps]
-    (run.folder / f"told-{begin:06d}.jsonl").write_text("\n".join(lines) + '\n{"step": ')
+    (run.folder / f"steps-{begin:06d}.jsonl").write_text("\n".join(lines) + '\n{"step": ')
 
 
 def test_steps_that_a_resume_played_again_count_once(untrained, tmp_path):
     run = run_of(untrained, tmp_path)
     run.folder.mkdir()
-    assert list(run.steps_told(after=0)) == []  # verl has not begun
+    assert list(run.logged_steps(after=0)) == []  # verl has not begun
     told(run, 0, 1, 2, 3)
     told(run, 2, 3, 4)
-    assert [(s, d["critic/score/mean"]) for s, d in run.steps_told(after=1)] == [
+    assert [(s, d["critic/score/mean"]) for s, d in run.logged_steps(after=1)] == [
         (2, 0.2),
         (3, 2.3),
         (4, 2.4),
@@ -84,26 +98,31 @@ def test_steps_reach_the_log_under_its_names(untrained, tmp_path):
     run.folder.mkdir()
     script = run.folder / "start.sh"
     data = {"step": 1, "data": {"critic/score/mean": None, "actor/lr": 0.1, "other": 3}}
-    script.write_text(f"#!/bin/sh\necho '{json.dumps(data)}' > {run.told}\n")
+    script.write_text(f"#!/bin/sh\necho '{json.dumps(data)}' > {run.step_log}\n")
     script.chmod(0o755)
     heard = []
-    _follow(run, script, lambda step, row: heard.append((step, dict(row))))
+    watch(
+        run,
+        script,
+        store_of(run.config, tmp_path),
+        lambda step, row: heard.append((step, dict(row))),
+    )
     assert heard == [(1, {"reward/mean": None, "train/learning_rate": 0.1})]
-    line = json.loads((tmp_path / "metrics.jsonl").read_text())
+    (line,) = JsonLines(tmp_path / "metrics.jsonl").rows()
     assert line == {"step": 1, "reward/mean": None, "train/learning_rate": 0.1}
     script.write_text("#!/bin/sh\necho 'ray.exceptions.RayTaskError: x'; exit 3\n")
     with pytest.raises(TrainingError, match=r"verl stopped with exit code 3: ray.exceptions"):
-        _follow(run, script, None)
+        watch(run, script, store_of(run.config, tmp_path), None)
 
 
 def test_the_share_of_tokens_is_that_of_all_pictures():
     where = "val-aux/validation/env"
-    row = _row({f"{where}/visual_tokens/mean@1": 12.0, f"{where}/full_tokens/mean@1": 16.0})
+    row = log_row({f"{where}/visual_tokens/mean@1": 12.0, f"{where}/full_tokens/mean@1": 16.0})
     assert row["eval/token_ratio"] == 0.75
 
 
 def test_rows_that_cannot_be_read_are_named(tmp_path):
-    dataset = pytest.importorskip("trainers.verl.dataset", reason="verl is not installed")
+    dataset = pytest.importorskip("trainers.verl.hooks", reason="verl is not installed")
     from vt_env import DataError
 
     with pytest.raises(DataError, match=r"none.jsonl cannot be read"):

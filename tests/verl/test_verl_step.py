@@ -15,7 +15,7 @@ from verl_worker import learn, play  # noqa: E402
 
 from agents import answer_turn, request_turn  # noqa: E402
 from agents.models import load_vlm  # noqa: E402
-from trainers.verl.loop import host  # noqa: E402
+from trainers.verl.hooks import host  # noqa: E402
 
 
 def log_probs(model, batch):
@@ -53,7 +53,7 @@ def test_a_step_makes_what_paid_more_likely(untrained, tmp_path):
     def say(name, request):
         return mine.setdefault(request, list(next(left[name], []))).pop(0)
 
-    batch, client = play(run, rollouts.words, say, ids, 4)
+    batch, client = play(run, rollouts.processor, say, ids, 4)
     assert len(client.requests) == 2 * 6
     batch = learn(run, batch)
     actor = omega_conf_to_dataclass(verls(run).actor_rollout_ref.actor)

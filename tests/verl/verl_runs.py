@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.recipe import load_recipe
 from trainers.verl.flags import command_line
-from trainers.verl.run import Run
+from trainers.verl.run import VerlRun
 
 SMALL = (
     "trainer=verl",
@@ -40,14 +40,14 @@ SMALL = (
 )
 
 
-def run_of(model: Path, out: Path, *overrides: str, **known: int) -> Run:
+def run_of(model: Path, out: Path, *overrides: str, **known: int) -> VerlRun:
     """A run of the small recipe."""
     config = load_recipe("laptop", [f"model.path={model}", *SMALL, *overrides])
     lengths = {"max_length": 400, "max_prompt": 150, "max_rest": 250, **known}
-    return Run(out, Path.cwd(), config, **lengths)
+    return VerlRun(out, Path.cwd(), config, **lengths)
 
 
-def verls(run: Run, *overrides: str) -> Any:
+def verls(run: VerlRun, *overrides: str) -> Any:
     """A run's settings as verl composes them from its own."""
     from hydra import compose, initialize_config_module
 
@@ -55,7 +55,7 @@ def verls(run: Run, *overrides: str) -> Any:
         return compose("ppo_trainer", [*command_line(run), *overrides])
 
 
-def write_rows(run: Run, split: str, ids: Sequence[str]) -> None:
+def write_rows(run: VerlRun, split: str, ids: Sequence[str]) -> None:
     """Rows as an export writes them, of any samples."""
     run.folder.mkdir(parents=True, exist_ok=True)
     rows = (

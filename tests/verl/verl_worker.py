@@ -15,7 +15,7 @@ from verl.workers.rollout.llm_server import LLMServerClient
 from verl.workers.rollout.replica import TokenOutput
 from verl_runs import verls, write_rows
 
-from trainers.verl.run import Run
+from trainers.verl.run import VerlRun
 
 Say = Callable[[str, str], str | Exception]
 """The next turn of a rollout, by its question's id and its request's."""
@@ -26,13 +26,13 @@ class ScriptedClient(LLMServerClient):
 
     Args:
         config: verl's.
-        words: Tokenises the turns.
+        processor: Tokenises the turns.
         say: Says them.
     """
 
-    def __init__(self, config: Any, words: Any, say: Say) -> None:
+    def __init__(self, config: Any, processor: Any, say: Say) -> None:
         super().__init__(config)
-        self.words = words
+        self.processor = processor
         self.say = say
         self.requests: list[dict[str, Any]] = []
 
@@ -42,8 +42,8 @@ class ScriptedClient(LLMServerClient):
         await asyncio.sleep(0.001 * ((7 * len(self.requests)) % 5))  # they end in another order
         if isinstance(text, Exception):
             raise text
-        said = self.words.tokenizer.encode(text, add_special_tokens=False)
-        said.append(self.words.tokenizer.eos_token_id)
+        said = self.processor.tokenizer.encode(text, add_special_tokens=False)
+        said.append(self.processor.tokenizer.eos_token_id)
         said = said[: request["sampling_params"]["max_tokens"]]
         return TokenOutput(token_ids=said, log_probs=[-0.5] * len(said), stop_reason="completed")
 
@@ -59,17 +59,19 @@ def batch_of(config: Any, size: int, uids: Sequence[str], split: str = "train") 
     return batch
 
 
-def play(run: Run, words: Any, say: Say, ids: Sequence[str], size: int) -> tuple[DataProto, Any]:
+def play(
+    run: VerlRun, processor: Any, say: Say, ids: Sequence[str], size: int
+) -> tuple[DataProto, Any]:
     """Groups in flight at the same time through verl's worker; its batch, and the client."""
     write_rows(run, "train", ids)
     config = verls(run)
-    client = ScriptedClient(config, words, say)
+    client = ScriptedClient(config, processor, say)
     worker = AgentLoopWorker(config, client)
     made = asyncio.run(worker.generate_sequences(batch_of(config, size, ids)))
     return made, client
 
 
-def learn(run: Run, batch: DataProto) -> DataProto:
+def learn(run: VerlRun, batch: DataProto) -> DataProto:
     """The batch with verl's advantages by our estimator."""
     config = verls(run)
     batch.batch["token_level_rewards"] = batch.batch["rm_scores"]

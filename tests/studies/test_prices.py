@@ -5,12 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from experiments.cli import main
-
 pytest.importorskip("transformers")
 
-from experiments import prices
 from experiments.recipe import load_recipe
+from studies import prices
+from studies.price import main
 
 SMALL = """
 recipe = "price"
@@ -44,7 +43,7 @@ def frontier(tmp_path):
             text = text.replace(before, after)
         file = tmp_path / "small.toml"
         file.write_text(text)
-        words = ["frontier", str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]
+        words = [str(file), "--out", str(tmp_path / "out"), "--jobs", "1"]
         code = main([*words, "--samples", "10", "--rollouts", "2", *more])
         found = tmp_path / "out" / "result.json"
         return code, json.loads(found.read_text()) if found.exists() else None

@@ -8,9 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from experiments.preparation.prints import BITS, NEAR, Index, Print, look_of, print_of, text_key
+from experiments.preparation.screening import (
+    BITS,
+    NEAR,
+    Fingerprint,
+    Index,
+    fingerprint_of,
+    look_of,
+    text_key,
+)
 from vt_env import ConfigError, Picture, open_source
 
 
@@ -40,17 +48,47 @@ def test_copies_are_near_and_others_are_not(real):
     assert min(bits(a, b) for a, b in itertools.combinations(looks, 2)) > 2 * NEAR
 
 
+def receipt(seed):
+    """A receipt of one shop: the same layout, other things bought."""
+    rng = np.random.default_rng(seed)
+    page = Image.new("RGB", (600, 1200), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(22)
+    draw.text((180, 40), "SUPER MARKET", fill="black", font=font)
+    for line in range(28):
+        bought = "".join(rng.choice(list("ABCDEFGHIJKLMNOPRSTUVWXYZ "), size=rng.integers(8, 20)))
+        draw.text((40, 100 + 36 * line), bought, fill="black", font=font)
+        price = f"{rng.uniform(1, 99):.2f}"
+        draw.text((460, 100 + 36 * line), price, fill="black", font=font)
+    return page
+
+
+def test_receipts_of_one_shop_are_not_the_same_picture():
+    pages = [receipt(seed) for seed in range(40)]
+    prints = [fingerprint_of(Picture(np.asarray(page)).original) for page in pages]
+    coarse = [bits(a.look, b.look) for a, b in itertools.combinations(prints, 2)]
+    assert min(coarse) <= NEAR, "the coarse hash tells them apart: this tests nothing"
+    index = Index()
+    for number, found in enumerate(prints):
+        assert index.find(found) is None
+        index.add(str(number), found)
+    for number, page in enumerate(pages):
+        for copy in (jpeg(page, 50), page.resize((300, 600))):
+            look = fingerprint_of(Picture(np.asarray(copy)).original)
+            assert index.find(look).name == str(number)
+    index.close()
+
+
 def test_pixels_are_compared_not_files(real):
     image = real[0].image
     for kind in ("PNG", "BMP", "TIFF"):
         file = io.BytesIO()
         image.save(file, kind)
-        assert print_of(Picture(file.getvalue()).original) == print_of(real[0])
+        assert fingerprint_of(Picture(file.getvalue()).original) == fingerprint_of(real[0])
     changed = np.asarray(image).copy()
     changed[0, 0, 0] ^= 1
-    assert print_of(Picture(changed).original).pixels != print_of(real[0]).pixels
+    assert fingerprint_of(Picture(changed).original).pixels != fingerprint_of(real[0]).pixels
     turned = np.ascontiguousarray(np.asarray(image).reshape(image.width, image.height, 3))
-    assert print_of(Picture(turned).original).pixels != print_of(real[0]).pixels
+    assert fingerprint_of(Picture(turned).original).pixels != fingerprint_of(real[0]).pixels
 
 
 def test_a_flat_picture_looks_like_nothing():
@@ -79,8 +117,8 @@ def test_the_index_finds_what_a_comparison_with_all_finds(seen, asked, near, fli
     if asked is not None:
         seen = [*seen, asked ^ (1 << flipped)]
     for number, look in enumerate(seen):
-        index.add(str(number), Print(bytes([number]), look))
-    found = index.find(Print(b"other", asked))
+        index.add(str(number), Fingerprint(bytes([number]), look))
+    found = index.find(Fingerprint(b"other", asked))
     index.close()
     distances = [bits(look, asked) for look in seen if None not in (look, asked)]
     near_ones = [d for d in distances if d <= near]
@@ -89,15 +127,15 @@ def test_the_index_finds_what_a_comparison_with_all_finds(seen, asked, near, fli
 
 def test_equal_pixels_come_first_and_groups_are_apart():
     index = Index(3)
-    index.add("alike", Print(b"a", 7), b"q1", b"q1")
-    index.add("equal", Print(b"b", None), b"q1", b"q1")
-    assert index.find(Print(b"b", 7), b"q1", b"q1").name == "equal"
-    assert index.find(Print(b"b", 7), b"q2", b"q1").name == "alike"
-    assert index.find(Print(b"b", 7), b"q2", b"q2") is None
-    assert str(index.find(Print(b"c", 6), b"q2", b"q1")) == "'alike' (1 of 63 bits differ)"
+    index.add("alike", Fingerprint(b"a", 7), b"q1", b"q1")
+    index.add("equal", Fingerprint(b"b", None), b"q1", b"q1")
+    assert index.find(Fingerprint(b"b", 7), b"q1", b"q1").name == "equal"
+    assert index.find(Fingerprint(b"b", 7), b"q2", b"q1").name == "alike"
+    assert index.find(Fingerprint(b"b", 7), b"q2", b"q2") is None
+    assert str(index.find(Fingerprint(b"c", 6), b"q2", b"q1")) == "'alike' (1 of 63 bits differ)"
     pixels_only = Index(None)
-    pixels_only.add("one", Print(b"a", 7))
-    assert pixels_only.find(Print(b"b", 7)) is None
-    assert pixels_only.find(Print(b"a", None)).bits is None
+    pixels_only.add("one", Fingerprint(b"a", 7))
+    assert pixels_only.find(Fingerprint(b"b", 7)) is None
+    assert pixels_only.find(Fingerprint(b"a", None)).bits is None
     with pytest.raises(ConfigError, match="from 0 to 30"):
         Index(31)

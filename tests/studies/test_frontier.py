@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.frontier import Arms, Frontier, gap, grouped, mixing
+from studies.frontier import Arms, Frontier, gap, grouped, mixing
 from vt_env import DataError
 
 

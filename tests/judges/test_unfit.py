@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from vt_env import Query
-from vt_env.judges.auto import auto
+from vt_env.judges.auto import AutoJudge
 from vt_env.judges.characters import usable
-from vt_env.judges.plain import not_plain
 from vt_env.judges.questions import read_question
-from vt_env.judges.sameness import clean
+from vt_env.judges.readings import clean
+from vt_env.judges.unfit import unfit
 
 FOLDER = Path(__file__).parent / "labelled"
 
 
 def problem(question: str, reference: str, answer: str) -> str:
-    return not_plain(clean(answer), [clean(reference)], read_question(question))
+    return unfit(clean(answer), [clean(reference)], read_question(question))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_plain_answers(question, reference, answer):
         ("What is it?", "dog", "A cat sits there. The hound left.", "more sentences"),
         ("What is it?", "dog", " ".join(f"w{'x' * n}" for n in range(1, 18)), "more words"),
         ("Is it open?", "yes", "oui", "not yes or no"),
-        ("Is it open?", "no", "not no", "no plain claim"),
+        ("Is it open?", "no", "not no", "denies the reference"),
         ("How many?", "5", "5 6", "several values"),
         ("How many?", "5", "five six", "several values"),
         ("How many?", "5", "over 5", "beside a number"),
@@ -106,11 +106,11 @@ def test_references_themselves_are_plain(file):
 )
 def test_odd_texts_have_an_answer(text):
     for reference in ("dog", "5 km", "yes", "x = 4", "A long reference that has a few words more"):
-        assert isinstance(not_plain(text, [reference], read_question("Which?")), str)
+        assert isinstance(unfit(text, [reference], read_question("Which?")), str)
 
 
 def test_the_judge_is_certain_of_what_is_not_plain():
-    rules = auto()
+    rules = AutoJudge()
     (decision,) = rules.decide([Query("What is it?", ("dog",), "I like what I see")])
     assert decision.certain
     assert "talk" in decision.verdict.reason

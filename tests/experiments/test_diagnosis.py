@@ -1,0 +1,104 @@
+"""Constructed policies, of which it is known what their calls are worth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from experiments.diagnosis import by_kind, diagnose, sentences, table
+from vt_env import DataError
+
+RNG = np.random.default_rng(0)
+N = 4000
+HARD = RNG.random(N) < 0.4
+"""What cannot be read without a call."""
+
+
+def rows(right, asked=None, tokens=None):
+    asked = np.zeros(N, bool) if asked is None else asked
+    tokens = np.full(N, 16) if tokens is None else tokens
+    return [
+        {"id": str(i), "kind": "hard" if HARD[i] else "easy", "correct": bool(right[i]),
+         "requested": bool(asked[i]), "visual_tokens": int(tokens[i])}
+        for i in range(N)
+    ]  # fmt: skip
+
+
+def everything(asked, right, random=None):
+    return {
+        "visionthink": rows(right, asked, 16 + 8 * asked),
+        "no-tool": rows(~HARD),
+        "oracle-crop": rows(np.ones(N, bool)),
+        "random-crop": rows(~HARD if random is None else random),
+    }
+
+
+def test_a_policy_that_asks_where_it_must() -> None:
+    d = diagnose(everything(HARD, np.ones(N, bool)))
+    share = HARD.mean()
+    assert d.call_gain.value == pytest.approx(share)
+    assert d.call_harm.value == 0
+    assert (d.hits.value, d.worth.value) == (1, 1)
+    assert d.needed.value == d.rate.value == pytest.approx(share)
+    assert d.survives["random-crop"].value == 0
+    assert d.survives["oracle-crop"].value == 1
+    assert d.price.value == pytest.approx(8)
+    low, high = d.call_gain.interval_95
+    assert low < share < high
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(share * (1 - share) / N), rel=0.15)
+
+
+def test_a_policy_that_always_asks_and_is_confused_by_a_tenth() -> None:
+    confused = RNG.random(N) < 0.1
+    d = diagnose(everything(np.ones(N, bool), ~confused))
+    assert d.call_harm.value == pytest.approx((confused & ~HARD).mean())
+    assert d.call_gain.value == pytest.approx((HARD & ~confused).mean())
+    assert d.hits.value == 1
+    assert d.worth.value == pytest.approx(HARD.mean())
+    parts = d.call_gain.value - d.call_harm.value + d.schema_gain.value - d.schema_harm.value
+    assert d.accuracy.value - d.without.value == pytest.approx(parts)
+    assert d.price.value == pytest.approx(8 * N / (N * (d.call_gain.value - d.call_harm.value)))
+
+
+def test_a_gain_that_is_not_the_tools() -> None:
+    """Asking makes it think twice: what it is shown does not matter."""
+    d = diagnose(everything(HARD, np.ones(N, bool), random=np.ones(N, bool)))
+    assert d.survives["random-crop"].value == 1
+    assert any("a place at random instead, 100%" in line for line in sentences(d))
+
+
+def test_a_policy_that_never_asks_only_has_a_schema() -> None:
+    lucky = HARD & (RNG.random(N) < 0.2)
+    d = diagnose(everything(np.zeros(N, bool), ~HARD | lucky))
+    assert d.rate.value == d.call_gain.value == d.call_harm.value == 0
+    assert d.schema_gain.value == pytest.approx(lucky.mean())
+    assert d.worth.value is None
+    assert d.price.value is None
+    assert d.survives == {}
+
+
+def test_by_kind_and_as_a_table() -> None:
+    found = by_kind(everything(HARD, np.ones(N, bool)))
+    assert {kind: d.needed.value for kind, d in found.items()} == {"hard": 1, "easy": 0}
+    assert table(found).markdown().count("\n") == 3
+    assert found["hard"].record()["call_gain"]["value"] == 1
+
+
+def test_unscored_samples_are_left_out() -> None:
+    given = everything(HARD, np.ones(N, bool))
+    for row in given["visionthink"][:100]:
+        row["correct"] = None
+    d = diagnose(given)
+    assert d.n == N - 100
+    nothing = {mode: [] for mode in given}
+    assert sentences(diagnose(nothing)) == [
+        "No sample is scored in both runs, so nothing can be said."
+    ]
+
+
+def test_runs_on_other_samples_are_refused() -> None:
+    given = everything(HARD, np.ones(N, bool))
+    with pytest.raises(DataError, match="no-tool is missing"):
+        diagnose({"visionthink": given["visionthink"]})
+    with pytest.raises(DataError, match="random-crop was not played"):
+        diagnose({**given, "random-crop": given["random-crop"][1:]})

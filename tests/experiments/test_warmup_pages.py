@@ -1,0 +1,49 @@
+"""``vt warmup pages``: trains, measures against its bars, goes on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.cli import main
+
+FEW = (
+    *("steps=2", "seeing=1", "batch=2", "rise=1", "processes=1", "exam=2", "every=2"),
+    "questions=4",
+)
+
+
+def test_it_ends_with_a_model_its_figures_and_its_card(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(["warmup", "pages", "--out", str(out), *FEW]) == 0
+    said = capsys.readouterr().out
+    assert "half_large" in said
+    assert "missed" in said
+    result = json.loads((out / "result.json").read_text("utf-8"))
+    assert result["figures"].keys() >= result["bars"].keys()
+    assert "full_small" in result["missed"], "two steps teach nobody to read"
+    assert result["provenance"]["seed"] == 0
+    card = (out / "model/README.md").read_text("utf-8")
+    assert "| `full_small` | 0.0000 | at least 0.98, **missed** |" in card
+    assert main(["warmup", "--resume", "--out", str(out)]) == 0, "all is done: measured again"
+    assert main(["warmup", "pages", "--out", str(out), *FEW]) == 2, "neither asked for"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("pages", "stepz=1"), "stepz"),
+        (("pages", "batch=3"), "multiple of processes"),
+        (("pages", "questions=0"), "questions must be"),
+        (("pages", "init=missing.safetensors", *FEW), "there is none at"),
+    ],
+)
+def test_bad_settings_are_said_in_a_line_and_leave_nothing(
+    words: tuple[str, ...], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(["warmup", *words, "--out", str(out)]) == 2
+    assert told in capsys.readouterr().err
+    assert not (out / "state.pt").exists()

@@ -334,4 +334,7 @@ ACCEPTED: list[tuple[str, str, str]] = [
     ("Which shape?", "circles", "circle"),
     ("What is flying?", "kites", "a kite"),
     ("What are these?", "men", "man"),
+    ("この文は正しいですか?", "正しくない", "誤り"),
+    ("この文は正しいですか?", "正しくない", "いいえ"),
+    ("这句话正确吗?", "不正确", "错误"),
 ]

@@ -1,6 +1,9 @@
 """The strict judge on labelled answers: what it may never do, and what it still has to do."""
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -78,3 +81,35 @@ def test_every_language_is_read(language: str) -> None:
     right = [c is True for row, c in judged if row["label"] and row["language"] == language]
     assert len(right) >= 30
     assert sum(right) / len(right) >= 0.85
+
+
+_VERDICTS = """
+import json, sys
+from vt_env.judges import Query
+from vt_env.judges.classify import classify
+for line in sys.stdin:
+    row = json.loads(line)
+    print(classify(Query(row["question"], tuple(row["references"]), row["prediction"])))
+"""
+
+
+def test_a_verdict_does_not_depend_on_the_order_of_sets() -> None:
+    """Python orders sets of text anew in every process, but for PYTHONHASHSEED."""
+    lines = [
+        line
+        for file in sorted(FOLDER.glob("*.jsonl"))
+        for line in file.read_text("utf-8").splitlines()[::10]
+    ]
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", _VERDICTS],
+            input="\n".join(lines),
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for seed in ("1", "2")
+    ]
+    assert len(runs[0]) == len(lines)
+    assert [pair for pair in zip(*runs, strict=True) if len(set(pair)) > 1] == []

@@ -105,10 +105,10 @@ def objection(answer: str, references: Sequence[str], question: str = "") -> str
     if is_blank(answer):
         return "no letter and no digit"
     known = "\n".join((*(text[:LONGEST] for text in references), question[-LONGEST:]))
-    for char in set(answer) - set(known) - set("\n\r\t"):
+    for char in sorted(set(answer) - set(known) - set("\n\r\t")):
         if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn"):
             return f"hidden or control character U+{ord(char):04X}"
-    for char in set(unicodedata.normalize("NFC", answer)) - set(known):
+    for char in sorted(set(unicodedata.normalize("NFC", answer)) - set(known)):
         if unicodedata.category(char)[0] == "M":
             return "combining mark"
     plain = "" if answer.isascii() else unicodedata.normalize("NFKC", answer)

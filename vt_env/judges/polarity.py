@@ -13,7 +13,7 @@ from vt_env.judges.questions import Asked, antonyms
 
 _SHORT = {"y": True, "n": False}
 _TRUE_OR_FALSE = re.compile(
-    r"\btrue\b|\bfalse\b|\brichtig oder falsch\b|\bvrai ou faux\b|\bverdadero o falso\b", re.I
+    r"\b(?:true|false|richtig oder falsch|vrai ou faux|verdadero o falso)\b|正し[いく]|正确", re.I
 )
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|[0-9]+(?:[.,][0-9]+)*")
 _OPEN_HAN = re.compile("什么|哪|谁|几|多少|怎么|何|誰|どこ|いつ|いくつ|いくら|どれ|どの|どう")
@@ -32,14 +32,13 @@ def _listed(name: str) -> frozenset[str]:
 
 @cache
 def _sides(language: str) -> dict[str, bool]:
-    """The words for yes and no of a language and of English, the longest first."""
-    found = {
+    """The words for yes and no of a language and of English."""
+    return {
         word: value
         for name, value in (("yes", True), ("no", False))
         for spoken in ("en", language)
         for word in table("polarity")[name][spoken].split()
     }
-    return dict(sorted(found.items(), key=lambda item: -len(item[0])))
 
 
 @cache
@@ -116,7 +115,8 @@ def _lead(text: str, asked: Asked, truth: bool) -> tuple[bool, str] | None:
     """The yes or no that a text begins with, and what follows."""
     sides = _sides(asked.language) | (_truth() if truth else {})
     if asked.language in ("zh", "ja"):
-        word = next((word for word in sides if text.lower().startswith(word)), "")
+        led = (word for word in sides if text.lower().startswith(word))
+        word = max(led, key=len, default="")
         return (sides[word], text[len(word) :]) if word else None
     match = re.match(r"[^\W\d_]+", text)
     value = sides.get(match[0].lower()) if match else None

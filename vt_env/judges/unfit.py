@@ -175,7 +175,7 @@ def _letter_problem(answer: str, known: _Known) -> str:
             return f"{char!r} in the answer"
     if not known.long and _SPAN.search(answer) and not _SPAN.search(known.text):
         return "a range"
-    for char in set(answer) - allowed:
+    for char in sorted(set(answer) - allowed):
         latin = unicodedata.name(char, "").startswith("LATIN") or char in "πμΩ"
         if char.isalpha() and not latin and not (known.is_han and is_cjk(char)):
             return "another script than the question's and the references'"

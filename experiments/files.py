@@ -19,6 +19,7 @@ from typing import Any
 from trainers.errors import Damaged
 from trainers.files import CHECKSUM, PART, is_sealed, opened_line, sealed_line, unused, whole_file
 from vt_env import ConfigError, DataError
+from vt_env.strict_json import unique_keys
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -116,7 +117,8 @@ def _opened(line: bytes, where: str) -> dict[str, Any]:
 def json_row(line: str | bytes, where: str) -> dict[str, Any]:
     """One object."""
     try:
-        row = json.loads(line.decode() if isinstance(line, bytes) else line)
+        text = line.decode() if isinstance(line, bytes) else line
+        row = json.loads(text, object_pairs_hook=unique_keys)
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: it is not UTF-8") from error
     except (ValueError, RecursionError) as error:

@@ -59,9 +59,9 @@ def test_twice_the_text_takes_no_more_than_a_few_times_as_long(name: str, piece:
         text = piece * (length // len(piece))
         taken: list[float] = []
         for _ in range(3):
-            begin = time.perf_counter()
+            begin = time.process_time()
             assert isinstance(grammar.read(text), Answer | ToolCall | Malformed)
-            taken.append(time.perf_counter() - begin)
+            taken.append(time.process_time() - begin)
         return min(taken)
 
     assert seconds(800_000) < 40 * seconds(100_000) + 0.05  # squares would be 64 times

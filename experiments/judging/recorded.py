@@ -276,9 +276,15 @@ def _is_judged(path: Path) -> bool:
 
 
 def answers(file: Path) -> Iterator[tuple[dict[str, Any], Query]]:
-    """Rows and what the judge is asked of each."""
+    """Rows and what the judge is asked of each.
+
+    A row's own ``verdict``, ``judge`` and ``reason`` are kept as ``verdict_before`` and so on.
+    """
     for number, row in json_rows(file):
-        yield _row(row, f"{file}, line {number}")
+        where = f"{file}, line {number}"
+        if lost := [f"{key}_before" for key in FIELDS if key in row and f"{key}_before" in row]:
+            raise DataError(f"{where}: it was judged twice already; rename or drop {lost[0]}")
+        yield _row({f"{k}_before" if k in FIELDS else k: v for k, v in row.items()}, where)
 
 
 def _row(row: dict[str, Any], where: str) -> tuple[dict[str, Any], Query]:

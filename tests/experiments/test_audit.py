@@ -125,6 +125,24 @@ def test_wrong_input_is_said(judged, labels, message, tmp_path: Path, capsys):
     assert error.count("\n") == 1
 
 
+def test_a_rows_own_verdict_is_kept(tmp_path: Path):
+    row = {"question": "?", "references": ["5"], "prediction": "5", "verdict": "mine", "judge": 7}
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    file.write_text(json.dumps(row))
+    assert main(["judge", str(file), "--judge", "auto", "--out", str(out)]) == 0
+    (made,) = lines(out)
+    assert made["verdict"] is True
+    assert made["judge"] == "auto"
+    assert (made["verdict_before"], made["judge_before"]) == ("mine", 7)
+
+
+def test_a_row_with_a_key_twice_is_refused(tmp_path: Path, capsys):
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    file.write_text('{"question": "?", "references": ["5"], "prediction": "5", "prediction": "6"}')
+    assert main(["judge", str(file), "--judge", "auto", "--out", str(out)]) == 2
+    assert "line 1: expected one JSON object a line: a key appears twice" in capsys.readouterr().err
+
+
 def test_a_judge_that_stops_is_one_line(monkeypatch, tmp_path: Path, capsys):
     from vt_env.errors import JudgeError
 

@@ -175,13 +175,13 @@ def test_a_judge_that_hangs_holds_nobody_else_up():
 
 def test_while_all_judgements_hang_nothing_is_scored_and_then_all_is():
     judge = Hangs()
-    timed = TimedJudge(judge, 0.2, most=3)
+    timed = TimedJudge(judge, 0.8, most=3)
     query = [Query("?", ("one",), "hang")]
     for _ in range(3):
-        assert timed.score(query) == [Verdict(None, "hangs", "no verdict in 0.2 s")]
+        assert timed.score(query) == [Verdict(None, "hangs", "no verdict in 0.8 s")]
     begun = time.monotonic()
     (verdict,) = timed.score([Query("?", ("one",), "one")])
-    assert time.monotonic() - begun < 0.15
+    assert time.monotonic() - begun < 0.7
     assert (verdict.correct, "the judge is stuck" in verdict.reason) == (None, True)
     judge.free.set()
     until(lambda: timed.score([Query("?", ("one",), "one")])[0].correct is True)

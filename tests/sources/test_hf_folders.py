@@ -195,6 +195,19 @@ def test_numbers_of_32_bits_are_the_shortest_that_mean_them(tmp_path, make_png):
         assert sample.metadata == {"box": {"x": 0.3, "y": 0.3}}
 
 
+def test_numbers_of_16_bits_are_refused(tmp_path, make_png):
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "question": datasets.Value("string"),
+            "answers": datasets.Sequence(datasets.Value("float16")),
+        }
+    )
+    one = {"image": {"bytes": make_png(), "path": None}, "question": "?", "answers": [0.1]}
+    with pytest.raises(DataError, match="column 'answers' has numbers of 16 bits"):
+        open_source(saved(tmp_path, [one], features))
+
+
 def test_class_labels_in_lists_and_objects(tmp_path, make_png):
     label = datasets.ClassLabel(names=["cat", "dog"])
     features = datasets.Features(

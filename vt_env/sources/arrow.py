@@ -41,7 +41,7 @@ def values_of(
     columns: list[list[Any]] = []
     for name in names:
         place = table.schema.get_field_index(name)
-        column = None if place < 0 else _plain(table.column(place), opening)
+        column = None if place < 0 else _plain(table.column(place), opening, name)
         values: list[Any] = [PRESENT] * table.num_rows if column is None else column.to_pylist()
         feature = features.get(name)
         if _has_labels(feature):
@@ -52,9 +52,22 @@ def values_of(
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _plain(column: Any, opening: bool) -> Any:
-    """A column whose numbers of 32 bits are decimals; on opening without bytes, or ``None``."""
+def _plain(column: Any, opening: bool, name: str) -> Any:
+    """A column whose numbers of 32 bits are decimals; on opening without bytes, or ``None``.
+
+    Raises:
+        DataError: If it has numbers of 16 bits: no decimal can be told from them.
+    """
     pa = arrow()
+
+    def half(leaf: Any) -> Any:
+        return pa.string() if pa.types.is_float16(leaf) else leaf
+
+    if not _retyped(column.type, half).equals(column.type):
+        raise DataError(
+            f"column {name!r} has numbers of 16 bits, which keep three digits of what was written "
+            "(0.1 is 0.09998); expected text, whole numbers, or decimals of 32 or 64 bits"
+        )
 
     def text(leaf: Any) -> Any:
         return pa.string() if pa.types.is_float32(leaf) else leaf

@@ -17,6 +17,7 @@ from typing import IO, Any, AnyStr, cast
 
 from vt_env.errors import DataError
 from vt_env.sources.columns import ColumnTable, missing_columns
+from vt_env.strict_json import unique_keys
 
 LIMIT = 2**20
 """Bytes of a line, and characters of a CSV record, that are read."""
@@ -50,7 +51,7 @@ def read_json_lines(path: Path) -> Iterator[Line]:
 def parse_object(raw: bytes) -> Mapping[str, Any] | str:
     """A line's object, or why there is none."""
     try:
-        value: object = json.loads(raw.decode("utf-8"))
+        value: object = json.loads(raw.decode("utf-8"), object_pairs_hook=unique_keys)
     except UnicodeDecodeError as error:
         return f"not UTF-8 text: {error.reason} at byte {error.start}"
     except RecursionError:

@@ -2,7 +2,8 @@
 # make real   set up, then play agents on real pictures and show where asking pays: runs/real
 # make test   set up, then run the tests
 # make test-avx2, test-sse4   those whose arithmetic matters, without the processor's newer instructions
-# make test-newest   the tests with the newest release of every dependency, in an environment of its own
+# make test-newest   the tests with the newest release of every dependency, in an environment of its own,
+#                    on generated inputs that are new each time; make test draws the same ones always
 # make test-python VERSION=3.13   the tests with another Python, likewise
 # make mutation   faults put into the code that decides rewards and gradients: do the tests notice?
 # make test-openrlhf   the same for training through OpenRLHF, in an environment of its own
@@ -68,7 +69,7 @@ test-sse4: .venv/.dev
 		$(BIN)/python -m pytest $(SPREAD) $(ARITHMETIC)
 
 test-newest: .venv-newest/.ready
-	.venv-newest/bin/python -m pytest $(SPREAD)
+	.venv-newest/bin/python -m pytest $(SPREAD) --hypothesis-profile fresh
 
 test-python: .venv-$(VERSION)/.ready
 	.venv-$(VERSION)/bin/python -m pytest $(SPREAD)

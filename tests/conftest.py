@@ -19,10 +19,11 @@ try:
     from hypothesis import HealthCheck, settings
 except ImportError:  # some of the environments for other trainers do without
     pass
-else:  # what else the machine does decides no test
-    slow = [HealthCheck.too_slow]
-    settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
-    settings.load_profile("any machine")
+else:  # neither what else the machine does nor chance decides a test
+    anywhere = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("same", anywhere, derandomize=True)
+    settings.register_profile("fresh", anywhere)  # pytest --hypothesis-profile fresh
+    settings.load_profile("same")
 
 REALVQA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
 

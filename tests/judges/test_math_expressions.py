@@ -317,6 +317,15 @@ def test_latex_in_a_line_keeps_its_value_or_is_not_read(node):
         reject()
 
 
+@pytest.mark.parametrize(
+    ("latex", "read"),
+    [(r"x^2\frac12", "x^2/2"), (r"x^{2} \frac{1}{2}", "x^2/2"), (r"x_2\frac12", "x_2/2")],
+)  # fmt: skip
+def test_a_fraction_after_an_exponent_is_a_factor(latex, read):
+    assert equal(parse(delatex(latex)), parse(read))
+    assert parse("x^2 1/2") is None
+
+
 LONGEST = [
     "9^(9^(9^9))", "9^(9^(9^x))", "x^(x^(x^(x^x)))", "99999999!", "400!" * 3, "binom(400, 200)",
     "√(2+" * 19 + "x" + ")" * 19, "1/(1+" * 18 + "x" + ")" * 18, "(x+1)^100*" * 19 + "x",

@@ -19,7 +19,7 @@ _BINOMIAL = re.compile(rf"\\binom(?![a-zA-Z]){_ARGUMENT}{_ARGUMENT}")
 _EXPONENT = re.compile(r"\^\{([^{}]{1,40})\}(?=([0-9.(^!]|[a-zA-Z](?![a-zA-Z]))?)")
 _INDEX = re.compile(r"_\{([0-9a-zA-Z]{1,20})\}")
 _BESIDE = re.compile(r"[0-9a-zA-Zπ^!({\\√]| ?\\[a-zA-Z]")
-_BEFORE = re.compile(r"[a-zA-Zπ)}^/√!]$|(?<![0-9])[0-9]+/ ?$|\\[a-zA-Z]+ ?$")
+_BEFORE = re.compile(r"[a-zA-Zπ)}^/√!]$|(?<![0-9])[0-9]+/ ?$|[\^_√][0-9.]+ ?$|\\[a-zA-Z]+ ?$")
 _ATOM = re.compile(r"-?[0-9.]+|[a-zπ]|√[0-9]+")
 _FUNCTIONS = "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp det".split()
 _SYMBOLS = {

@@ -1,4 +1,4 @@
-"""The recorded transcripts through verl's worker, its batch and its advantages; docs/plugins.md.
+"""The recorded transcripts through verl's worker, its batch and its advantages; docs/architecture.md.
 
 Only the engine is not verl's: a script speaks in its place.
 """

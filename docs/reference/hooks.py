@@ -1,8 +1,8 @@
 """For the site: pages made from the code, and formulas as MathML.
 
 The home page is README. ``reference/recipes.md`` lists every key of a recipe, from the dataclasses;
-``reference/cli.md`` is the help of every command, from the parsers. Formulas become MathML while the site is built, so that
-a browser needs no script and no network to show them.
+``reference/cli.md`` is the help of every command, from the parsers. Formulas become MathML while
+the site is built, so that a browser needs no script and no network to show them.
 """
 
 # pyright: basic, reportMissingImports=false
@@ -56,10 +56,10 @@ def home_page(readme: str) -> str:
     """README with links between the pages; of links to other files of the repository the text."""
 
     def link(found: re.Match[str]) -> str:
-        if found["to"].startswith(("https://", "#")):
-            return found[0]
-        inside = found["to"].startswith("docs/")
-        return f"[{found['text']}]({found['to'].removeprefix('docs/')})" if inside else found["text"]
+        text, to = found["text"], found["to"]
+        if to.startswith("docs/"):
+            return f"[{text}]({to.removeprefix('docs/')})"
+        return found[0] if to.startswith(("https://", "#")) else text
 
     return _LINK.sub(link, readme)
 

@@ -1,8 +1,8 @@
 """For the site: pages made from the code, and formulas as MathML.
 
-``reference/recipes.md`` lists every key of a recipe, from the dataclasses; ``reference/cli.md`` is
-the help of every command, from the parsers. Formulas become MathML while the site is built, so that
-a browser needs no script and no network to show them.
+The home page is README. ``reference/recipes.md`` lists every key of a recipe, from the dataclasses;
+``reference/cli.md`` is the help of every command, from the parsers. Formulas become MathML while
+the site is built, so that a browser needs no script and no network to show them.
 """
 
 # pyright: basic, reportMissingImports=false
@@ -22,6 +22,7 @@ from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+_LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<to>[^)]*)\)")
 _FORMULA = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<tex>.*?)\\[)\]]</(?P=tag)>', re.S
 )
@@ -29,9 +30,15 @@ _FORMULA = re.compile(
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages that are made from the code."""
-    sys.path.insert(0, str(Path(config.config_file_path).parent))
-    for name, text in (("recipes", recipe_page()), ("cli", command_page())):
-        files.append(File.generated(config, f"reference/{name}.md", content=text))
+    root = Path(config.config_file_path).parent
+    sys.path.insert(0, str(root))
+    pages = {
+        "index": home_page((root / "README.md").read_text("utf-8")),
+        "reference/recipes": recipe_page(),
+        "reference/cli": command_page(),
+    }
+    for name, text in pages.items():
+        files.append(File.generated(config, f"{name}.md", content=text))
     return files
 
 
@@ -43,6 +50,18 @@ def on_page_content(html: str, **_: Any) -> str:
         ),
         html,
     )
+
+
+def home_page(readme: str) -> str:
+    """README with links between the pages; of links to other files of the repository the text."""
+
+    def link(found: re.Match[str]) -> str:
+        text, to = found["text"], found["to"]
+        if to.startswith("docs/"):
+            return f"[{text}]({to.removeprefix('docs/')})"
+        return found[0] if to.startswith(("https://", "#")) else text
+
+    return _LINK.sub(link, readme)
 
 
 def recipe_page() -> str:

@@ -1,4 +1,4 @@
-"""The recorded transcripts through a real server; see docs/plugins.md."""
+"""The recorded transcripts through a real server; see docs/architecture.md."""
 
 from __future__ import annotations
 

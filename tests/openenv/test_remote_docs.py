@@ -19,7 +19,7 @@ from examples.remote import play
 from trainers.openenv.server import served
 from vt_env.rewards import RewardConfig
 
-PAGE = (Path(__file__).parents[2] / "docs" / "gymnasium.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "environment.md").read_text("utf-8")
 BLOCKS = [
     block for block in re.findall(r"```python\n(.*?)```", PAGE, re.S) if "trainers.openenv" in block
 ]

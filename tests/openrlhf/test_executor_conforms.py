@@ -1,4 +1,4 @@
-"""The recorded transcripts through OpenRLHF's executor; see docs/plugins.md."""
+"""The recorded transcripts through OpenRLHF's executor; see docs/architecture.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recorded transcripts through TRL's trainer; see docs/plugins.md."""
+"""The recorded transcripts through TRL's trainer; see docs/architecture.md."""
 
 from __future__ import annotations
 

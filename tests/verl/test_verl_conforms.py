@@ -1,6 +1,6 @@
-"""The recorded transcripts through verl's worker, its batch and its advantages; docs/plugins.md.
+"""The recorded transcripts through verl's worker, its batch and its advantages.
 
-Only the engine is not verl's: a script speaks in its place.
+See docs/architecture.md. Only the engine is not verl's: a script speaks in its place.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 An adapter is anything with ``play(case)``: it lets its trainer play the case's groups with a policy
 that repeats recorded turns (:class:`Script` does), and tells of every rollout what the trainer made
-of it. See ``docs/plugins.md``.
+of it. See ``docs/architecture.md``.
 """
 
 from trainers.conformance.adapters import Adapter, Rollout, Script, stretches

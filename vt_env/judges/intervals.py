@@ -16,14 +16,7 @@ _LOWEST = Node("-", (_INFINITE,))
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An interval of numbers.
-
-    Attributes:
-        low: Its lower end, -∞ for none; equal numbers are equal ends.
-        high: Its upper end, ∞ for none.
-        closed: Whether the lower and the upper end belong to it.
-        name: The variable that it restricts, where one is written.
-    """
+    """From one number or -∞ to another or ∞, which may belong to it; of a variable, if written."""
 
     low: Node
     high: Node

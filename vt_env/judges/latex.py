@@ -21,7 +21,7 @@ _INDEX = re.compile(r"_\{([0-9a-zA-Z]{1,20})\}")
 _BESIDE = re.compile(r"[0-9a-zA-Zπ^!({\\√]| ?\\[a-zA-Z]")
 _BEFORE = re.compile(r"[a-zA-Zπ)}^/√!]$|(?<![0-9])[0-9]+/ ?$|\\[a-zA-Z]+ ?$")
 _ATOM = re.compile(r"-?[0-9.]+|[a-zπ]|√[0-9]+")
-_FUNCTIONS = "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp det".split()
+FUNCTIONS = "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp det".split()
 _SYMBOLS = {
     "times": "×", "cdot": "*", "div": "/", "circ": "°", "degree": "°", "pm": "±", "infty": "∞",
     "leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠", "lt": "<", "gt": ">",
@@ -29,7 +29,7 @@ _SYMBOLS = {
     "rvert": "|", "left": "", "right": "", "quad": " ", "qquad": " ", "pounds": "£", "euro": "€",
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "theta": "θ",
     "lambda": "λ", "mu": "μ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ",
-    "omega": "ω", "Omega": "Ω", **{name: f" {name}" for name in _FUNCTIONS},
+    "omega": "ω", "Omega": "Ω", **{name: f" {name}" for name in FUNCTIONS},
 }  # fmt: skip
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _DOLLARS = re.compile(r"\$\$?([^$]{1,300})\$\$?(?![0-9])")
@@ -40,13 +40,9 @@ _DEEPEST, _LONGEST = 6, 2_000
 
 
 def delatex(text: str) -> str:
-    """A text without the LaTeX that has a plain equivalent.
+    """A text without the LaTeX that has a plain equivalent; over 2000 characters it stays as it is.
 
-    Args:
-        text: Any text; longer than 2000 characters is returned as it is.
-
-    Returns:
-        The plain text; ``$`` is kept where it is a currency sign.
+    ``$`` is kept where it is a currency sign.
     """
     if len(text) > _LONGEST or not any(sign in text for sign in ("\\", "$", "^", "{,}")):
         return text

@@ -5,6 +5,7 @@ Nothing is read before it is asked for, so that importing the judges stays cheap
 
 from __future__ import annotations
 
+import re
 import tomllib
 import unicodedata
 from functools import cache, lru_cache
@@ -22,6 +23,15 @@ def table(name: str) -> dict[str, Any]:
     """The content of the data file ``words/NAME.toml``."""
     file = Path(__file__).with_name("words") / f"{name}.toml"
     return tomllib.loads(file.read_text("utf-8"))
+
+
+@cache
+def pattern(name: str, *keys: str) -> re.Pattern[str]:
+    """The expression under some keys of a data file, in any case; without one, matching nothing."""
+    found: Any = table(name)
+    for key in keys:
+        found = found.get(key, {})
+    return re.compile(found.replace("\n", "") if found else "(?!)", re.I)
 
 
 @cache

@@ -6,7 +6,16 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from vt_env.judges.lexicon import frame_words, function_words, months, plain, table, weekdays, words
+from vt_env.judges.lexicon import (
+    frame_words,
+    function_words,
+    months,
+    pattern,
+    plain,
+    table,
+    weekdays,
+    words,
+)
 from vt_env.judges.phrases import stem
 from vt_env.judges.questions import WORD, Asked
 from vt_env.judges.readings import is_value, same
@@ -22,20 +31,6 @@ from vt_env.judges.topics import same_code
 
 Same = Callable[[str, str, Asked], "bool | None"]
 
-_ANNOUNCED = re.compile(
-    r"(?:so |therefore |thus |hence |also |donc )?(?:the |my |die |la |das )?"
-    r"(?:final |correct |right |best |richtige |bonne )?"
-    r"(?:answer|option|choice|antwort|réponse|respuesta|opción|lösung|ergebnis)(?: correcta)?"
-    r"(?: is| would be| lautet| ist| est| es)?\s?:?\s+"
-    r"|richtig ist |(?:正确)?答案(?:是|为)?[:：]?|(?:正解|答え)は",
-    re.I,
-)
-_FINAL = re.compile(
-    r"(?P<why>.{8,200}?)(?:,? so|[.,;] ?(?:so|therefore|thus|hence|also|donc|por lo tanto)"
-    r"|, (?:zusammen|insgesamt)(?: also)?|所以|因此|だから|[,，](?:合计|一共|共))[,，]? ?"
-    r"(?P<claim>.{1,120})",
-    re.I,
-)
 _LABELLED = re.compile(r"[(]?[A-Ha-h][).:] (?=\w{2})")
 _LABEL = re.compile(
     r"(?P<label>[^\W\d_]{2,14})(?P<dot>\.?):? ?(?:(?:number|no|nr|núm|n°)\b\.?:? ?)?"
@@ -148,13 +143,13 @@ def without_label(answer: str, asked: Asked) -> str:
 
 def concluded(answer: str) -> tuple[str, str] | None:
     """An argument, and the clause after *so* that it ends in."""
-    match = _FINAL.fullmatch(answer)
+    match = pattern("patterns", "concluded").fullmatch(answer)
     return (match["why"], match["claim"].strip()) if match else None
 
 
 def without_announcement(answer: str) -> str:
     """An answer without *The correct answer is* before it."""
-    match = _ANNOUNCED.match(answer)
+    match = pattern("patterns", "announced").match(answer)
     return answer[match.end() :].strip() if match and match.end() < len(answer) else answer
 
 

@@ -11,18 +11,14 @@ from fractions import Fraction
 from functools import cache, lru_cache
 
 from vt_env.judges.characters import is_cjk, without_accents
-from vt_env.judges.lexicon import pairs, table
+from vt_env.judges.lexicon import pairs, pattern, table
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number at the beginning of a text.
+    """A number at the beginning of a text, and the rest of the text.
 
-    Attributes:
-        value: The number.
-        rest: The text after it.
-        ordinal: Whether it is a rank (``third``, ``3rd``).
-        scaled: Whether a scale word was used (``five million``).
+    It can be a rank (``third``, ``3rd``), or have a scale word (``five million``).
     """
 
     value: Fraction
@@ -59,11 +55,6 @@ _HAN_POINT = re.compile(rf"[点點]([{''.join(_HAN)}]+)")
 _HAN_FRACTION = re.compile(r"(?P<below>[^分]{1,8})分[之の](?=.)")
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
-_OF = re.compile(
-    r"^ (?:of (?:them|these|those)|von ihnen|d'(?:entre )?(?:eux|elles)|de (?:ellos|ellas))$|"
-    r"^ ?(?:of |de |d')(?:the |an? |une? |los |las |el |la |les |l')?|^ (?:der|des) ",
-    re.I,
-)
 _MOST_DIGITS = 60
 
 
@@ -156,7 +147,7 @@ def _in_words(text: str, ends: list[int], language: str) -> Number | None:
             if rest.lower().startswith(f" {phrase}"):
                 value, rest = value + added, rest[1 + len(phrase) :]
         if value.denominator > 1 or said in whole:
-            rest = _OF.sub(" ", rest)
+            rest = pattern("patterns", "of").sub(" ", rest)
         return Number(value, rest, rank, bool(SCALES.keys() & said.split()))
     return None
 

@@ -32,13 +32,7 @@ _LIMIT = 8_000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a question.
-
-    Attributes:
-        stem: The question without its options.
-        labels: One label an option, upper case (``A``…, or ``1``…).
-        texts: The option texts, cleaned.
-    """
+    """A question without its options (``stem``), their upper-case labels, and cleaned texts."""
 
     stem: str
     labels: tuple[str, ...]
@@ -93,9 +87,8 @@ def choose(reference: str, options: Options) -> int | None:
     if len(matching) == 1:
         return matching[0]
     lettered = _lettered(reference, options)
-    if lettered is not None and same(lettered[1], options.texts[lettered[0]], asked):
-        return lettered[0]
-    return None
+    is_named = lettered and same(lettered[1], options.texts[lettered[0]], asked)
+    return lettered[0] if lettered and is_named else None
 
 
 def chooses(answer: str, wanted: int, options: Options) -> bool:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 
 from vt_env.judges.characters import is_cjk
-from vt_env.judges.lexicon import pairs, table, words
+from vt_env.judges.lexicon import pairs, pattern, table, words
 from vt_env.judges.numerals import SCALES, Number, halves, plain_number, spoken_number
 from vt_env.judges.units import Units, is_currency, parse_unit
 
@@ -74,11 +74,6 @@ _SCALE_WORD = re.compile(
     rf" ?(?P<word>{'|'.join(sorted(SCALES, key=len, reverse=True))})s?\b\.?(?: d[e'])?", re.I
 )
 _MINUS = re.compile(r"(?:[-+]|(?:minus|negative|moins|menos|负|零下|氷点下|マイナス) ?)\s*", re.I)
-_PARTS = re.compile(
-    r"(?P<unit>[^\d,;]{1,20}?),?(?: (?:and|und|et|y|con|avec|mit) )? ?(?P<more>[0-9].*)"
-    r"|(?P<unit2>[^\W\d_]{1,12})(?:,| and| und| et| y) (?P<more2>[^\W\d_]+(?:[- ][^\W\d_]+){1,3})",
-    re.S,
-)
 _ONE = re.compile(r"an? (?=[^\W\d_]{3,12}\b)", re.I)
 _PER = re.compile(r"\s?/\s?|\s(?:per|pro|par|por|an?|each|every|je|al|à l'|la|le)\s", re.I)
 _HALF = re.compile(r"(?P<many>[个個]?半[个個]?)(?P<before>.{1,4})|(?P<after>.{1,3})半")
@@ -242,7 +237,7 @@ def _more(head: Quantity, rest: str, language: str) -> Quantity | None:
     if match := _HALF.fullmatch(rest):
         units = parse_unit(match["before"] or match["after"])
         return replace(head, value=head.value + Fraction(1, 2), units=units) if units else None
-    match = _PARTS.fullmatch(rest)
+    match = pattern("patterns", "parts").fullmatch(rest)
     if match is None or head.value.denominator != 1:
         return None
     written = (match["more"] or match["more2"]).strip()

@@ -35,12 +35,7 @@ from vt_env.judges.units import parse_unit
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One way to read a text.
-
-    Attributes:
-        kind: The kind of value.
-        value: What it says, comparable with that of another reading of the kind.
-    """
+    """One way to read a text: a kind of value, and what it says, comparable within the kind."""
 
     kind: str
     value: Any
@@ -106,14 +101,14 @@ def _code(text: str, asked: Asked) -> Reading | None:
         return Reading("phone", code)
     if "version" in asked.kinds and (code := read_version(text)):
         return Reading("version", code)
-    plate = "plate" in asked.kinds and re.search(r"[^\W\d_]", text) and read_plate(text)
-    dotted = _DOTTED.match(text) and read_version(text)
-    phone = read_phone(text)
-    phone = phone if len(phone.lstrip("+")) >= _PHONE_DIGITS else ""
-    if not (plate or dotted or phone) or _is_other(text, asked.language):
-        return None
-    kinds = {"version": dotted, "phone": phone, "plate": plate}
-    return next(Reading(kind, code) for kind, code in kinds.items() if code)
+    phone, is_plate = read_phone(text), "plate" in asked.kinds and re.search(r"[^\W\d_]", text)
+    kinds = {
+        "version": read_version(text) if _DOTTED.match(text) else "",
+        "phone": phone if len(phone.lstrip("+")) >= _PHONE_DIGITS else "",
+        "plate": read_plate(text) if is_plate else "",
+    }
+    found = next((Reading(kind, code) for kind, code in kinds.items() if code), None)
+    return None if found is None or _is_other(text, asked.language) else found
 
 
 def _is_other(text: str, language: str) -> bool:
@@ -213,9 +208,8 @@ def same(answer: str, reference: str, asked: Asked) -> bool | None:
 
 def _same_text(answer: str, reference: str, asked: Asked) -> bool:
     for reading in readings(reference, asked):
-        if reading.kind == "topic:element" or (
-            reading.kind == "quantity" and not reading.value.noun
-        ):
+        is_bare = reading.kind == "quantity" and not reading.value.noun
+        if is_bare or reading.kind == "topic:element":
             return False
     if answer.isupper() and answer.lower() in asked.word_set:
         return False

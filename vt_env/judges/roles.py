@@ -12,13 +12,7 @@ from vt_env.judges.questions import Asked
 
 
 def is_directed(before: list[str], is_number: bool, asked: Asked) -> bool:
-    """Whether a preposition before a claim is called for: *rose to 5* does not tell by how much.
-
-    Args:
-        before: The words before the claim, in lower case.
-        is_number: Whether the claim is a number.
-        asked: The question.
-    """
+    """Whether a preposition before a claim is called for: *rose to 5* does not tell by how much."""
     found = [word for word in before if word not in words("articles", "en")]
     last, verb = found[-1] if found else "", found[-2] if len(found) > 1 else ""
     if is_number and last in words("bounds"):
@@ -108,9 +102,8 @@ def _auxiliary_stems(language: str) -> frozenset[str]:
 
 
 def _is_content(word: str, asked: Asked) -> bool:
-    return (
-        word[0].isalnum() and word not in frame_words(asked.language) and stem(word) in asked.stems
-    )
+    is_frame = word in frame_words(asked.language)
+    return word[0].isalnum() and not is_frame and stem(word) in asked.stems
 
 
 def _places(found: Sequence[str]) -> dict[str, str]:
@@ -130,13 +123,8 @@ def _is_turned(after: list[str], asked: Asked) -> bool:
     """Whether a side is told of what the question asks for: *north of B* where B is to be found."""
     if not (asked.word_set & words("ways_asked") and asked.word_set & words("origins")):
         return False
-    starts = {
-        stem(n)
-        for w, n in itertools.pairwise(
-            word for word in asked.words if word not in words("articles")
-        )
-        if w in words("origins") | {"of", "to"}
-    }
+    asked_for = itertools.pairwise(w for w in asked.words if w not in words("articles"))
+    starts = {stem(n) for w, n in asked_for if w in words("origins") | {"of", "to"}}
     said = [stem(word) for word in after if _is_content(word, asked)]
     return bool(said) and said[0] not in starts
 

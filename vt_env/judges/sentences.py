@@ -20,9 +20,9 @@ from vt_env.judges.lexicon import (
     frame_words,
     function_words,
     months,
+    pattern,
     phrases,
     plain,
-    table,
     weekdays,
     words,
 )
@@ -56,21 +56,11 @@ def is_blocked(word: str, language: str) -> bool:
     )
 
 
-@cache
-def _spans(kind: str, language: str) -> re.Pattern[str] | None:
-    expression: str = table("sentences")[kind].get(language, "")
-    return re.compile(expression.replace("\n", ""), re.I) if expression else None
-
-
 class _Sentence:
-    """An answer as tokens, with what each may be.
+    """An answer as tokens (``low`` in lower case, ``roots`` their stems), with what each may be.
 
-    Attributes:
-        low: The tokens in lower case.
-        roots: Their stems.
-        known: Whether each may stand in a frame.
-        spanned: Whether each belongs to a span that says where the answer was seen.
-        tail: Whether each may stand after a claim.
+    It may stand in a frame (``known``), in a span that says where the answer was seen
+    (``spanned``), or after a claim (``tail``).
     """
 
     def __init__(self, answer: str, asked: Asked) -> None:
@@ -87,16 +77,15 @@ class _Sentence:
         self.spanned = self._in_spans("sources")
         self.tail = self._in_spans("tails")
         inner = self._in_spans("places")
-        self.known = [
-            self.spanned[i] or inner[i] or self._is_known(i) for i in range(len(self.low))
-        ]
+        size = range(len(self.low))
+        self.known = [self.spanned[i] or inner[i] or self._is_known(i) for i in size]
         self.values = [_is_value_word(word, asked) for word in self.written]
 
     def _in_spans(self, kind: str) -> list[bool]:
         """Which tokens belong to harmless spans of a kind."""
         found = [False] * len(self.low)
-        pattern = _spans(kind, self.asked.language)
-        for span in pattern.finditer(self.text.rstrip(" .!。")) if pattern else ():
+        spans = pattern("sentences", kind, self.asked.language)
+        for span in spans.finditer(self.text.rstrip(" .!。")):
             inside = [
                 i for i, m in enumerate(self.matches) if span.start() <= m.start() < span.end()
             ]
@@ -145,18 +134,13 @@ class _Sentence:
             return f"{low[index - 1]} {word}" in asked.text.lower()
         if is_blocked(word, asked.language):
             return f" {' '.join(low[index : index + 2])}" in asked.text.lower()
-        if (
-            word in asked.opposites - function_words(asked.language)
-            and self.roots[index] not in asked.echo
-        ):
+        is_new = self.roots[index] not in asked.echo
+        if is_new and word in asked.opposites - function_words(asked.language):
             return False
-        if word in words("poses") and self.roots[index] not in asked.echo:
+        if is_new and word in words("poses"):
             return not (asked.counted or asked.word_set & words("poses"))
-        return (
-            word in PUNCTUATION
-            or word in frame_words(asked.language)
-            or asked.echoes(self.roots[index])
-        )
+        is_frame = word in PUNCTUATION or word in frame_words(asked.language)
+        return is_frame or asked.echoes(self.roots[index])
 
     def claims(self, reference: str) -> Iterator[str]:
         """What the sentence may claim: a part in a frame, the longest first, at most 64."""
@@ -182,13 +166,11 @@ class _Sentence:
                     continue
                 is_number = spoken_number(claim, self.asked.language) is not None
                 is_number = is_number or (any(c.isdigit() for c in claim) and "=" not in claim)
-                if not is_directed(before, is_number, self.asked):
-                    continue
-                if not keeps_roles(before, after, self.asked):
-                    continue
-                if self._drops_negation(start, end):
-                    continue
-                yield claim
+                is_kept = is_directed(before, is_number, self.asked) and keeps_roles(
+                    before, after, self.asked
+                )
+                if is_kept and not self._drops_negation(start, end):
+                    yield claim
 
     def _counts(self, word: str, count: int) -> bool:
         """Whether a word says how many items a list has."""
@@ -217,12 +199,10 @@ class _Sentence:
 
     def _ends(self, anchors: list[bool], start: int) -> Iterator[int]:
         """Where a claim can end, the latest first: after it, everything is known."""
-        language = self.asked.language
+        frame = frame_words(self.asked.language)
         for end in range(len(self.low), start, -1):
             last = end - 1
-            is_noun = self.roots[last] in self.asked.stems and self.low[last] not in frame_words(
-                language
-            )
+            is_noun = self.roots[last] in self.asked.stems and self.low[last] not in frame
             is_core = not self.known[last]
             if (is_core or anchors[last] or is_noun) and self._can_end(end):
                 yield end
@@ -282,9 +262,8 @@ class _Sentence:
         if follows == "uhr" and "clock" not in asked.kinds:
             return False
         if follows in ",;" and end + 1 < len(low):
-            return self.spanned[end + 1] or low[end + 1] in words(
-                "scene", "en", asked.language
-            ) | words("prepositions")
+            scene = words("scene", "en", asked.language) | words("prepositions")
+            return self.spanned[end + 1] or low[end + 1] in scene
         if follows in ("to", "into") and follows not in asked.word_set:
             return False
         if last[-1].isdecimal() or last in words("numbers"):
@@ -351,10 +330,7 @@ def sentence(answer: str, asked: Asked) -> _Sentence:
 def claims(answer: str, reference: str, asked: Asked) -> Iterator[str]:
     """The parts of a cleaned sentence that stand in a frame, the longest first.
 
-    Args:
-        answer: The answer.
-        reference: A reference; it bounds how long a claim can be, and tells where it can begin.
-        asked: The question.
+    The reference bounds how long a claim can be, and tells where it can begin.
     """
     read = sentence(answer, asked)
     low = read.low

@@ -113,13 +113,7 @@ def _values(text: str, found: Sequence[str]) -> list[str]:
 
 
 def unfit(answer: str, references: Sequence[str], asked: Asked) -> str:
-    """What a cleaned answer has that a plain answer has not; empty for a plain one.
-
-    Args:
-        answer: The cleaned answer.
-        references: The cleaned references.
-        asked: The question.
-    """
+    """What a cleaned answer has that a plain one has not; empty for a plain one."""
     known = _Known(references, asked)
     if len(_words(answer)) > max(_SHORT, 2 * known.length + 5):
         return "more words than an answer needs"

@@ -12,7 +12,6 @@ from typing import cast
 from vt_env.judges.assignments import name_of, value_of
 from vt_env.judges.dates import parse_dates, parse_weekday
 from vt_env.judges.lexicon import pattern, words
-from vt_env.judges.phrases import singular
 from vt_env.judges.quantity import parse_quantity
 from vt_env.judges.questions import Asked
 from vt_env.judges.times import parse_time
@@ -77,12 +76,6 @@ def read_ratio(text: str, asked: Asked) -> tuple[Fraction, Fraction] | None:
     return left, right
 
 
-def same_ratio(given: str, wanted: str, asked: Asked) -> bool | None:
-    """Whether two ratios have equal sides; ``None`` where a text is none."""
-    pair = read_ratio(given, asked), read_ratio(wanted, asked)
-    return None if None in pair else pair[0] == pair[1]
-
-
 def read_size(text: str) -> list[str] | None:
     """The sides of ``30 x 20 x 10 cm`` in their order, each with its unit."""
     if not _SIZE.fullmatch(text):
@@ -141,7 +134,7 @@ def same_list(answer: str, reference: str, asked: Asked, same: Same) -> bool | N
     if len({name_of(item) for item in given + wanted} - {""}) > 1:
         point = (reference if name_of(given[0]) else answer)[0] == "("
         return _same_system(given, wanted, point, asked, same)
-    given, wanted = ([_bare(item) for item in side] for side in _without_head(given, wanted))
+    given, wanted = ([_bare(item) for item in side] for side in (given, wanted))
     enclosed = {_enclosed(text) for text in (answer, reference) if not _literal_items(text)}
     in_order = asked.ordered
     if enclosed and ("" not in enclosed or enclosed - {"", "[]", "{}"}):
@@ -157,22 +150,6 @@ def same_list(answer: str, reference: str, asked: Asked, same: Same) -> bool | N
             return False
         left.remove(match)
     return True
-
-
-def _without_head(given: list[str], wanted: list[str]) -> tuple[list[str], list[str]]:
-    """Two lists without a first word that all items of the second share: *vitamins A and C*."""
-    firsts = {singular(item.partition(" ")[0].lower()) for item in wanted}
-    if len(firsts) > 1 or len(min(firsts)) < 3 or not all(" " in item for item in wanted):
-        return given, wanted
-    parts = [[item.partition(" ") for item in side] for side in (given, wanted)]
-    given, wanted = (
-        [
-            rest if rest and singular(first.lower()) in firsts else first + space + rest
-            for first, space, rest in side
-        ]
-        for side in parts
-    )
-    return given, wanted
 
 
 def _bare(item: str) -> str:

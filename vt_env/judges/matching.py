@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from vt_env.judges.lexicon import (
+    calendar,
     frame_words,
     function_words,
-    months,
     pattern,
     plain,
     table,
-    weekdays,
     words,
 )
 from vt_env.judges.phrases import stem
@@ -27,7 +26,6 @@ from vt_env.judges.statements import (
     same_statement,
     subject,
 )
-from vt_env.judges.topics import same_code
 
 Same = Callable[[str, str, Asked], "bool | None"]
 
@@ -38,8 +36,6 @@ _LABEL = re.compile(
     re.I,
 )
 _ONE_OF = re.compile(r"(?:the|an?) (.{2,40}) ones?\.?", re.I)
-_EXPLAINED = re.compile(r"(?P<claim>[^,;:]{1,40}?)(?: - |: )(?P<why>\w+(?: [\w']+){2,12})[.!]?")
-"""An answer, and a clause that says why."""
 _OF_A_SCALE = re.compile(r"(?<=[0-9])(?: ?/ ?| out of | von | sur | de )(?:5|10|100)(?: stars?)?\b")
 _ASIDE = re.compile(r"\s?(?:\(([^()]{1,60})\)|- ([^-]{1,30}) -)(?=[\s.,]|$)")
 _CLAUSE = re.compile(r"(?:,? so |[.!;] (?=\S)|, (?:which is|i\.e\.) | - |\s\((?=[^()]*\)[ .!]*$))")
@@ -54,11 +50,7 @@ _MOST_CLAIMS = 8
 
 
 def states(answer: str, reference: str, asked: Asked, same: Same = same) -> bool | None:
-    """Whether a cleaned answer states a cleaned reference.
-
-    Returns:
-        ``True`` where it does; ``False`` where it states another value; else ``None``.
-    """
+    """Whether a cleaned answer states a cleaned reference; ``False`` where another value."""
     if "?" in answer and "?" not in reference:
         return None
     verdict = same(answer, reference, asked)
@@ -74,12 +66,10 @@ def states(answer: str, reference: str, asked: Asked, same: Same = same) -> bool
         return False
     if any(states(part, reference, asked, same) for part in _parts(answer, reference, asked, same)):
         return True
-    clauses = [part.strip(" ().;!") for part in _CLAUSE.split(answer)]
-    clauses = [part for part in clauses if part]
+    clauses = [part for text in _CLAUSE.split(answer) if (part := text.strip(" ().;!"))]
     if 2 <= len(clauses) <= _MOST_CLAUSES and all(
-        same(part, reference, asked)
-        or any(same(claim, reference, asked) for claim in claims(part, reference, asked))
-        for part in clauses
+        any(same(part, reference, asked) for part in (text, *claims(text, reference, asked)))
+        for text in clauses
     ):
         return True
     return verdict
@@ -90,10 +80,7 @@ def _parts(answer: str, reference: str, asked: Asked, same: Same) -> Iterator[st
     if match := _ASIDE.search(answer):
         rest = f"{answer[: match.start()]}{answer[match.end() :]}".strip()
         aside = _SUM.sub("", match[1] or match[2])
-        repeats = states(aside, reference, asked, same) or same_code(
-            aside, reference, asked.language
-        )
-        if rest.strip(" .,") and repeats:
+        if rest.strip(" .,") and states(aside, reference, asked, same):
             yield rest
     if (bare := without_announcement(answer)) != answer:
         yield bare
@@ -104,13 +91,6 @@ def _parts(answer: str, reference: str, asked: Asked, same: Same) -> Iterator[st
     for value in (without_label(answer, asked), reason(answer, asked), bare, compared):
         if value != answer:
             yield value
-    if match := _EXPLAINED.fullmatch(answer):
-        why = _WORD.findall(match["why"].lower())
-        risky = words("doubt") | words("pivots") | words("talk") | words("numbers")
-        risky |= asked.word_set - function_words(asked.language)
-        is_plain = not any(word in risky or is_blocked(word, asked.language) for word in why)
-        if is_plain and not any(char.isdigit() for char in match["why"]):
-            yield match["claim"]
     if match := _ONE_OF.fullmatch(answer):
         yield match[1]
     if last := concluded(answer):
@@ -123,8 +103,8 @@ def without_label(answer: str, asked: Asked) -> str:
     """An answer without a word of the question, maybe cut short, before a number: *Tel. 555*."""
     match = _LABEL.fullmatch(answer)
     label = plain(match["label"]) if match else ""
-    dates = months(asked.language).keys() | weekdays(asked.language).keys()
-    if match is None or label in dates | frame_words(asked.language) | words("bounds"):
+    others = calendar(asked.language) | frame_words(asked.language) | words("bounds")
+    if match is None or label in others:
         return answer
     is_short = bool(match["dot"]) and len(label) > 1
     if asked.counted and stem(label) not in asked.counted | {"pop"}:

@@ -23,13 +23,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vt_env.judges.latex import FUNCTIONS as LATEX_FUNCTIONS
+from vt_env.judges.latex import functions
 
 LONGEST = 200
 """Longest text in characters that is read."""
 _OF_TWO = {"root": "root", "binom": "binomial"}
-_FUNCTIONS = {*_OF_TWO, *LATEX_FUNCTIONS} - {"det"}
-"""Named functions; ``log`` may have a base, ``log_2``."""
 _DEEPEST = 20
 _RELATIONS = frozenset("=<>≤≥≠∈")
 _SETS = frozenset(("tuple", "set"))
@@ -126,7 +124,8 @@ def _cut(text: str) -> list[Node]:
 
 def _name(word: str, index: str) -> list[Node]:
     """The tokens of a word; several for letters that stand for a product."""
-    if word in _FUNCTIONS and (not index or (word == "log" and index.isdecimal())):
+    is_named = not index or (word == "log" and index.isdecimal())
+    if is_named and word in functions() - {"det"} | _OF_TWO.keys():
         base = Fraction(index) if index else Fraction(0)
         return [Node("function", name=word, value=base)]
     if not index and word in ("e", "π", "pi"):

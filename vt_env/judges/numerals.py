@@ -37,15 +37,7 @@ _SPOKEN = re.compile(rf"{_SPOKEN_WORD.pattern}(?:[- ]{_SPOKEN_WORD.pattern}){{0,
 _CONVERTED = re.compile(
     r"(?P<value>[0-9]+(?:[.,][0-9]+)?)(?P<rank>st|nd|rd|th|\.|er|ère|ème|[ºª])?"
 )
-_HAN = {
-    char: value
-    for value, chars in enumerate(
-        "〇零 一壹壱 二贰弐两兩 三叁参 四肆 五伍 六陆 七柒 八捌 九玖".split()
-    )
-    for char in chars
-}
-_HAN_SMALL = {"十": 10, "百": 100, "千": 1000, "拾": 10, "佰": 100, "仟": 1000}
-_HAN_LARGE = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "兆": 10**12}
+_HAN, _HAN_SMALL, _HAN_LARGE = map(_values, ("han", "han_small", "han_large"))
 HAN_DIGITS = frozenset((*_HAN, *_HAN_SMALL, *_HAN_LARGE))
 _HAN_NUMBER = re.compile(
     rf"(?:[0-9][0-9,.]*)?[{''.join(HAN_DIGITS)}](?:[0-9,.]|[{''.join(HAN_DIGITS)}])*"

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from vt_env.judges.characters import is_cjk
-from vt_env.judges.lexicon import pairs, pattern, table, words
+from vt_env.judges.lexicon import pattern, table, words
 from vt_env.judges.numerals import SCALES, Number, halves, plain_number, spoken_number
-from vt_env.judges.units import Units, is_currency, parse_unit
+from vt_env.judges.units import Units, is_currency, parse_unit, periods
 
 _AFFINE = {
     "fahrenheit": ("celsius", Fraction(5, 9), Fraction(-160, 9)),
@@ -96,14 +96,6 @@ def quantities(text: str, language: str = "en") -> tuple[Quantity, ...]:
     folded; longer than 120 characters is no quantity.
     """
     text = text.strip().rstrip("。.").strip() if len(text) <= _LONGEST else ""
-    first, _, rest = text.partition(" ")
-    before = _period_word(first)
-    if before and rest:
-        text = rest
-    elif match := re.match(r"(?:月額|月給|月|每月|毎月)(?=[0-9¥$])", text):
-        text, before = text[match.end() :], _period_word("monthly")
-    else:
-        before = ()
     sign, text, currency = _prefix(text)
     if not text:
         return ()
@@ -116,17 +108,11 @@ def quantities(text: str, language: str = "en") -> tuple[Quantity, ...]:
     if number is None:
         return ()
     number = replace(number, value=sign * number.value)
-    found = dict.fromkeys(_endings(number, currency, language))
-    return tuple(replace(q, period=q.period or before) for q in found)
-
-
-@cache
-def _period_words() -> dict[str, str]:
-    return pairs(table("units")["periods"])
+    return tuple(dict.fromkeys(_endings(number, currency, language)))
 
 
 def _period_word(word: str) -> Units:
-    return parse_unit(_period_words().get(word.lower(), ""))
+    return parse_unit(periods().get(word.lower(), ""))
 
 
 def _prefix(text: str) -> tuple[int, str, Units]:

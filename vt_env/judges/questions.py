@@ -14,7 +14,7 @@ from vt_env.judges.latex import delatex
 from vt_env.judges.lexicon import SPACED, pairs, pattern, table, words
 from vt_env.judges.numerals import SCALES, spoken_number
 from vt_env.judges.phrases import stem
-from vt_env.judges.units import Unit, is_currency, parse_unit, units_in
+from vt_env.judges.units import Unit, is_currency, parse_unit, periods, units_in
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|[0-9]+(?:[.,][0-9]+)*")
 _UNIT_ASKED = re.compile(r"(?:多少|几|何)(?P<unit>[a-zA-Z]+|[\u3040-\u9fff]{1,6})")
@@ -40,7 +40,6 @@ class Asked:
         asking: Words that end it or stand before a question word: *sitting on*, *until when*.
         named: Stems of the words after a question word: *genus* of *which genus*.
         opposites: Words that mean the opposite of one of its words.
-        placed: Words after a verb of being: the *on* of *what is on the table*.
         units: Units that it names.
         periods: Periods that it names for money: *monthly*.
         scales: Scale words that it names (``million``).
@@ -62,7 +61,6 @@ class Asked:
     asking: frozenset[str]
     named: frozenset[str]
     opposites: frozenset[str]
-    placed: frozenset[str]
     units: tuple[Unit, ...]
     periods: tuple[Unit, ...]
     scales: frozenset[str]
@@ -95,7 +93,8 @@ class Asked:
 
     def group(self, unit: Unit) -> str:
         """The group of cues in ``asks.toml`` that asks for what a unit measures; else empty."""
-        return "money" if is_currency((unit,)) else _groups().get(unit.dimension, "")
+        groups = pairs(table("asks")["dimension_of"]["groups"])
+        return "money" if is_currency((unit,)) else groups.get(unit.dimension, "")
 
     def measures_unit(self, unit: Unit) -> bool:
         """Whether it asks for what a unit measures, or for something this does not tell."""
@@ -122,11 +121,6 @@ def antonyms() -> dict[str, frozenset[str]]:
 
 
 @cache
-def _groups() -> dict[str, str]:
-    return pairs(table("asks")["dimension_of"]["groups"])
-
-
-@cache
 def _cues(section: str) -> dict[str, tuple[str, ...]]:
     """Every kind's cues as they are looked for: a word with a space around, a beginning, a part."""
 
@@ -147,11 +141,6 @@ def _found(section: str, text: str) -> frozenset[str]:
     return frozenset(n for n, cues in _cues(section).items() if any(c in text for c in cues))
 
 
-@cache
-def _being(language: str) -> frozenset[str]:
-    return words("copulas", "en", language) | words("poses")
-
-
 @lru_cache(maxsize=512)
 def read_question(question: str) -> Asked:
     """Reads a question once; only its last 2000 characters count."""
@@ -169,7 +158,6 @@ def read_question(question: str) -> Asked:
     opposites = frozenset(word for word, of in antonyms().items() if of & stems)
     if plain & words("negations", "en", language):
         same |= {stem(word) for word in opposites}
-    periods = pairs(table("units")["periods"])
     haystack = f" {' '.join(found)} {text.lower()}"
     patterns = {
         name for name in table("asks")["patterns"] if pattern("asks", "patterns", name).search(text)
@@ -187,9 +175,8 @@ def read_question(question: str) -> Asked:
         ),
         named=frozenset(stem(n) for w, n in pairwise(found) if w in words("wh")),
         opposites=opposites,
-        placed=frozenset(n for w, n in pairwise(found) if w in _being(language)),
         units=_units(text),
-        periods=tuple(unit for word in found for unit in parse_unit(periods.get(word, ""))),
+        periods=tuple(unit for word in found for unit in parse_unit(periods().get(word, ""))),
         scales=frozenset(w.rstrip("s") for w in plain) & frozenset(SCALES),
         kinds=_found("kinds", haystack) | patterns,
         measures=_found("dimensions", haystack),

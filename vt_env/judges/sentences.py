@@ -17,16 +17,15 @@ from itertools import islice
 from vt_env.judges.characters import is_cjk
 from vt_env.judges.compounds import items
 from vt_env.judges.lexicon import (
+    calendar,
     frame_words,
     function_words,
-    months,
     pattern,
     phrases,
     plain,
-    weekdays,
     words,
 )
-from vt_env.judges.numerals import CARDINALS, HAN_DIGITS, spoken_number
+from vt_env.judges.numerals import HAN_DIGITS, spoken_number
 from vt_env.judges.phrases import key, singular, stem
 from vt_env.judges.questions import WORD, Asked
 from vt_env.judges.roles import is_directed, keeps_roles
@@ -40,7 +39,6 @@ PUNCTUATION = frozenset(".,:;!\"'()*`，。、：；！「」『』《》")
 _CLOSING = PUNCTUATION - {"(", "「", "『", "《"}
 _ELISION = re.compile(r"\b([ldsnjmtc]|qu)'(?!après)(?=\w)", re.I)
 _OPENING_MARKS = frozenset(":\"'(`*「《.,;!-")
-_COUNTS = {value: word for word, value in CARDINALS.items()}
 _MOST_TOKENS = 60
 _MOST_CLAIMS = 64
 _SLACK = 14
@@ -86,9 +84,8 @@ class _Sentence:
         found = [False] * len(self.low)
         spans = pattern("sentences", kind, self.asked.language)
         for span in spans.finditer(self.text.rstrip(" .!。")):
-            inside = [
-                i for i, m in enumerate(self.matches) if span.start() <= m.start() < span.end()
-            ]
+            within = range(*span.span())
+            inside = [i for i, match in enumerate(self.matches) if match.start() in within]
             is_whole = len(inside) >= len(found) - 1
             if kind == "tails" and self._turns(inside):
                 continue
@@ -116,9 +113,8 @@ class _Sentence:
     def _is_known(self, index: int) -> bool:
         word, asked, low = self.low[index], self.asked, self.low
         if is_cjk(word[0]):
-            return self.matches[index].start() in self.covered or (
-                word in asked.echo and word not in HAN_DIGITS
-            )
+            is_echo = word in asked.echo and word not in HAN_DIGITS
+            return is_echo or self.matches[index].start() in self.covered
         if word == "-":
             ends = self.text[self.matches[index].start() - 1 : self.matches[index].end() + 1]
             return ends == " - " or (len(ends) == 3 and ends[2].isalpha())
@@ -147,15 +143,13 @@ class _Sentence:
         wanted = {match.lower() for match in TOKEN.findall(reference)}
         roots = {stem(word) for word in wanted}
         limit = 3 * len(wanted) + _SLACK
-        anchors = [
-            value or root in roots for value, root in zip(self.values, self.roots, strict=True)
-        ]
+        pairs = zip(self.values, self.roots, strict=True)
+        anchors = [value or root in roots for value, root in pairs]
         for i, word in enumerate(self.low[:-1]):
             anchors[i] = anchors[i] or (self.values[i + 1] and word in words("range_openers"))
         size = len(self.low)
         count = len(items(reference))
-        counts = {str(count), _COUNTS.get(count, "")} if count > 1 else set[str]()
-        free = [word in counts or self._counts(word, count) for word in self.low]
+        free = [count > 1 and _says(word, count, self.asked.language) for word in self.low]
         for start in self._starts(anchors, free):
             for end in self._ends(anchors, start):
                 if end - start > limit or end - start == size:
@@ -171,11 +165,6 @@ class _Sentence:
                 )
                 if is_kept and not self._drops_negation(start, end):
                     yield claim
-
-    def _counts(self, word: str, count: int) -> bool:
-        """Whether a word says how many items a list has."""
-        number = spoken_number(word, self.asked.language) if count > 1 else None
-        return number is not None and number.value == count and not number.rest
 
     def _drops_negation(self, start: int, end: int) -> bool:
         """Whether the frame states what the question denies: *it has* for *what has it not*."""
@@ -273,9 +262,8 @@ class _Sentence:
     def _ends_han(self, end: int) -> bool:
         """Whether what follows a number in Chinese or Japanese is no unit of it."""
         last = self.low[end - 1]
-        if not (last[-1].isdecimal() or last in HAN_DIGITS):
-            return True
-        return self.matches[end].start() in self.covered
+        is_digit = last[-1].isdecimal() or last in HAN_DIGITS
+        return not is_digit or self.matches[end].start() in self.covered
 
 
 @cache
@@ -285,6 +273,13 @@ def _openers(language: str) -> frozenset[str]:
         return frame_words(language)
     groups = "articles copulas prepositions answers reporting poses".split()
     return frozenset(("see", "say", "that")).union(*(words(group, "en") for group in groups))
+
+
+def _says(word: str, count: int, language: str) -> bool:
+    """Whether a word says how many items a list has."""
+    number = spoken_number(word, language)
+    is_spoken = number is not None and number.value == count and not number.rest
+    return is_spoken or word == str(count)
 
 
 def _is_head(word: str, asked: Asked) -> bool:
@@ -299,10 +294,8 @@ def _covered(answer: str) -> set[int]:
     """Places in an answer that Chinese or Japanese frame phrases cover."""
     covered: set[int] = set()
     for phrase in () if answer.isascii() else phrases("phrases"):
-        place = answer.find(phrase)
-        while place >= 0:
-            covered.update(range(place, place + len(phrase)))
-            place = answer.find(phrase, place + 1)
+        for match in re.finditer(f"(?={re.escape(phrase)})", answer):
+            covered.update(range(match.start(), match.start() + len(phrase)))
     return covered
 
 
@@ -316,7 +309,7 @@ def _is_value_word(word: str, asked: Asked) -> bool:
     low, bare, language = word.lower(), plain(word), asked.language
     if low in ("am", "pm", "uhr", "a", "no", "none"):
         return True
-    if bare in months(language) or bare in weekdays(language) or any(topic_codes(word, asked)):
+    if bare in calendar(language) or any(topic_codes(word, asked)):
         return True
     return bool(parse_unit(word)) or spoken_number(word, language) is not None
 

@@ -75,15 +75,9 @@ def topic_codes(text: str, asked: Asked) -> Iterator[tuple[str, str]]:
             yield f"topic:{name}", " ".join(key(found)) if name == "state" else found
 
 
-def same_code(text: str, other: str, language: str) -> bool:
-    """Whether two texts are one thing of some topic, whatever is asked: ``Na`` and ``sodium``."""
-    codes = ((_code(t, name, language) for t in (text, other)) for name in table("topics"))
-    return any(one and one == two for one, two in codes)
-
-
 def _code(text: str, name: str, language: str) -> str:
     """What a text stands for in a topic; empty for nothing."""
-    bare, codes = text[: 4 * _LONGEST].strip().rstrip(".。"), _codes(name, language)
+    bare, codes = text.strip().rstrip(".。"), _codes(name, language)
     little = words("articles") | words("prepositions") - words("origins")
     little |= words("pronouns") if "subject" in table("topics")[name] else frozenset[str]()
     forms = [bare]

@@ -17,7 +17,7 @@ from functools import lru_cache
 from vt_env.judges.characters import is_blank, is_cjk, without_accents
 from vt_env.judges.compounds import items
 from vt_env.judges.dates import parse_dates
-from vt_env.judges.lexicon import function_words, months, phrases, plain, weekdays, words
+from vt_env.judges.lexicon import calendar, function_words, phrases, plain, words
 from vt_env.judges.matching import without_announcement
 from vt_env.judges.numerals import CARDINALS, HAN_DIGITS, spoken_number
 from vt_env.judges.polarity import side
@@ -152,8 +152,7 @@ def _value_problem(answer: str, found: Sequence[str], known: _Known) -> str:
         return ""
     is_said = known.sided or any(char.isdigit() or char in HAN_DIGITS for char in answer)
     is_said = is_said or bool(set(found) & words("value_words") or _ROMAN.search(answer))
-    dates = months(known.language).keys() | weekdays(known.language).keys()
-    is_said = is_said or any(plain(word) in dates for word in found)
+    is_said = is_said or any(plain(word) in calendar(known.language) for word in found)
     return "" if is_said or any(spoken_number(w, known.language) for w in found) else "no value"
 
 

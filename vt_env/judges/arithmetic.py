@@ -52,9 +52,9 @@ def variables(*nodes: Node) -> frozenset[str]:
 def points(one: Node, other: Node) -> Iterator[Point]:
     """Points at which two expressions are compared, which nobody can choose beforehand.
 
-    Each comes with its mirror image. Variables are of one sign or of alternating signs, smaller and
-    larger than one, and at last beyond every number in the expressions, so that what is equal for
-    some signs or sizes only (``|x - 3|`` and ``3 - x``) is told apart.
+    Each comes with its mirror image. Variables have one sign or alternating signs, and sizes from
+    below one to beyond every number in the expressions, so that what is equal for some signs or
+    sizes only (``|x - 3|`` and ``3 - x``) is told apart.
     """
     names, seed = sorted(variables(one, other)), repr((one, other))
     if not names:
@@ -185,17 +185,23 @@ _FUNCTIONS: dict[str, Callable[[Value], Value]] = {
 }
 _VANISHING = _FUNCTIONS.keys() - {"exp"} | {"+"}
 """Operations whose value may be zero where their parts are not."""
-_OPERATIONS: dict[str, Callable[..., Value]] = {
-    "+": _folded(operator.add, "+"),
-    "*": _folded(operator.mul, "*"),
-    "/": _folded(operator.truediv, "/"),
+_UNARY: dict[str, Callable[[Value], Value]] = {
     "-": operator.neg,
+    "abs": abs,
+    "!": lambda count: Fraction(math.factorial(_count(count))),
+}
+_BINARY: dict[str, Callable[[Value, Value], Value]] = {
     "^": _power,
     "root": lambda degree, radicand: _power(radicand, 1 / degree),
-    "abs": abs,
     "log": lambda base, number: _MP.ln(_real(number)) / _MP.ln(_real(base)),
-    "!": lambda count: Fraction(math.factorial(_count(count))),
-    "binomial": lambda *counts: Fraction(math.comb(*map(_count, counts))),
+    "binomial": lambda all_, chosen: Fraction(math.comb(_count(all_), _count(chosen))),
+}
+_OPERATIONS: dict[str, Callable[..., Value]] = {
+    **_UNARY,
+    **_BINARY,
+    "+": _folded(operator.add, "+"),
+    "*": _folded(operator.mul, "*"),
+    "/": _folded(lambda one, other: one / other, "/"),
 }
 
 

@@ -122,10 +122,7 @@ def _literal_items(text: str) -> list[str]:
 
 
 def same_list(answer: str, reference: str, asked: Asked, same: Same) -> bool | None:
-    """Whether two lists have the same items; ``None`` where neither text is surely a list.
-
-    Order counts where the question asks for one, in a tuple, and never in a set.
-    """
+    """Whether two lists have the same items, in order if that is asked for or in a tuple."""
     given, wanted = items(answer), items(reference)
     if not 2 <= len(wanted) <= MOST_ITEMS:
         return None

@@ -26,8 +26,9 @@ _BEFORE = re.compile(r"[a-zA-Zπ)}^/√!]$|(?<![0-9])[0-9]+/ ?$|\\[a-zA-Z]+ ?$")
 _ATOM = re.compile(r"-?[0-9.]+|[a-zπ]|√[0-9]+")
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _DOLLARS = re.compile(r"\$\$?([^$]{1,300})\$\$?(?![0-9])")
-_PRICE = re.compile(r"[0-9][0-9.,]*(?:\s.*)?")
-_SUM = re.compile(r"[0-9.,() ]*[0-9)] ?[:+*/=<>^] ?[-0-9.,()+*/=<>^: ]*[0-9)]")
+_SUM = r"[0-9.,() ]*[0-9)] ?[:+*/=<>^] ?[-0-9.,()+*/=<>^: ]*[0-9)]$"
+_PRICE = re.compile(rf"(?!{_SUM})(?=[^\\]* )[0-9][0-9.,]*\s[^\\]*")
+"""A number and words between two dollar signs, which are no mathematics."""
 _KEPT = str.maketrans({"\ue000": "$", "\ue001": "{", "\ue002": "}"})
 _DEEPEST, _LONGEST = 6, 2_000
 
@@ -48,7 +49,7 @@ def delatex(text: str) -> str:
     commands = pairs(table("latex")["symbols"]) | {name: f" {name}" for name in functions()}
     text = re.sub(r"\\[()\[\]]", " ", text).replace("{,}", ",")
     text = text.replace(r"\$", "\ue000").replace(r"\{", "\ue001").replace(r"\}", "\ue002")
-    text = _DOLLARS.sub(lambda m: m[0] if _is_price(m[1]) else m[1], text)
+    text = _DOLLARS.sub(lambda m: m[0] if _PRICE.fullmatch(m[1]) else m[1], text)
     text = re.sub(r"\\[,;:! ]|~", " ", re.sub(r"\\([%&#_])", r"\1", text))
     text = _without_braces(re.sub(r"\^\s*(?:\{\s*(?:\\circ|°)\s*\}|\\circ|°)", "°", text))
     text = _COMMAND.sub(lambda m: commands.get(m[1], m[0]), text)
@@ -103,12 +104,6 @@ def _exponent(match: re.Match[str]) -> str:
 def _atom(inside: str) -> str:
     inside = inside.strip()
     return inside if _ATOM.fullmatch(inside) else f"({inside})"
-
-
-def _is_price(inside: str) -> bool:
-    if "\\" in inside or _SUM.fullmatch(inside):
-        return False
-    return " " in inside and _PRICE.fullmatch(inside) is not None
 
 
 _ENDS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), (r"\boxed{", "}"), ("**", "**"))

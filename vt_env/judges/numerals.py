@@ -54,9 +54,8 @@ _MOST_DIGITS = 60
 def plain_number(digits: str, language: str = "en") -> Fraction | None:
     """The value of digits with separators: ``1,234.5``, ``1.234,5``, ``1 234``, ``2,5``, ``.5``.
 
-    Three digits after a lone separator are ambiguous. In English a comma then parts thousands and
-    a dot is a decimal point; in German and Spanish it is the other way round, in French a comma is
-    a decimal one.
+    A lone separator before three digits parts thousands where the language has it so: a comma in
+    English, a dot in German and Spanish, neither in French.
     """
     digits = digits.replace(" ", "").replace("'", "")
     dots, commas = digits.count("."), digits.count(",")

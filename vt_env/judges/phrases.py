@@ -205,18 +205,14 @@ def same_phrase(answer: str, reference: str, plurals: bool = False, person: bool
     return False
 
 
-def _bare_name(name: tuple[str, ...]) -> tuple[str, ...]:
-    """A name without its title and its middle initials."""
-    name = name[1:] if name[0] in words("titles") else name
-    return (*name[:1], *(word for word in name[1:-1] if len(word) > 1), *name[1:][-1:])
-
-
 def _same_person(given: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
     """Whether a name only lacks a title or initials, or adds a title before two words or more."""
     titles = words("titles")
     if given[0] in titles and wanted[0] not in titles and len(given) > 2:
         given = given[1:]
-    return given in (wanted, _bare_name(wanted))
+    name = wanted[1:] if wanted[0] in titles else wanted
+    bare = (*name[:1], *(word for word in name[1:-1] if len(word) > 1), *name[1:][-1:])
+    return given in (wanted, bare)
 
 
 def _joinable(given: tuple[str, ...], wanted: tuple[str, ...]) -> bool:

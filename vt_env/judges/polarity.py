@@ -94,8 +94,8 @@ def side_taken(answer: str, asked: Asked, truth: bool) -> bool | None:
     elif truth and (stated := _STATEMENT.fullmatch(bare)):
         return stated["side"] in ("true", "correct")
     elif last := concluded(answer):
-        why, claim = last
-        return _concluded(why, claim, asked, truth)
+        value, before = side_taken(last[1], asked, truth), _declared(_words(last[0]), asked)
+        return value if before in (None, value) and len(_words(last[1])) == 1 else None
     return _declared_han(answer, asked) if is_han else _declared(found, asked)
 
 
@@ -109,13 +109,6 @@ def _lead(text: str, asked: Asked, truth: bool) -> tuple[bool, str] | None:
     match = re.match(r"[^\W\d_]+", text)
     value = sides.get(match[0].lower()) if match else None
     return (value, text[match.end() :]) if match and value is not None else None
-
-
-def _concluded(why: str, claim: str, asked: Asked, truth: bool) -> bool | None:
-    """The side of *…, so yes*, if what stands before takes no other one."""
-    value = side_taken(claim, asked, truth)
-    before = _declared(_words(why), asked)
-    return value if before in (None, value) and len(_words(claim)) == 1 else None
 
 
 def _is_separate(rest: str, asked: Asked) -> bool:

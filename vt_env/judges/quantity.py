@@ -22,15 +22,10 @@ _AFFINE = {
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number with what it counts.
+    """A number, scale words applied, with what its unit can mean, or the noun that it counts.
 
-    Attributes:
-        value: The number, scale words applied.
-        units: What the unit can mean (empty: none given).
-        noun: Words after the number that are no unit, e.g. ``("dog",)``.
-        ordinal: Whether it is a rank (``third``, ``3rd``).
-        scaled: Whether a scale word or letter was given (``5 million``, ``5k``).
-        period: What money is paid for: ``$5 per month``, ``$5/kWh``.
+    It can be a rank (``third``), have a scale word or letter (``5 million``, ``5k``), and be paid
+    for a period (``$5 per month``, ``$5/kWh``).
     """
 
     value: Fraction
@@ -90,10 +85,9 @@ def parse_quantity(text: str, language: str = "en") -> Quantity | None:
 def quantities(text: str, language: str = "en") -> tuple[Quantity, ...]:
     """Every way to read a whole text as one quantity; empty when it is none.
 
-    Knows signs, separators, fractions, mixed and scientific numbers, number words, scale words,
-    ordinals, currencies before or after, units, compound units (``1 hour 30 minutes``), periods and
-    one counted noun phrase. A letter may be a scale or a unit (``300 K``). Text must have been
-    folded; longer than 120 characters is no quantity.
+    Knows signs, fractions, mixed and scientific numbers, number words, scale words, ranks,
+    currencies, units, compound units (``1 hour 30 minutes``), periods and one counted noun phrase.
+    A letter may be a scale or a unit (``300 K``). A folded text over 120 characters is none.
     """
     text = text.strip().rstrip("。.").strip() if len(text) <= _LONGEST else ""
     sign, text, currency = _prefix(text)

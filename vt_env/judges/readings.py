@@ -107,13 +107,9 @@ def _code(text: str, asked: Asked) -> Reading | None:
         "plate": read_plate(text) if is_plate else "",
     }
     found = next((Reading(kind, code) for kind, code in kinds.items() if code), None)
-    return None if found is None or _is_other(text, asked.language) else found
-
-
-def _is_other(text: str, language: str) -> bool:
-    """Whether a text that may be a code is an ordinary value."""
     readers = (quantities, parse_dates, parse_time)
-    return any(read(text, language) for read in readers) or read_size(text) is not None
+    is_other = found and (read_size(text) or any(read(text, asked.language) for read in readers))
+    return None if is_other else found
 
 
 def _values(text: str, asked: Asked) -> Iterator[Reading]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from functools import cache
 
 from vt_env.judges.lexicon import frame_words, phrases, words
 from vt_env.judges.phrases import stem
@@ -48,9 +47,8 @@ def _before_choice(word: str, asked: Asked) -> bool:
 def keeps_roles(before: list[str], after: list[str], asked: Asked) -> bool:
     """Whether words of the question stand around a claim as the question has them.
 
-    A claim asked for with *who* comes before the verb, or after *by*; the content words keep the
-    order of the question, but for phrases that a preposition of the question begins. A negation
-    that the question has before a word must not be dropped.
+    A claim asked for with *who* comes before the verb, or after *by*; content words keep the order
+    of the question, but for phrases that a preposition of it begins; no negation is dropped.
     """
     content = [stem(word) for word in asked.words]
     ahead = [stem(word) for word in before if _is_content(word, asked)]
@@ -74,7 +72,8 @@ def keeps_roles(before: list[str], after: list[str], asked: Asked) -> bool:
         first = before[0] if before else ""
         shifted = first in words("prepositions") and first in asked.word_set
         return bool(ahead) and (shifted or len(ahead) < 2)
-    verb = next((w for w in content[1:] if w not in _auxiliary_stems(asked.language)), "")
+    auxiliaries = {stem(word) for word in words("copulas", "en", asked.language)}
+    verb = next((word for word in content[1:] if word not in auxiliaries), "")
     return verb not in ahead or content[1:2] != [verb] or len(ahead) < 2
 
 
@@ -94,11 +93,6 @@ def _has_roles(asked: Asked) -> bool:
     if asked.words[0] in words("persons") or any(word.endswith("ing") for word in asked.words):
         return True
     return not any(word in words("copulas") | words("auxiliaries") for word in asked.words[1:4])
-
-
-@cache
-def _auxiliary_stems(language: str) -> frozenset[str]:
-    return frozenset(stem(word) for word in words("copulas", "en", language))
 
 
 def _is_content(word: str, asked: Asked) -> bool:

@@ -1,9 +1,8 @@
 """Answer sentences: one claim, and the words around it.
 
-An answer may come in a sentence. It is found without any model: the sentence is cut into what is
-claimed and its frame. A frame consists of function words of a closed list, of words of the
-question, and of spans that say where the answer was seen, at which place, or why. A negation, a
-hedge, a number that the question does not have, or an unknown word means that the sentence is not
+A sentence is cut into what is claimed and its frame: function words of a closed list, words of the
+question, and spans that say where the answer was seen, at which place, or why. A negation, a hedge,
+a number that the question does not have, or an unknown word means that the sentence is not
 understood, and what is not understood is not accepted.
 """
 

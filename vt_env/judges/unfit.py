@@ -1,9 +1,8 @@
 """What has not the form of an answer, so that nobody need be asked about it.
 
-A judge that understands meaning should be asked about *a hound* where *dog* was expected, and never
-about a text that talks to it, offers several answers, hides one in code, or only repeats the
-question. Every departure from a plain answer has a name here. What the question or a reference has
-is never held against an answer.
+A judge that understands meaning should be asked about *a hound* for *dog*, and never about a text
+that talks to it, offers several answers, hides one in code, or only repeats the question. What the
+question or a reference has is never held against an answer.
 """
 
 from __future__ import annotations
@@ -67,7 +66,9 @@ def several_answers(answer: str, references: Sequence[str], asked: Asked) -> str
         return ""
     if len(given) > most + 1 or words("offer") & set(_words(answer)) or "/" in answer:
         return "several answers at once"
-    is_list = most > 1 or all(_has_value(part, asked.language) for part in given)
+    readers = (parse_quantity, parse_dates, parse_time)
+    values = [any(read(part, asked.language) for read in readers) for part in given]
+    is_list = most > 1 or all(values)
     return "more answers than there should be" if is_list else ""
 
 
@@ -75,10 +76,6 @@ def _alternatives(answer: str) -> list[str]:
     """The items of a list, also of one that is parted by *or* or by slashes between words."""
     parts = [part for item in items(answer) for part in re.split(r"\s+(?:or|oder|ou|o)\s+", item)]
     return [part for item in parts for part in re.split(r"(?<=[^\W\d])\s*/\s*(?=[^\W\d])", item)]
-
-
-def _has_value(text: str, language: str) -> bool:
-    return any(read(text, language) for read in (parse_quantity, parse_dates, parse_time))
 
 
 class _Known:

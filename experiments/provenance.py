@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from vt_env.judges.registry import split_outside
+from vt_env.specs import split_outside
 
 _PACKAGES = (
     "visionthink-gym",

@@ -70,6 +70,18 @@ def _option(piece: str, known: Collection[str] | None) -> tuple[str, str] | None
     return (key, value.strip()) if equals and key.isidentifier() and not is_path else None
 
 
+def split_outside(spec: str, separator: str) -> list[str]:
+    """The parts of a spec between separators that stand outside square brackets."""
+    parts, depth = [""], 0
+    for char in spec:
+        depth += (char == "[") - (char == "]")
+        if char == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return parts
+
+
 def spec_value(text: str) -> Any:
     """A value of a spec: an integer, a decimal number, true or false, else text (also ``007``)."""
     if _INTEGER.fullmatch(text):

@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from agents.judging.combined import CombinedJudge
 from vt_env.errors import ConfigError
 from vt_env.judges.base import JudgeLike, Query, Verdict, when_done
-from vt_env.judges.registry import make_judge, split_outside
+from vt_env.judges.registry import make_judge
+from vt_env.specs import split_outside
 
 
 def panel_judge(spec: str = "") -> Panel:

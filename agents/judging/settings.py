@@ -7,8 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from vt_env.errors import ConfigError, unknown_name
-from vt_env.judges.registry import split_outside
-from vt_env.specs import spec_value
+from vt_env.specs import spec_value, split_outside
 
 _EXAMPLES = {
     "openai": "openai:MODEL@http://127.0.0.1:8000/v1",

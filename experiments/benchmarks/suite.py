@@ -19,7 +19,6 @@ from experiments.benchmarks.layouts import Cells
 from experiments.evaluation.player import Metrics, Part
 from vt_env.errors import ConfigError, DataError, unknown_name
 from vt_env.judges import Judge
-from vt_env.judges.registry import split_outside
 from vt_env.samples import Sample
 from vt_env.sources import Admission, Refusal
 from vt_env.sources.admission import AdmissionOptions
@@ -31,6 +30,7 @@ from vt_env.sources.places import Place
 from vt_env.sources.rows import refuse_bad_unicode
 from vt_env.sources.serving import RowSource, encoded_picture
 from vt_env.sources.tables import Rows
+from vt_env.specs import split_outside
 
 SUITES: Mapping[str, Sequence[str]] = {
     "paper": (

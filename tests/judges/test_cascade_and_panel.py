@@ -15,7 +15,7 @@ from agents.judging.panel import Panel
 from vt_env import Query, Sample, Verdict
 from vt_env.errors import ConfigError
 from vt_env.judges import auto, make_judge
-from vt_env.judges.registry import split_outside
+from vt_env.specs import split_outside
 from vt_env.vector import VisionThinkVectorEnv
 
 FOLDER = Path(__file__).parent / "labelled"

@@ -43,11 +43,7 @@ def agree(given: Quantity, wanted: Quantity, asked: Asked) -> bool:
 
 
 def surely_differ(given: Quantity, wanted: Quantity, asked: Asked) -> bool:
-    """Whether two quantities are different however units and scales are read.
-
-    A missing unit is no difference; nor is a factor by which one number may be written larger: of
-    a percentage, of a scale word that one side leaves out.
-    """
+    """Whether two quantities differ however units and scales are read, or supplied."""
     if given.units and wanted.units:
         return not given.bases & wanted.bases
     factors = {1, 1000}

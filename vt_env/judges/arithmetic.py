@@ -43,32 +43,18 @@ class TooLarge(ArithmeticError):
     """A value is too large or too small to be worked out."""
 
 
-_FUNCTIONS: dict[str, Callable[[Value], Value]] = {
-    **{name: getattr(_MP, name) for name in "exp ln sin cos tan sinh cosh tanh".split()},
-    "log": _MP.ln,
-    "sec": lambda x: 1 / _MP.cos(x),
-    "csc": lambda x: 1 / _MP.sin(x),
-    "cot": lambda x: 1 / _MP.tan(x),
-    "arcsin": _MP.asin,
-    "arccos": _MP.acos,
-    "arctan": _MP.atan,
-}
-_VANISHING = _FUNCTIONS.keys() - {"exp"} | {"+"}
-"""Operations whose value may be zero where their parts are not."""
-
-
 def variables(*nodes: Node) -> frozenset[str]:
     """The variables of expressions."""
-    parts = (part for node in nodes for part in node.walk())
+    parts = Node("list", nodes).walk()
     return frozenset(part.name for part in parts if part.kind == "variable")
 
 
 def points(one: Node, other: Node) -> Iterator[Point]:
     """Points at which two expressions are compared, which nobody can choose beforehand.
 
-    Each comes with its mirror image. Variables are of one sign or of alternating signs, smaller and
-    larger than one, and at last beyond every number in the expressions, so that what is equal for
-    some signs or sizes only (``|x - 3|`` and ``3 - x``) is told apart.
+    Each comes with its mirror image. Variables have one sign or alternating signs, and sizes from
+    below one to beyond every number in the expressions, so that what is equal for some signs or
+    sizes only (``|x - 3|`` and ``3 - x``) is told apart.
     """
     names, seed = sorted(variables(one, other)), repr((one, other))
     if not names:
@@ -92,7 +78,7 @@ def _drawn(seed: str) -> Fraction:
 def _reach(*nodes: Node) -> int:
     """The largest number in expressions, or one over the smallest."""
     largest = 1
-    for part in (part for node in nodes for part in node.walk()):
+    for part in Node("list", nodes).walk():
         with contextlib.suppress(ArithmeticError, KeyError):  # it has variables, or no value
             number = abs(value(part, {}))
             largest = max(largest, int(number), int(1 / number))
@@ -106,50 +92,25 @@ def value(node: Node, at: Point) -> Value:
         TooLarge: A number in it is too large or too small to be worked out.
         ZeroDivisionError: It has no value there, as infinity and a set have none.
     """
-    match node.kind:
-        case "number":
-            return node.value
-        case "variable" | "constant":
-            known = at.get(node.name, _CONSTANTS.get(node.name))
-            if known is None:
-                raise ZeroDivisionError(f"{node.name} has no value")
-            return known
-        case _:
-            parts = [value(part, at) for part in node.parts]
-            return _bounded(_applied(node, parts, at), node.name or node.kind)
+    if node.kind == "number":
+        return node.value
+    if node.kind in ("variable", "constant"):
+        known = at.get(node.name, _CONSTANTS.get(node.name))
+        if known is None:
+            raise ZeroDivisionError(f"{node.name} has no value")
+        return known
+    parts = [value(part, at) for part in node.parts]
+    if node.kind == "function":
+        found = _FUNCTIONS[node.name](_real(parts[0]))
+        found = found * _real(at["log"]) if node.name == "log" else found
+    elif node.kind in _OPERATIONS:
+        found = _OPERATIONS[node.kind](*parts)
+    else:
+        raise ZeroDivisionError(f"a {node.kind} has no value")
+    return _bounded(found, node.name or node.kind)
 
 
-def _applied(node: Node, parts: list[Value], at: Point) -> Value:
-    """The value of an operation on the values of its parts."""
-    match node.kind:
-        case "+":
-            return _folded(operator.add, parts, "+")
-        case "*":
-            return _folded(operator.mul, parts, "*")
-        case "-":
-            return -parts[0]
-        case "/":
-            return _folded(lambda one, other: one / other, parts, "/")
-        case "^":
-            return _power(parts[0], parts[1])
-        case "root":
-            return _power(parts[1], 1 / parts[0])
-        case "abs":
-            return abs(parts[0])
-        case "log":
-            return _MP.ln(_real(parts[1])) / _MP.ln(_real(parts[0]))
-        case "function":
-            found = _FUNCTIONS[node.name](_real(parts[0]))
-            return found * _real(at["log"]) if node.name == "log" else found
-        case "!":
-            return Fraction(math.factorial(_count(parts[0])))
-        case "binomial":
-            return Fraction(math.comb(*map(_count, parts)))
-        case _:
-            raise ZeroDivisionError(f"a {node.kind} has no value")
-
-
-def _folded(operation: Callable[[Any, Any], Any], parts: list[Value], kind: str) -> Value:
+def _folded(operation: Callable[[Any, Any], Any], kind: str) -> Callable[..., Value]:
     """An operation from part to part, in fractions as long as both are."""
 
     def apply(one: Value, other: Value) -> Value:
@@ -157,7 +118,7 @@ def _folded(operation: Callable[[Any, Any], Any], parts: list[Value], kind: str)
             one, other = _real(one), _real(other)
         return _bounded(operation(one, other), kind)
 
-    return functools.reduce(apply, parts)
+    return lambda *parts: functools.reduce(apply, parts)
 
 
 def _power(base: Value, exponent: Value) -> Value:
@@ -212,6 +173,36 @@ def _in_range(number: Value) -> Value:
 
 def _bits(number: Fraction) -> int:
     return number.numerator.bit_length() + number.denominator.bit_length()
+
+
+_FUNCTIONS: dict[str, Callable[[Value], Value]] = {
+    **{name: getattr(_MP, name) for name in "exp ln sin cos tan sinh cosh tanh".split()},
+    **{f"arc{name}": getattr(_MP, f"a{name}") for name in ("sin", "cos", "tan")},
+    "log": _MP.ln,
+    "sec": lambda x: 1 / _MP.cos(x),
+    "csc": lambda x: 1 / _MP.sin(x),
+    "cot": lambda x: 1 / _MP.tan(x),
+}
+_VANISHING = _FUNCTIONS.keys() - {"exp"} | {"+"}
+"""Operations whose value may be zero where their parts are not."""
+_UNARY: dict[str, Callable[[Value], Value]] = {
+    "-": operator.neg,
+    "abs": abs,
+    "!": lambda count: Fraction(math.factorial(_count(count))),
+}
+_BINARY: dict[str, Callable[[Value, Value], Value]] = {
+    "^": _power,
+    "root": lambda degree, radicand: _power(radicand, 1 / degree),
+    "log": lambda base, number: _MP.ln(_real(number)) / _MP.ln(_real(base)),
+    "binomial": lambda all_, chosen: Fraction(math.comb(_count(all_), _count(chosen))),
+}
+_OPERATIONS: dict[str, Callable[..., Value]] = {
+    **_UNARY,
+    **_BINARY,
+    "+": _folded(operator.add, "+"),
+    "*": _folded(operator.mul, "*"),
+    "/": _folded(lambda one, other: one / other, "/"),
+}
 
 
 def is_same(one: Value, other: Value) -> bool:

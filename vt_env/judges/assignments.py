@@ -46,7 +46,7 @@ def split_assignment(answer: str, reference: str, asked: Asked) -> tuple[str, st
 def _assigned_value(text: str, asked: Asked) -> str:
     """The value of a variable, or of a function or determinant that the question asks for."""
     match = _ASSIGNED.fullmatch(text)
-    if match and not _has_letter(match["name"], match["value"]):
+    if match and not re.search(rf"(?<![^\W\d_]){match['name']}(?![^\W\d_])", match["value"]):
         value = match["value"].strip()
         known = _is_asked_name(match["name"], asked) and not _RELATED.search(value)
         return value if known else text
@@ -70,10 +70,6 @@ def _is_asked_label(label: str, asked: Asked) -> bool:
     return (derived and is_first and not is_higher) or (
         not derived and label in asked.text.replace(" ", "")
     )
-
-
-def _has_letter(letter: str, text: str) -> bool:
-    return re.search(rf"(?<![^\W\d_]){letter}(?![^\W\d_])", text) is not None
 
 
 def _is_asked_name(name: str, asked: Asked) -> bool:

@@ -16,14 +16,13 @@ class AutoJudge(Judge):
     """Judges by rules alone, as strictly as the kind of answer allows.
 
     See ``classify`` for the rules. What they leave open and is wholly mathematical is compared as
-    expressions (``math_judge``). What stays open is wrong for ``score``. ``Query.answer_type`` only
-    matters where it keeps a question with written options from being read as multiple choice: any
-    type but ``mcq`` does. Deliberately refused, since a strict judge cannot tell: dates whose day
-    and month may be swapped, a missing am or pm, a name or place with a part more or less, a
-    rounded value.
+    expressions (``math_judge``); what stays open is wrong for ``score``. An ``answer_type`` other
+    than ``mcq`` keeps written options from being read. Deliberately refused, since a strict judge
+    cannot tell: dates whose day and month may be swapped, a missing am or pm, a name or place with
+    a part more or less, a rounded value.
 
-    Decisions are remembered under a hash of the query, so that what many rollouts answer alike is
-    judged once. Safe to use from threads.
+    Decisions are remembered by a hash of the query, so that equal answers are judged once. Safe to
+    use from threads.
     """
 
     name = "auto"

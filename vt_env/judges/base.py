@@ -76,9 +76,7 @@ class UsageLike(Protocol):
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
-    def __add__(self, other: Any) -> Self:
-        """Both together."""
-        ...
+    def __add__(self, other: Any) -> Self: ...
 
     def copy(self) -> Self:
         """The counts as they are now."""

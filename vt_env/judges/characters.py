@@ -9,6 +9,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from vt_env.judges.lexicon import pattern
+
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _FOLDED = {
     **dict.fromkeys("‘’‚‛′`´", "'"),
@@ -24,22 +26,6 @@ _MARKUP = re.compile(
     r"<(?=[/!|a-zA-Z])[^<>]{0,80}>|<\||\|>|\[/?INST\]|<<SYS>>|```|\]\]|\}\s*\]|###"
 )
 _ROLE = re.compile(r"(?:^|\n)\s*(?:user|assistant|system|human|reference|question)\s*:", re.I)
-_DIRECTIVE = re.compile(
-    r"^\W*(?:please |now |you (?:must|should) )*(?:"
-    r"(?:ignore|disregard|forget|override)\b[^.\n]{0,40}\b(?:above|previous|prior|instructions?|"
-    r"rules?|rubric|everything|all)\b"
-    r"|(?:mark|grade|judge|score|rate|accept|treat|consider|count)\b"
-    r"(?= (?:it|this|that|me|my|the|all|any|every|as|answer))[^.\n]{0,40}"
-    r"\b(?:true|correct|right|full marks|pass|accepted|valid)\b"
-    r"|(?:output|print|return|respond|reply|say)\b[^.\n]{0,20}"
-    r"\b(?:true|correct|right|full marks|pass|1)\b$)",
-    re.I,
-)
-_UNWELCOME = (
-    (_MARKUP, "tags or delimiters"),
-    (_ROLE, "a chat role"),
-    (_DIRECTIVE, "an instruction to the judge"),
-)
 _CONFUSABLE = frozenset("аеорсухіјѕԁһԛԝАВЕКМНОРСТУХІЈЅΑΒΕΖΗΙΚΜΝΟΡΤΥΧοινκρυ")
 """Cyrillic and Greek letters that look like Latin ones."""
 _SHORT = 300
@@ -93,10 +79,7 @@ def is_too_long(answer: str, references: Sequence[str]) -> bool:
 def objection(answer: str, references: Sequence[str], question: str = "") -> str | None:
     """Why an answer's characters disqualify it, or ``None``.
 
-    Args:
-        answer: The answer as it was given.
-        references: The accepted answers; what occurs in them is not held against the answer.
-        question: The question; the same holds for its last 4000 characters.
+    What the references or the last 4000 characters of the question have is not held against it.
     """
     if is_too_long(answer, references):
         return "answer too long"
@@ -116,7 +99,12 @@ def objection(answer: str, references: Sequence[str], question: str = "") -> str
         foreign = set(word) & _CONFUSABLE
         if foreign and any(char.isascii() for char in word) and word not in known:
             return f"look-alike character U+{ord(min(foreign)):04X}"
-    for pattern, what in _UNWELCOME:
-        if any(found[0] not in known for found in pattern.finditer(answer)):
+    unwelcome = {
+        "tags or delimiters": _MARKUP,
+        "a chat role": _ROLE,
+        "an instruction to the judge": pattern("patterns", "directive"),
+    }
+    for what, marks in unwelcome.items():
+        if any(found[0] not in known for found in marks.finditer(answer)):
             return f"{what} in the answer"
     return None

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from vt_env.judges.base import Query
 from vt_env.judges.characters import is_blank, objection, usable
-from vt_env.judges.lexicon import function_words
 from vt_env.judges.matching import how_stated
 from vt_env.judges.options import Options, choose, chooses, read_options
-from vt_env.judges.polarity import led_side, side, side_taken, uses_truth
-from vt_env.judges.questions import WORD, Asked, read_question
+from vt_env.judges.polarity import side, side_taken, uses_truth
+from vt_env.judges.questions import Asked, read_question
 from vt_env.judges.readings import clean, readings
 from vt_env.judges.unfit import several_answers as _several_answers
 from vt_env.judges.unfit import unfit
@@ -23,12 +22,9 @@ from vt_env.judges.unfit import unfit
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """What the rules say of an answer.
+    """What the rules say of an answer: right, certainly wrong, or open (``None``), and why.
 
-    Attributes:
-        correct: ``True`` right, ``False`` wrong for certain, ``None`` open.
-        reason: Why, in a few words.
-        open: The references that an equal expression may still match, as they were given.
+    ``open`` are the references that an equal expression may still match, as they were given.
     """
 
     correct: bool | None
@@ -86,13 +82,6 @@ def _compare(
             return Class(None, "")
         same_side = taken is wanted_side
         return Class(same_side, "the right side" if same_side else "the other side")
-    led = led_side(reference, asked)
-    if led is not None and led is side_taken(answer, asked, truth=False):
-        known = asked.word_set | function_words(asked.language)
-        if {w.lower() for w in WORD.findall(answer)} <= {
-            w.lower() for w in WORD.findall(reference)
-        } | known:
-            return Class(True, "the right side")
     verdict, reason = how_stated(answer, reference, asked)
     are_values = bool(readings(answer, asked) and readings(reference, asked))
     return Class(verdict, reason, () if verdict is not None or are_values else (original,))

@@ -49,8 +49,8 @@ def read_phone(text: str, least: int = 7) -> str:
 def read_plate(text: str) -> str:
     """Letters and digits of a plate, flight, model, or serial number; else empty.
 
-    Hyphens, dots and spaces between groups do not count, unless both sides of one are digits:
-    ``12-3`` is not ``1-23``; nor those of a code of up to three characters: ``A-1`` is not ``A1``.
+    Hyphens, dots and spaces count only between digits (``12-3`` is not ``1-23``) and in a code of
+    up to three characters (``A-1`` is not ``A1``).
     """
     if len(text) > 30 or not _PLATE.fullmatch(text):
         return ""

@@ -11,27 +11,14 @@ from typing import cast
 
 from vt_env.judges.assignments import name_of, value_of
 from vt_env.judges.dates import parse_dates, parse_weekday
-from vt_env.judges.lexicon import words
-from vt_env.judges.phrases import singular
+from vt_env.judges.lexicon import pattern, words
 from vt_env.judges.quantity import parse_quantity
 from vt_env.judges.questions import Asked
 from vt_env.judges.times import parse_time
 
 Same = Callable[[str, str, Asked], "bool | None"]
 
-_SEPARATOR = re.compile(
-    r"\s*(?:[;\n•、→]|->|,(?![0-9]{3}(?![0-9]))|,(?= ))\s*(?:(?:and|und|et|y(?! ?=))\s+|&\s*)?"
-    r"|\s+(?:and|as well as|und|sowie|et|y(?! ?=)|&|vs\.?|versus)\s+"
-    r"|(?<=[\u3040-\u9fff])(?:和|と|及|以及)(?=[\u3040-\u9fff])"
-)
 _NUMBERED = re.compile(r"\s*(?<![0-9])[0-9]{1,2}[.)] (?=\S)")
-_RANGE = re.compile(
-    r"(?P<between>between |zwischen |entre )?(?:from |vom |von |del |de (?:los )?|du |从)?"
-    r"(?P<low>\S.{0,30}?)\s*"
-    r"(?P<sign>-|~|〜|\b(?:to|until|through|and|bis|à|a(?:l|u| los)?|und|et|y)\b|到|至|から)"
-    r"\s*(?P<high>.{1,30})",
-    re.I,
-)
 _DAY = re.compile(r"([0-9]{1,2})(?:\.|日|号|st|nd|rd|th)?")
 _DAY_WITHIN = re.compile(r"(?<![0-9])[0-9]{1,2}(?![0-9年月])")
 _RATIO = re.compile(
@@ -48,7 +35,7 @@ MOST_ITEMS = 50
 
 def read_range(text: str, asked: Asked) -> tuple[str, str] | None:
     """The ends of a range of values, each with the unit of the last one."""
-    match = _RANGE.fullmatch(text)
+    match = pattern("patterns", "range").fullmatch(text)
     if match is None or parse_quantity(text, asked.language):
         return None
     if match["sign"].lower() in words("and") and not match["between"]:
@@ -61,11 +48,8 @@ def read_range(text: str, asked: Asked) -> tuple[str, str] | None:
             whole = _DAY_WITHIN.sub(day[1], other, count=1)
             return (whole, high) if one == low else (low, whole)
     unit = re.search(r"(?<=[0-9])\s*([^\d\s.,].*)$", high)
-    if (
-        unit
-        and re.fullmatch(r"[0-9.,:]+", low)
-        and not (parse_time(high) and "m" not in unit[0].lower())
-    ):
+    is_clock = unit and parse_time(high) and "m" not in unit[0].lower()
+    if unit and not is_clock and re.fullmatch(r"[0-9.,:]+", low):
         low += unit[0]
     return low, high
 
@@ -74,9 +58,8 @@ def _is_scalar(text: str, language: str) -> bool:
     if re.match(r"0[0-9]", text) and not parse_time(text):
         return False
     readers = (parse_quantity, parse_time, parse_dates)
-    return (
-        any(read(text, language) for read in readers) or parse_weekday(text, language) is not None
-    )
+    is_read = any(read(text, language) for read in readers)
+    return is_read or parse_weekday(text, language) is not None
 
 
 def read_ratio(text: str, asked: Asked) -> tuple[Fraction, Fraction] | None:
@@ -91,12 +74,6 @@ def read_ratio(text: str, asked: Asked) -> tuple[Fraction, Fraction] | None:
     sides = (parse_quantity(match[name].replace(",", "")) for name in ("left", "right"))
     left, right = (side.value if side else Fraction(-1) for side in sides)
     return left, right
-
-
-def same_ratio(given: str, wanted: str, asked: Asked) -> bool | None:
-    """Whether two ratios have equal sides; ``None`` where a text is none."""
-    pair = read_ratio(given, asked), read_ratio(wanted, asked)
-    return None if None in pair else pair[0] == pair[1]
 
 
 def read_size(text: str) -> list[str] | None:
@@ -121,7 +98,7 @@ def _items(text: str) -> Sequence[str]:
         text = text[1:-1]
     if len(_NUMBERED.findall(text)) > 1 and _NUMBERED.match(text):
         text = _NUMBERED.sub("; ", text).lstrip("; ")
-    found = [part.strip(" .。\"'") for part in _SEPARATOR.split(text)]
+    found = [part.strip(" .。\"'") for part in pattern("patterns", "separator").split(text)]
     found = [part for part in found if part]
     if len(found) == 1 and " or " in text:
         parts = [part.strip() for part in text.split(" or ")]
@@ -145,10 +122,7 @@ def _literal_items(text: str) -> list[str]:
 
 
 def same_list(answer: str, reference: str, asked: Asked, same: Same) -> bool | None:
-    """Whether two lists have the same items; ``None`` where neither text is surely a list.
-
-    Order counts where the question asks for one, in a tuple, and never in a set.
-    """
+    """Whether two lists have the same items, in order if that is asked for or in a tuple."""
     given, wanted = items(answer), items(reference)
     if not 2 <= len(wanted) <= MOST_ITEMS:
         return None
@@ -157,7 +131,7 @@ def same_list(answer: str, reference: str, asked: Asked, same: Same) -> bool | N
     if len({name_of(item) for item in given + wanted} - {""}) > 1:
         point = (reference if name_of(given[0]) else answer)[0] == "("
         return _same_system(given, wanted, point, asked, same)
-    given, wanted = ([_bare(item) for item in side] for side in _without_head(given, wanted))
+    given, wanted = ([_bare(item) for item in side] for side in (given, wanted))
     enclosed = {_enclosed(text) for text in (answer, reference) if not _literal_items(text)}
     in_order = asked.ordered
     if enclosed and ("" not in enclosed or enclosed - {"", "[]", "{}"}):
@@ -173,19 +147,6 @@ def same_list(answer: str, reference: str, asked: Asked, same: Same) -> bool | N
             return False
         left.remove(match)
     return True
-
-
-def _without_head(given: list[str], wanted: list[str]) -> tuple[list[str], list[str]]:
-    """Two lists without a first word that all items of the second share: *vitamins A and C*."""
-    firsts = [singular(item.partition(" ")[0].lower()) for item in wanted]
-    if len(set(firsts)) > 1 or len(firsts[0]) < 3 or not all(" " in item for item in wanted):
-        return given, wanted
-
-    def rest(item: str) -> str:
-        first, _, others = item.partition(" ")
-        return others if others and singular(first.lower()) == firsts[0] else item
-
-    return [rest(item) for item in given], [rest(item) for item in wanted]
 
 
 def _bare(item: str) -> str:

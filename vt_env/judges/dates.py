@@ -8,20 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from vt_env.judges.lexicon import months, plain, weekdays, words
+from vt_env.judges.lexicon import months, pattern, plain, weekdays, words
 from vt_env.judges.numerals import ORDINALS, spoken_number
 
 
 @dataclass(frozen=True, slots=True)
 class Date:
-    """A date or a part of one; ``None`` where nothing was said.
-
-    Attributes:
-        year: The year.
-        month: The month, from 1.
-        day: The day of the month.
-        weekday: The day of the week, 0 for Monday, unless the whole date tells it.
-    """
+    """A date or a part of one; ``None`` where nothing was said. Monday is 0."""
 
     year: int | None = None
     month: int | None = None
@@ -29,12 +22,6 @@ class Date:
     weekday: int | None = None
 
 
-_DECADE = re.compile(
-    r"(?:the )?(?:'?(?P<tens>(?:[0-9]{2})?[0-9])0(?:'?s|er(?:[ -]jahren?)?|年代)"
-    r"|(?P<century>eighteen|nineteen)?[- ]?"
-    r"(?P<word>twent|thirt|fort|fift|sixt|sevent|eight|ninet)ies)",
-    re.I,
-)
 _TENS: tuple[str, ...] = ("twent", "thirt", "fort", "fift", "sixt", "sevent", "eight", "ninet")
 _NUMERIC = re.compile(r"(?:le |am )?([0-9]{1,4})([-/.])\s?([0-9]{1,2})\2\s?([0-9]{1,4})")
 _YEAR_MONTH = re.compile(
@@ -67,9 +54,7 @@ def parse_dates(text: str, language: str = "en") -> frozenset[Date]:
         written = match["year"] if not match["era"] else _in_era(match["year"])
         year, month, day = map(_whole, (written, match["month"], match["day"]))
         weekday = weekdays("zh").get(match["weekday"] or "")
-        return (
-            frozenset() if -1 in (year, month, day) else _valid([Date(year, month, day, weekday)])
-        )
+        return _valid([Date(year, month, day, weekday)])
     return _written(text, language)
 
 
@@ -147,15 +132,8 @@ def parse_weekday(text: str, language: str = "en") -> int | None:
     word = text.strip().rstrip(".。").casefold() if len(text) <= 48 else ""
     first, _, rest = word.partition(" ")
     word = rest if rest and first in words("articles") | words("prepositions") | {"every"} else word
-    names = weekdays(language)
-    return next(
-        (
-            names[form]
-            for form in (word, plain(word), plain(word).removesuffix("s"))
-            if form in names
-        ),
-        None,
-    )
+    names, forms = weekdays(language), (word, plain(word), plain(word).removesuffix("s"))
+    return next((names[form] for form in forms if form in names), None)
 
 
 def dates_agree(
@@ -163,10 +141,7 @@ def dates_agree(
 ) -> bool | None:
     """Whether two dates are the same; ``None`` where the order of day and month leaves it open.
 
-    Args:
-        answer: Readings of the answer.
-        reference: Readings of the reference.
-        years: Years that the question names; they may be left out or added.
+    The years that the question names may be left out or added.
     """
     agreeing = any(_equal(a, r, years) for a in answer for r in reference)
     if agreeing and len({(d.month, d.day) for d in answer | reference}) == 1:
@@ -190,7 +165,7 @@ def _compatible(one: Date, other: Date) -> bool:
 
 def parse_decade(text: str) -> tuple[int, ...]:
     """Decades a text can mean, by their first year: ``the 1990s``, ``'90s``."""
-    match = _DECADE.fullmatch(text.strip().rstrip(".").lower())
+    match = pattern("patterns", "decade").fullmatch(text.strip().rstrip(".").lower())
     if not match:
         return ()
     if match["word"]:

@@ -16,25 +16,12 @@ _LOWEST = Node("-", (_INFINITE,))
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An interval of numbers.
-
-    Attributes:
-        low: Its lower end, -∞ for none; equal numbers are equal ends.
-        high: Its upper end, ∞ for none.
-        closed: Whether the lower and the upper end belong to it.
-        name: The variable that it restricts, where one is written.
-    """
+    """From one number or -∞ to another or ∞, which may belong to it; of a variable, if written."""
 
     low: Node
     high: Node
     closed: tuple[bool, bool]
     name: str = ""
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether it can be no point: an end is infinite, or only one end belongs to it."""
-        infinite = self.low == _LOWEST or self.high == _INFINITE
-        return infinite or self.closed[0] != self.closed[1]
 
 
 def parse_interval(text: str) -> Interval | None:
@@ -85,7 +72,10 @@ def same_interval(answer: str, reference: str, is_asked: bool) -> bool | None:
     if given is None or wanted is None:
         return None
     bare = [interval for interval in (given, wanted) if not interval.name]
-    if len(bare) == 2 or (bare and not (bare[0].is_certain or is_asked)):
+    may_be_point = any(
+        i.low != _LOWEST and i.high != _INFINITE and i.closed[0] == i.closed[1] for i in bare
+    )
+    if len(bare) == 2 or (may_be_point and not is_asked):
         return None
     if given.closed != wanted.closed or len({given.name, wanted.name} - {""}) > 1:
         return False

@@ -7,6 +7,9 @@ What is not known is left as it is, and a text that still holds a backslash is n
 from __future__ import annotations
 
 import re
+from functools import cache
+
+from vt_env.judges.lexicon import pairs, table
 
 _WRAPPERS = "boxed fbox text textbf textit mathrm mathbf mathit operatorname mbox emph underline"
 _WRAPPER = re.compile(
@@ -21,41 +24,35 @@ _INDEX = re.compile(r"_\{([0-9a-zA-Z]{1,20})\}")
 _BESIDE = re.compile(r"[0-9a-zA-Zπ^!({\\√]| ?\\[a-zA-Z]")
 _BEFORE = re.compile(r"[a-zA-Zπ)}^/√!]$|(?<![0-9])[0-9]+/ ?$|[\^_√][0-9.]+ ?$|\\[a-zA-Z]+ ?$")
 _ATOM = re.compile(r"-?[0-9.]+|[a-zπ]|√[0-9]+")
-_FUNCTIONS = "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp det".split()
-_SYMBOLS = {
-    "times": "×", "cdot": "*", "div": "/", "circ": "°", "degree": "°", "pm": "±", "infty": "∞",
-    "leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠", "lt": "<", "gt": ">",
-    "approx": "≈", "cup": "∪", "in": "∈", "emptyset": "∅", "varnothing": "∅", "lvert": "|",
-    "rvert": "|", "left": "", "right": "", "quad": " ", "qquad": " ", "pounds": "£", "euro": "€",
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "theta": "θ",
-    "lambda": "λ", "mu": "μ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ",
-    "omega": "ω", "Omega": "Ω", **{name: f" {name}" for name in _FUNCTIONS},
-}  # fmt: skip
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _DOLLARS = re.compile(r"\$\$?([^$]{1,300})\$\$?(?![0-9])")
-_PRICE = re.compile(r"[0-9][0-9.,]*(?:\s.*)?")
-_SUM = re.compile(r"[0-9.,() ]*[0-9)] ?[:+*/=<>^] ?[-0-9.,()+*/=<>^: ]*[0-9)]")
+_SUM = r"[0-9.,() ]*[0-9)] ?[:+*/=<>^] ?[-0-9.,()+*/=<>^: ]*[0-9)]$"
+_PRICE = re.compile(rf"(?!{_SUM})(?=[^\\]* )[0-9][0-9.,]*\s[^\\]*")
+"""A number and words between two dollar signs, which are no mathematics."""
 _KEPT = str.maketrans({"\ue000": "$", "\ue001": "{", "\ue002": "}"})
 _DEEPEST, _LONGEST = 6, 2_000
 
 
+@cache
+def functions() -> frozenset[str]:
+    """Names of functions, which stand for themselves."""
+    return frozenset(table("latex")["functions"].split())
+
+
 def delatex(text: str) -> str:
-    """A text without the LaTeX that has a plain equivalent.
+    """A text without the LaTeX that has a plain equivalent; over 2000 characters it stays as it is.
 
-    Args:
-        text: Any text; longer than 2000 characters is returned as it is.
-
-    Returns:
-        The plain text; ``$`` is kept where it is a currency sign.
+    ``$`` is kept where it is a currency sign.
     """
     if len(text) > _LONGEST or not any(sign in text for sign in ("\\", "$", "^", "{,}")):
         return text
+    commands = pairs(table("latex")["symbols"]) | {name: f" {name}" for name in functions()}
     text = re.sub(r"\\[()\[\]]", " ", text).replace("{,}", ",")
     text = text.replace(r"\$", "\ue000").replace(r"\{", "\ue001").replace(r"\}", "\ue002")
-    text = _DOLLARS.sub(lambda m: m[0] if _is_price(m[1]) else m[1], text)
+    text = _DOLLARS.sub(lambda m: m[0] if _PRICE.fullmatch(m[1]) else m[1], text)
     text = re.sub(r"\\[,;:! ]|~", " ", re.sub(r"\\([%&#_])", r"\1", text))
     text = _without_braces(re.sub(r"\^\s*(?:\{\s*(?:\\circ|°)\s*\}|\\circ|°)", "°", text))
-    text = _COMMAND.sub(lambda m: _SYMBOLS.get(m[1], m[0]), text)
+    text = _COMMAND.sub(lambda m: commands.get(m[1], m[0]), text)
     if "\\" not in text:
         text = re.sub(r"\{([0-9a-zA-Z.]{1,20})\}", r"\1", text)
     return " ".join(text.translate(_KEPT).split())
@@ -107,12 +104,6 @@ def _exponent(match: re.Match[str]) -> str:
 def _atom(inside: str) -> str:
     inside = inside.strip()
     return inside if _ATOM.fullmatch(inside) else f"({inside})"
-
-
-def _is_price(inside: str) -> bool:
-    if "\\" in inside or _SUM.fullmatch(inside):
-        return False
-    return " " in inside and _PRICE.fullmatch(inside) is not None
 
 
 _ENDS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), (r"\boxed{", "}"), ("**", "**"))

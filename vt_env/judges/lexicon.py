@@ -5,6 +5,7 @@ Nothing is read before it is asked for, so that importing the judges stays cheap
 
 from __future__ import annotations
 
+import re
 import tomllib
 import unicodedata
 from functools import cache, lru_cache
@@ -22,6 +23,15 @@ def table(name: str) -> dict[str, Any]:
     """The content of the data file ``words/NAME.toml``."""
     file = Path(__file__).with_name("words") / f"{name}.toml"
     return tomllib.loads(file.read_text("utf-8"))
+
+
+@cache
+def pattern(name: str, *keys: str) -> re.Pattern[str]:
+    """The expression under some keys of a data file, in any case; where none is, one of nothing."""
+    found: Any = table(name)
+    for key in keys:
+        found = found.get(key, {})
+    return re.compile(found.replace("\n", "") if found else "(?!)", re.I)
 
 
 @cache
@@ -53,6 +63,7 @@ def phrases(group: str) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda part: (-len(part), part)))
 
 
+@cache
 def pairs(text: str) -> dict[str, str]:
     """A table from ``key=value`` words; an underscore in a value is a space."""
     parts = (pair.partition("=") for pair in text.split())
@@ -105,6 +116,12 @@ def weekdays(language: str) -> dict[str, int]:
         f"{char}{end}": i for i, char in enumerate("月火水木金土日") for end in ("曜", "曜日")
     }
     return {**found, **short, **chinese, **japanese, "星期天": 6, "周天": 6, "sonnabend": 5}
+
+
+@cache
+def calendar(language: str) -> frozenset[str]:
+    """Names of months and weekdays in a language and in English."""
+    return frozenset((*months(language), *weekdays(language)))
 
 
 def _calendar(what: str, numbers: range, language: str) -> dict[str, int]:

@@ -6,7 +6,15 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from vt_env.judges.lexicon import frame_words, function_words, months, plain, table, weekdays, words
+from vt_env.judges.lexicon import (
+    calendar,
+    frame_words,
+    function_words,
+    pattern,
+    plain,
+    table,
+    words,
+)
 from vt_env.judges.phrases import stem
 from vt_env.judges.questions import WORD, Asked
 from vt_env.judges.readings import is_value, same
@@ -18,24 +26,9 @@ from vt_env.judges.statements import (
     same_statement,
     subject,
 )
-from vt_env.judges.topics import same_code
 
 Same = Callable[[str, str, Asked], "bool | None"]
 
-_ANNOUNCED = re.compile(
-    r"(?:so |therefore |thus |hence |also |donc )?(?:the |my |die |la |das )?"
-    r"(?:final |correct |right |best |richtige |bonne )?"
-    r"(?:answer|option|choice|antwort|réponse|respuesta|opción|lösung|ergebnis)(?: correcta)?"
-    r"(?: is| would be| lautet| ist| est| es)?\s?:?\s+"
-    r"|richtig ist |(?:正确)?答案(?:是|为)?[:：]?|(?:正解|答え)は",
-    re.I,
-)
-_FINAL = re.compile(
-    r"(?P<why>.{8,200}?)(?:,? so|[.,;] ?(?:so|therefore|thus|hence|also|donc|por lo tanto)"
-    r"|, (?:zusammen|insgesamt)(?: also)?|所以|因此|だから|[,，](?:合计|一共|共))[,，]? ?"
-    r"(?P<claim>.{1,120})",
-    re.I,
-)
 _LABELLED = re.compile(r"[(]?[A-Ha-h][).:] (?=\w{2})")
 _LABEL = re.compile(
     r"(?P<label>[^\W\d_]{2,14})(?P<dot>\.?):? ?(?:(?:number|no|nr|núm|n°)\b\.?:? ?)?"
@@ -43,8 +36,6 @@ _LABEL = re.compile(
     re.I,
 )
 _ONE_OF = re.compile(r"(?:the|an?) (.{2,40}) ones?\.?", re.I)
-_EXPLAINED = re.compile(r"(?P<claim>[^,;:]{1,40}?)(?: - |: )(?P<why>\w+(?: [\w']+){2,12})[.!]?")
-"""An answer, and a clause that says why."""
 _OF_A_SCALE = re.compile(r"(?<=[0-9])(?: ?/ ?| out of | von | sur | de )(?:5|10|100)(?: stars?)?\b")
 _ASIDE = re.compile(r"\s?(?:\(([^()]{1,60})\)|- ([^-]{1,30}) -)(?=[\s.,]|$)")
 _CLAUSE = re.compile(r"(?:,? so |[.!;] (?=\S)|, (?:which is|i\.e\.) | - |\s\((?=[^()]*\)[ .!]*$))")
@@ -59,11 +50,7 @@ _MOST_CLAIMS = 8
 
 
 def states(answer: str, reference: str, asked: Asked, same: Same = same) -> bool | None:
-    """Whether a cleaned answer states a cleaned reference.
-
-    Returns:
-        ``True`` where it does; ``False`` where it states another value; else ``None``.
-    """
+    """Whether a cleaned answer states a cleaned reference; ``False`` where another value."""
     if "?" in answer and "?" not in reference:
         return None
     verdict = same(answer, reference, asked)
@@ -79,12 +66,10 @@ def states(answer: str, reference: str, asked: Asked, same: Same = same) -> bool
         return False
     if any(states(part, reference, asked, same) for part in _parts(answer, reference, asked, same)):
         return True
-    clauses = [part.strip(" ().;!") for part in _CLAUSE.split(answer)]
-    clauses = [part for part in clauses if part]
+    clauses = [part for text in _CLAUSE.split(answer) if (part := text.strip(" ().;!"))]
     if 2 <= len(clauses) <= _MOST_CLAUSES and all(
-        same(part, reference, asked)
-        or any(same(claim, reference, asked) for claim in claims(part, reference, asked))
-        for part in clauses
+        any(same(part, reference, asked) for part in (text, *claims(text, reference, asked)))
+        for text in clauses
     ):
         return True
     return verdict
@@ -95,10 +80,7 @@ def _parts(answer: str, reference: str, asked: Asked, same: Same) -> Iterator[st
     if match := _ASIDE.search(answer):
         rest = f"{answer[: match.start()]}{answer[match.end() :]}".strip()
         aside = _SUM.sub("", match[1] or match[2])
-        repeats = states(aside, reference, asked, same) or same_code(
-            aside, reference, asked.language
-        )
-        if rest.strip(" .,") and repeats:
+        if rest.strip(" .,") and states(aside, reference, asked, same):
             yield rest
     if (bare := without_announcement(answer)) != answer:
         yield bare
@@ -109,13 +91,6 @@ def _parts(answer: str, reference: str, asked: Asked, same: Same) -> Iterator[st
     for value in (without_label(answer, asked), reason(answer, asked), bare, compared):
         if value != answer:
             yield value
-    if match := _EXPLAINED.fullmatch(answer):
-        why = _WORD.findall(match["why"].lower())
-        risky = words("doubt") | words("pivots") | words("talk") | words("numbers")
-        risky |= asked.word_set - function_words(asked.language)
-        is_plain = not any(word in risky or is_blocked(word, asked.language) for word in why)
-        if is_plain and not any(char.isdigit() for char in match["why"]):
-            yield match["claim"]
     if match := _ONE_OF.fullmatch(answer):
         yield match[1]
     if last := concluded(answer):
@@ -128,8 +103,8 @@ def without_label(answer: str, asked: Asked) -> str:
     """An answer without a word of the question, maybe cut short, before a number: *Tel. 555*."""
     match = _LABEL.fullmatch(answer)
     label = plain(match["label"]) if match else ""
-    dates = months(asked.language).keys() | weekdays(asked.language).keys()
-    if match is None or label in dates | frame_words(asked.language) | words("bounds"):
+    others = calendar(asked.language) | frame_words(asked.language) | words("bounds")
+    if match is None or label in others:
         return answer
     is_short = bool(match["dot"]) and len(label) > 1
     if asked.counted and stem(label) not in asked.counted | {"pop"}:
@@ -148,13 +123,13 @@ def without_label(answer: str, asked: Asked) -> str:
 
 def concluded(answer: str) -> tuple[str, str] | None:
     """An argument, and the clause after *so* that it ends in."""
-    match = _FINAL.fullmatch(answer)
+    match = pattern("patterns", "concluded").fullmatch(answer)
     return (match["why"], match["claim"].strip()) if match else None
 
 
 def without_announcement(answer: str) -> str:
     """An answer without *The correct answer is* before it."""
-    match = _ANNOUNCED.match(answer)
+    match = pattern("patterns", "announced").match(answer)
     return answer[match.end() :].strip() if match and match.end() < len(answer) else answer
 
 

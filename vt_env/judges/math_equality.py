@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vt_env.judges.arithmetic import (
-    Point,
-    TooLarge,
-    Value,
-    is_same,
-    points,
-    value,
-    variables,
-)
+from vt_env.judges.arithmetic import Point, TooLarge, Value, is_same, points, value, variables
 from vt_env.judges.math_parser import Node
 
 _FLIPPED = str.maketrans("<>≤≥", "><≥≤")
@@ -25,10 +17,6 @@ _COLLECTIONS = ("relation", "tuple", "set", "list", "∪")
 
 def equal(given: Node, wanted: Node) -> bool:
     """Whether two expressions are equal.
-
-    Args:
-        given: The answer.
-        wanted: The reference.
 
     Raises:
         TooLarge: They are too large to be worked out at any point.

@@ -15,6 +15,7 @@ from vt_env.judges.base import Judge, Query, Verdict
 from vt_env.judges.characters import fold, objection, usable
 from vt_env.judges.expressions import normal_form, same_form
 from vt_env.judges.latex import delatex, undelimited
+from vt_env.judges.matching import without_announcement
 from vt_env.judges.math_equality import equal, is_worked_out
 from vt_env.judges.math_parser import Node, parse
 from vt_env.judges.questions import read_question
@@ -24,11 +25,6 @@ NOT_EQUAL = "not equal"
 Pair = tuple[Node, Node]
 """An answer and a reference, both read whole."""
 
-_LEAD = re.compile(
-    r"^(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:final |correct )?"
-    r"(?:answer|result|value|solution)(?: is|:)(?: equal to)?:? ?(?=\S)",
-    re.I,
-)
 _SPACED_FACTOR = re.compile(r"(\\[dt]?frac\S{0,80}\}) (?=[a-zA-Z](?![a-zA-Z]))")
 r"""A space that LaTeX does not see: ``\frac{1}{2} x`` is a product."""
 _OPERATION = re.compile(r"[-+*/^(√!]")
@@ -51,7 +47,7 @@ class MathJudge(Judge):
             return Verdict(None, self.name, "no usable reference")
         if problem := objection(query.answer, query.references, query.question):
             return Verdict(False, self.name, problem)
-        claim = _LEAD.sub("", query.answer.strip(), count=1)
+        claim = without_announcement(query.answer.strip())
         if any(same_form(plain(claim), plain(reference)) for reference in references):
             return Verdict(True, self.name, "same form")
         return compare(eligible(claim, references, query.question), self.name)
@@ -67,12 +63,8 @@ def eligible(answer: str, references: Sequence[str], question: str) -> list[Pair
     """The pairs of an answer and a reference that can be compared as expressions.
 
     Not where a side is no expression as a whole or is a sum of plain numbers that is not worked
-    out, and not where the answer repeats an expression of the question.
-
-    Args:
-        answer: An answer, or the part of it that states one value.
-        references: The accepted answers.
-        question: The question, of which an assigned variable may be left out (``x = 5`` for 5).
+    out, and not where the answer repeats an expression of the question. A variable that the
+    question assigns a value to may be left out (``x = 5`` for 5).
     """
     given = plain(answer)
     if parse(given) is None or _is_echo(given, question):

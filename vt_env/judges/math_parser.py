@@ -23,12 +23,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from vt_env.judges.latex import functions
+
 LONGEST = 200
 """Longest text in characters that is read."""
-FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp root binom".split()
-)
-"""Named functions; ``log`` may have a base, ``log_2``; the last two have two arguments."""
+_OF_TWO = {"root": "root", "binom": "binomial"}
 _DEEPEST = 20
 _RELATIONS = frozenset("=<>≤≥≠∈")
 _SETS = frozenset(("tuple", "set"))
@@ -40,20 +39,16 @@ _VOWELS = frozenset("aeiouy")
 _LETTERS_ONLY = re.compile(r"[\s,()\[\]{}]*(?:[a-zA-Z][\s,()\[\]{}]*){2,}|\s*")
 """Not a product of variables but a word or a name, or nothing."""
 _FUNCTION_VALUE = re.compile(r"\s*([a-zA-Z]'{0,3}\([a-z](?:, ?[a-z])?\))\s*(?==)")
-_GROUPED = r"|[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?"
-
-
-def _token(grouped: str) -> re.Pattern[str]:
-    return re.compile(
+_OUTSIDE, _INSIDE = (
+    re.compile(
         r"\s*(?:(?P<number>[0-9]+ [0-9]+/[0-9]+(?![0-9.,/])|[0-9]+\.[0-9]*\\overline\{?[0-9]+\}?"
         rf"{grouped}|[0-9]*\.[0-9]+|[0-9]+)"
         r"|(?P<word>[a-zA-Z]+|[α-ωϕ])(?:_(?P<index>[0-9]+|[a-zA-Z](?![a-zA-Z])))?"
         r"|(?P<sign>[<>!]=|[-+*/^=<>()\[\]{}|,!×·⋅÷−√∞≤≥≠∪∈∅]))"
     )
-
-
-_OUTSIDE, _INSIDE = _token(_GROUPED), _token("")
-"""In brackets a comma parts two values, outside of them it may group thousands."""
+    for grouped in (r"|[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?", "")
+)
+"""Tokens: in brackets a comma parts two values, outside of them it may group thousands."""
 _SAME_SIGN = {"×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "<=": "≤", ">=": "≥", "!=": "≠"}
 _GOES_ON = re.compile(r"[._']|[eE][0-9]|\\overline")
 
@@ -73,7 +68,7 @@ class Node:
             are its name), ``set``, ``list``, ``∪``.
         parts: Its operands, in order.
         name: Of a variable, a constant or a function.
-        value: Of a number.
+        value: Of a number, or the base of a logarithm.
     """
 
     kind: str
@@ -89,11 +84,7 @@ class Node:
 
 
 def parse(text: str) -> Node | None:
-    """The tree of a text that is one expression as a whole, else ``None``.
-
-    Args:
-        text: Any text; longer than 200 characters is none.
-    """
+    """The tree of a text of at most 200 characters that is one expression, else ``None``."""
     if len(text) > LONGEST or _LETTERS_ONLY.fullmatch(text):
         return None
     try:
@@ -135,7 +126,8 @@ def _cut(text: str) -> list[Node]:
 
 def _name(word: str, index: str) -> list[Node]:
     """The tokens of a word; several for letters that stand for a product."""
-    if word in FUNCTIONS and (not index or (word == "log" and index.isdecimal())):
+    is_named = not index or (word == "log" and index.isdecimal())
+    if is_named and word in functions() - {"det"} | _OF_TWO.keys():
         base = Fraction(index) if index else Fraction(0)
         return [Node("function", name=word, value=base)]
     if not index and word in ("e", "π", "pi"):
@@ -173,12 +165,16 @@ def _made(kind: str, *parts: Node, name: str = "") -> Node:
     return Node(kind, parts, name)
 
 
+def _joined(kind: str, parts: list[Node]) -> Node:
+    return parts[0] if len(parts) == 1 else _made(kind, *parts)
+
+
 class _Parser:
+    """A method for each rule of the grammar, which takes its tokens from the left."""
+
     def __init__(self, tokens: list[Node]) -> None:
-        self._tokens = [*tokens, Node("end")]
-        self._place = 0
-        self._depth = 0
-        self._in_bars = False
+        self._tokens, self._place = [*tokens, Node("end")], 0
+        self._depth, self._in_bars = 0, False
 
     def whole(self) -> Node:
         node = self._list("list")
@@ -196,10 +192,15 @@ class _Parser:
         return self._tokens[self._place - 1]
 
     def _need(self, *kinds: str) -> Node:
-        token = self._take(*kinds)
-        if token is None:
-            raise NotRead(f"expected one of {kinds}, got {self._peek()}")
-        return token
+        if token := self._take(*kinds):
+            return token
+        raise NotRead(f"expected one of {kinds}, got {self._peek()}")
+
+    def _ended(self, node: Node, *kinds: str) -> Node:
+        """A part that may be read in two ways where a token of some kinds follows."""
+        if self._peek() in kinds:
+            raise NotRead(f"{node.kind} and then {self._peek()}")
+        return node
 
     def _list(self, kind: str, name: str = "") -> Node:
         items = [self._relation()]
@@ -221,8 +222,7 @@ class _Parser:
     def _sum(self) -> Node:
         sign, signs, terms = self._take("+", "-"), set[str](), list[Node]()
         while True:
-            term = self._product()
-            terms.append(_made("-", term) if sign and sign.kind == "-" else term)
+            terms.append(self._signed(sign, self._product()))
             sign = self._take("+", "-", "∪")
             if sign is None:
                 break
@@ -231,7 +231,10 @@ class _Parser:
             return Node("∪", tuple(terms))
         if "∪" in signs:
             raise NotRead("a union is of sets, a sum of values")
-        return terms[0] if len(terms) == 1 else _made("+", *terms)
+        return _joined("+", terms)
+
+    def _signed(self, sign: Node | None, node: Node) -> Node:
+        return _made("-", node) if sign and sign.kind == "-" else node
 
     def _product(self) -> Node:
         factors, divided = [self._power()], False
@@ -247,22 +250,20 @@ class _Parser:
             elif self._begins_factor():
                 factors.append(self._power())
             else:
-                return factors[0] if len(factors) == 1 else _made("*", *factors)
+                return _joined("*", factors)
 
     def _begins_factor(self) -> bool:
-        if self._peek() == "|":
-            return not self._in_bars
-        return self._peek() in ("variable", "constant", "function", "(", "√")
+        bar = () if self._in_bars else ("|",)
+        return self._peek() in ("variable", "constant", "function", "(", "√", *bar)
 
     def _power(self) -> Node:
         start = self._peek()
         node = self._function() if start == "function" else self._atom()
-        if self._take("!"):
-            node = _made("!", node)
+        node = _made("!", node) if self._take("!") else node
+        if start == "function":
+            return self._ended(node, "^")
         if not self._take("^"):
             return node
-        if start == "function":
-            raise NotRead("a power of a function's value")
         is_bare = self._peek() in _SINGLE
         node = _made("^", node, self._exponent())
         if is_bare and start in ("number", "constant") and self._begins_factor():
@@ -273,10 +274,7 @@ class _Parser:
         sign = self._take("-", "+")
         if self._peek() not in (*_SINGLE, "(", "√"):
             raise NotRead("no exponent")
-        node = self._atom()
-        if self._peek() in ("^", "!"):
-            raise NotRead("a power of a power")
-        return _made("-", node) if sign and sign.kind == "-" else node
+        return self._signed(sign, self._ended(self._atom(), "^", "!"))
 
     def _atom(self) -> Node:
         token = self._need(*_SINGLE, "(", "[", "{", "|", "√")
@@ -312,18 +310,15 @@ class _Parser:
     def _radicand(self) -> Node:
         if self._peek() == "(":
             return self._atom()
-        node = self._need(*_SINGLE)
-        if self._peek() in ("^", "!", *_SINGLE, "("):
-            raise NotRead("a radicand that may go on")
-        return node
+        return self._ended(self._need(*_SINGLE), "^", "!", *_SINGLE, "(")
 
     def _function(self) -> Node:
         token = self._need("function")
-        if token.name in ("root", "binom"):
+        if token.name in _OF_TWO:
             pair = self._atom()
             if pair.kind != "tuple" or pair.name != "()" or len(pair.parts) != 2:
                 raise NotRead(f"{token.name} takes two arguments")
-            return _made("root" if token.name == "root" else "binomial", *pair.parts)
+            return _made(_OF_TWO[token.name], *pair.parts)
         exponent = self._exponent() if self._take("^") else None
         if exponent and (exponent.kind != "number" or exponent.value < 2):
             raise NotRead("an inverse or a reciprocal")
@@ -341,6 +336,6 @@ class _Parser:
         factors = [token] if (token := self._take("number")) else []
         if node := self._take("variable", "constant"):
             factors.append(_made("^", node, self._exponent()) if self._take("^") else node)
-        if not factors or self._peek() in (*_SINGLE, "(", "/", "^", "!"):
-            raise NotRead("an argument that may go on")
-        return factors[0] if len(factors) == 1 else _made("*", *factors)
+        if not factors:
+            raise NotRead("no argument")
+        return self._ended(_joined("*", factors), *_SINGLE, "(", "/", "^", "!")

@@ -15,12 +15,7 @@ REMEMBERED = 65_536
 
 
 def digest(texts: Iterable[str], size: int = 16) -> bytes:
-    """A hash of texts that tells where each begins.
-
-    Args:
-        texts: Any texts, also with lone surrogates.
-        size: Its length in bytes.
-    """
+    """A hash of ``size`` bytes of any texts, which tells where each begins."""
     made = blake2b(digest_size=size)
     for text in texts:
         data = text.encode("utf-8", "surrogatepass")
@@ -38,10 +33,7 @@ class Recent(Generic[T]):
     """A table of bounded length that forgets the oldest entries first.
 
     Threads may share it, and a forked process has its own: it has no lock, since each step on the
-    table is one operation.
-
-    Args:
-        most: Entries that are kept.
+    table is one operation. At most ``most`` entries are kept.
     """
 
     def __init__(self, most: int = REMEMBERED) -> None:

@@ -11,18 +11,14 @@ from fractions import Fraction
 from functools import cache, lru_cache
 
 from vt_env.judges.characters import is_cjk, without_accents
-from vt_env.judges.lexicon import pairs, table
+from vt_env.judges.lexicon import pairs, pattern, table
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number at the beginning of a text.
+    """A number at the beginning of a text, and the rest of the text.
 
-    Attributes:
-        value: The number.
-        rest: The text after it.
-        ordinal: Whether it is a rank (``third``, ``3rd``).
-        scaled: Whether a scale word was used (``five million``).
+    It can be a rank (``third``, ``3rd``), or have a scale word (``five million``).
     """
 
     value: Fraction
@@ -41,15 +37,7 @@ _SPOKEN = re.compile(rf"{_SPOKEN_WORD.pattern}(?:[- ]{_SPOKEN_WORD.pattern}){{0,
 _CONVERTED = re.compile(
     r"(?P<value>[0-9]+(?:[.,][0-9]+)?)(?P<rank>st|nd|rd|th|\.|er|ère|ème|[ºª])?"
 )
-_HAN = {
-    char: value
-    for value, chars in enumerate(
-        "〇零 一壹壱 二贰弐两兩 三叁参 四肆 五伍 六陆 七柒 八捌 九玖".split()
-    )
-    for char in chars
-}
-_HAN_SMALL = {"十": 10, "百": 100, "千": 1000, "拾": 10, "佰": 100, "仟": 1000}
-_HAN_LARGE = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "兆": 10**12}
+_HAN, _HAN_SMALL, _HAN_LARGE = map(_values, ("han", "han_small", "han_large"))
 HAN_DIGITS = frozenset((*_HAN, *_HAN_SMALL, *_HAN_LARGE))
 _HAN_NUMBER = re.compile(
     rf"(?:[0-9][0-9,.]*)?[{''.join(HAN_DIGITS)}](?:[0-9,.]|[{''.join(HAN_DIGITS)}])*"
@@ -59,11 +47,6 @@ _HAN_POINT = re.compile(rf"[点點]([{''.join(_HAN)}]+)")
 _HAN_FRACTION = re.compile(r"(?P<below>[^分]{1,8})分[之の](?=.)")
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
-_OF = re.compile(
-    r"^ (?:of (?:them|these|those)|von ihnen|d'(?:entre )?(?:eux|elles)|de (?:ellos|ellas))$|"
-    r"^ ?(?:of |de |d')(?:the |an? |une? |los |las |el |la |les |l')?|^ (?:der|des) ",
-    re.I,
-)
 _MOST_DIGITS = 60
 
 
@@ -71,9 +54,8 @@ _MOST_DIGITS = 60
 def plain_number(digits: str, language: str = "en") -> Fraction | None:
     """The value of digits with separators: ``1,234.5``, ``1.234,5``, ``1 234``, ``2,5``, ``.5``.
 
-    Three digits after a lone separator are ambiguous. In English a comma then parts thousands and
-    a dot is a decimal point; in German and Spanish it is the other way round, in French a comma is
-    a decimal one.
+    A lone separator before three digits parts thousands where the language has it so: a comma in
+    English, a dot in German and Spanish, neither in French.
     """
     digits = digits.replace(" ", "").replace("'", "")
     dots, commas = digits.count("."), digits.count(",")
@@ -156,7 +138,7 @@ def _in_words(text: str, ends: list[int], language: str) -> Number | None:
             if rest.lower().startswith(f" {phrase}"):
                 value, rest = value + added, rest[1 + len(phrase) :]
         if value.denominator > 1 or said in whole:
-            rest = _OF.sub(" ", rest)
+            rest = pattern("patterns", "of").sub(" ", rest)
         return Number(value, rest, rank, bool(SCALES.keys() & said.split()))
     return None
 

@@ -32,13 +32,7 @@ _LIMIT = 8_000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a question.
-
-    Attributes:
-        stem: The question without its options.
-        labels: One label an option, upper case (``A``…, or ``1``…).
-        texts: The option texts, cleaned.
-    """
+    """A question without its options (``stem``), their upper-case labels, and cleaned texts."""
 
     stem: str
     labels: tuple[str, ...]
@@ -84,18 +78,9 @@ def _written(question: str) -> Options | None:
 
 def choose(reference: str, options: Options) -> int | None:
     """The option that a reference names by label, by text, or by both; ``None`` if none."""
-    asked = read_question(options.stem)
-    reference = clean(reference)
-    by_label = _label_index(reference, options)
-    if by_label is not None:
-        return by_label
-    matching = [i for i, text in enumerate(options.texts) if same(reference, text, asked)]
-    if len(matching) == 1:
-        return matching[0]
-    lettered = _lettered(reference, options)
-    if lettered is not None and same(lettered[1], options.texts[lettered[0]], asked):
-        return lettered[0]
-    return None
+    asked, reference = read_question(options.stem), clean(reference)
+    named = [i for i in range(len(options.texts)) if _names(reference, i, options, asked)]
+    return named[0] if len(named) == 1 else None
 
 
 def chooses(answer: str, wanted: int, options: Options) -> bool:
@@ -107,8 +92,7 @@ def chooses(answer: str, wanted: int, options: Options) -> bool:
     bare = _CHOSEN.sub("", without_announcement(without_announcement(answer)), count=1)
     bare = _TAIL.sub("", bare).strip()
     text = options.texts[wanted]
-    other = _lettered(bare, options)
-    if other is not None and other[0] != wanted and bare.lower() != text.lower():
+    if _letters_other(bare, wanted, options):
         return False
 
     def names(claim: str, _: str, context: Asked) -> bool | None:
@@ -120,18 +104,25 @@ def chooses(answer: str, wanted: int, options: Options) -> bool:
     return bool(states(bare, f"{options.labels[wanted]} {text}", asked, names))
 
 
-def _names(claim: str, wanted: int, options: Options, asked: Asked, whole: bool) -> bool:
+def _names(claim: str, wanted: int, options: Options, asked: Asked, whole: bool = True) -> bool:
     by_label = _label_index(claim, options)
     if by_label is not None and (whole or not claim.islower()):
         return by_label == wanted
     text = options.texts[wanted]
-    lettered = _lettered(claim, options)
-    if claim.lower() != text.lower() and lettered is not None and lettered[0] != wanted:
+    if _letters_other(claim, wanted, options):
         return False
     if same(claim, text, asked):
         others = (t for i, t in enumerate(options.texts) if i != wanted)
         return not any(same(claim, other, asked) for other in others)
+    lettered = _lettered(claim, options)
     return lettered is not None and bool(states(lettered[1], text, asked))
+
+
+def _letters_other(claim: str, wanted: int, options: Options) -> bool:
+    """Whether a claim has the letter of another option."""
+    lettered = _lettered(claim, options)
+    is_text = claim.lower() == options.texts[wanted].lower()
+    return lettered is not None and lettered[0] != wanted and not is_text
 
 
 def _is_part_of_text(claim: str, answer: str, options: Options) -> bool:

@@ -80,11 +80,8 @@ def key(text: str, plurals: bool = False) -> tuple[str, ...]:
     Dropped: soft punctuation, articles, letter case, a company's legal form at the end. Made one:
     dotted and plain abbreviations, long and short forms of a closed list, British and American
     spelling, number words, ordinals, Roman numerals from II, hyphens and spaces. Signs that carry
-    meaning (``+ # % / = < > & @ ^`` and a leading minus) stay.
-
-    Args:
-        text: A folded text.
-        plurals: Whether a plural equals its singular.
+    meaning (``+ # % / = < > & @ ^`` and a leading minus) stay. With ``plurals`` a plural equals
+    its singular.
     """
     text = _DOTTED.sub(lambda m: m[0].replace(".", "").replace(" ", "") + " ", text)
     if text and is_cjk(text[-1]):
@@ -193,13 +190,8 @@ def _shortened(tokens: list[str]) -> list[str]:
 def same_phrase(answer: str, reference: str, plurals: bool = False, person: bool = False) -> bool:
     """Whether two folded texts are forms of one phrase.
 
-    An accent that the reference has may be missing from the answer, not the other way round.
-
-    Args:
-        answer: The answer.
-        reference: The reference.
-        plurals: Whether a plural equals its singular.
-        person: Whether it is a person's name: a title and middle initials may be left out.
+    An accent that the reference has may be missing from the answer, not the other way round. A
+    ``person`` may lack a title and middle initials.
     """
     given = key(answer, plurals)
     if not given:
@@ -213,18 +205,14 @@ def same_phrase(answer: str, reference: str, plurals: bool = False, person: bool
     return False
 
 
-def _bare_name(name: tuple[str, ...]) -> tuple[str, ...]:
-    """A name without its title and its middle initials."""
-    name = name[1:] if name[0] in words("titles") else name
-    return (*name[:1], *(word for word in name[1:-1] if len(word) > 1), *name[1:][-1:])
-
-
 def _same_person(given: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
     """Whether a name only lacks a title or initials, or adds a title before two words or more."""
     titles = words("titles")
     if given[0] in titles and wanted[0] not in titles and len(given) > 2:
         given = given[1:]
-    return given in (wanted, _bare_name(wanted))
+    name = wanted[1:] if wanted[0] in titles else wanted
+    bare = (*name[:1], *(word for word in name[1:-1] if len(word) > 1), *name[1:][-1:])
+    return given in (wanted, bare)
 
 
 def _joinable(given: tuple[str, ...], wanted: tuple[str, ...]) -> bool:

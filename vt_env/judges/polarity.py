@@ -6,23 +6,22 @@ import itertools
 import re
 from functools import cache
 
-from vt_env.judges.lexicon import function_words, phrases, table, words
+from vt_env.judges.lexicon import function_words, pattern, phrases, table, words
 from vt_env.judges.matching import concluded, without_announcement
 from vt_env.judges.phrases import stem
-from vt_env.judges.questions import Asked, antonyms
+from vt_env.judges.questions import WORD, Asked, antonyms
 
 _SHORT = {"y": True, "n": False}
-_TRUE_OR_FALSE = re.compile(
-    r"\b(?:true|false|richtig oder falsch|vrai ou faux|verdadero o falso)\b|正し[いく]|正确", re.I
-)
-_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|[0-9]+(?:[.,][0-9]+)*")
-_OPEN_HAN = re.compile("什么|哪|谁|几|多少|怎么|何|誰|どこ|いつ|いくつ|いくら|どれ|どの|どう")
 _ELLIPSIS = re.compile(r"(?:it|he|she|they|there) (?P<verb>[a-z]+?)(?P<not>n't| not)?")
 """*She is*, of which the question has the verb."""
 _STATEMENT = re.compile(
     r"(?:the |this |that |it )(?:statement |claim |sentence |is |'s )*(?:is )?"
     r"(?P<side>true|false|correct|incorrect)"
 )
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in WORD.findall(text)]
 
 
 @cache
@@ -50,12 +49,15 @@ def is_closed(asked: Asked) -> bool:
     """Whether a question asks for yes or no."""
     if "yesno" in asked.kinds:
         return True
-    return not asked.word_set & words("wh") and _OPEN_HAN.search(asked.text) is None
+    return (
+        not asked.word_set & words("wh")
+        and pattern("patterns", "open_han").search(asked.text) is None
+    )
 
 
 def uses_truth(reference: str, asked: Asked) -> bool:
     """Whether *true* and *false* count as yes and no."""
-    told = _TRUE_OR_FALSE.search(f"{reference} {asked.text}") is not None
+    told = pattern("patterns", "true_or_false").search(f"{reference} {asked.text}") is not None
     return told or asked.statement or "yesno" in asked.kinds
 
 
@@ -66,32 +68,18 @@ def side(text: str, asked: Asked) -> bool | None:
     return known.get(word) if is_closed(asked) else None
 
 
-def led_side(reference: str, asked: Asked) -> bool | None:
-    """The side of a reference that is a sentence after yes or no: *No, it is shut*."""
-    lead = _lead(reference, asked, truth=False) if "yesno" in asked.kinds else None
-    return lead[0] if lead and lead[1][:1] in (",", "，", "、") else None
-
-
 def side_taken(answer: str, asked: Asked, truth: bool) -> bool | None:
     """The side that a cleaned answer takes, or ``None`` when it takes none or both.
 
-    A leading yes or no decides, unless what follows contradicts it: the other word, a negation
-    after yes, the question affirmed after no. Without it, a sentence made of the question's own
-    words says yes, and with exactly one negation no.
-
-    Args:
-        answer: The cleaned answer.
-        asked: The question.
-        truth: Whether ``true`` and ``false`` count as yes and no.
+    A leading yes or no decides, with ``truth`` also true or false, unless what follows contradicts
+    it: the other word, a negation after yes, the question affirmed after no. Without it, a sentence
+    made of the question's own words says yes, and with exactly one negation no.
     """
     answer = without_announcement(answer).strip().lstrip("\"'(*")
     bare = answer.strip(" .!\"'。)*").lower()
     if answer.endswith(("?", "？")) or not answer[:1].isalpha():
         return None
-    found = [
-        w.lower()
-        for w in _WORD.findall(answer.replace("'", "' ") if asked.language == "fr" else answer)
-    ]
+    found = _words(answer.replace("'", "' ") if asked.language == "fr" else answer)
     is_han = asked.language in ("zh", "ja")
     lead = _lead(answer, asked, truth)
     if lead is not None:
@@ -106,8 +94,8 @@ def side_taken(answer: str, asked: Asked, truth: bool) -> bool | None:
     elif truth and (stated := _STATEMENT.fullmatch(bare)):
         return stated["side"] in ("true", "correct")
     elif last := concluded(answer):
-        why, claim = last
-        return _concluded(why, claim, asked, truth)
+        value, before = side_taken(last[1], asked, truth), _declared(_words(last[0]), asked)
+        return value if before in (None, value) and len(_words(last[1])) == 1 else None
     return _declared_han(answer, asked) if is_han else _declared(found, asked)
 
 
@@ -123,21 +111,11 @@ def _lead(text: str, asked: Asked, truth: bool) -> tuple[bool, str] | None:
     return (value, text[match.end() :]) if match and value is not None else None
 
 
-def _concluded(why: str, claim: str, asked: Asked, truth: bool) -> bool | None:
-    """The side of *…, so yes*, if what stands before takes no other one."""
-    value = side_taken(claim, asked, truth)
-    before = _declared([w.lower() for w in _WORD.findall(why)], asked)
-    return value if before in (None, value) and len(_WORD.findall(claim)) == 1 else None
-
-
 def _is_separate(rest: str, asked: Asked) -> bool:
     """Whether a leading yes or no stands for itself: *No lamp* is something else than *No, …*."""
-    found = [word.lower() for word in _WORD.findall(rest)]
-    return (
-        not found
-        or re.match(r"\s*[,.;:!)(\"'*-]", rest) is not None
-        or found[0] in _listed("follows")
-    )
+    found = _words(rest)
+    is_parted = re.match(r"\s*[,.;:!)(\"'*-]", rest) is not None
+    return not found or is_parted or found[0] in _listed("follows")
 
 
 def _agrees_han(value: bool, rest: str, asked: Asked) -> bool:
@@ -156,7 +134,7 @@ def _agrees_han(value: bool, rest: str, asked: Asked) -> bool:
 
 def _agrees(value: bool, rest: str, asked: Asked, by_truth: bool) -> bool:
     """Whether nothing after a leading yes or no takes it back or makes another word of it."""
-    found = [word.lower() for word in _WORD.findall(rest)]
+    found = _words(rest)
     if not found:
         return True
     sides = _sides(asked.language)

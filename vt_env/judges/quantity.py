@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from vt_env.judges.characters import is_cjk
-from vt_env.judges.lexicon import pairs, table, words
+from vt_env.judges.lexicon import pattern, table, words
 from vt_env.judges.numerals import SCALES, Number, halves, plain_number, spoken_number
-from vt_env.judges.units import Units, is_currency, parse_unit
+from vt_env.judges.units import Units, is_currency, parse_unit, periods
 
 _AFFINE = {
     "fahrenheit": ("celsius", Fraction(5, 9), Fraction(-160, 9)),
@@ -22,15 +22,10 @@ _AFFINE = {
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number with what it counts.
+    """A number, scale words applied, with what its unit can mean, or the noun that it counts.
 
-    Attributes:
-        value: The number, scale words applied.
-        units: What the unit can mean (empty: none given).
-        noun: Words after the number that are no unit, e.g. ``("dog",)``.
-        ordinal: Whether it is a rank (``third``, ``3rd``).
-        scaled: Whether a scale word or letter was given (``5 million``, ``5k``).
-        period: What money is paid for: ``$5 per month``, ``$5/kWh``.
+    It can be a rank (``third``), have a scale word or letter (``5 million``, ``5k``), and be paid
+    for a period (``$5 per month``, ``$5/kWh``).
     """
 
     value: Fraction
@@ -74,11 +69,6 @@ _SCALE_WORD = re.compile(
     rf" ?(?P<word>{'|'.join(sorted(SCALES, key=len, reverse=True))})s?\b\.?(?: d[e'])?", re.I
 )
 _MINUS = re.compile(r"(?:[-+]|(?:minus|negative|moins|menos|负|零下|氷点下|マイナス) ?)\s*", re.I)
-_PARTS = re.compile(
-    r"(?P<unit>[^\d,;]{1,20}?),?(?: (?:and|und|et|y|con|avec|mit) )? ?(?P<more>[0-9].*)"
-    r"|(?P<unit2>[^\W\d_]{1,12})(?:,| and| und| et| y) (?P<more2>[^\W\d_]+(?:[- ][^\W\d_]+){1,3})",
-    re.S,
-)
 _ONE = re.compile(r"an? (?=[^\W\d_]{3,12}\b)", re.I)
 _PER = re.compile(r"\s?/\s?|\s(?:per|pro|par|por|an?|each|every|je|al|à l'|la|le)\s", re.I)
 _HALF = re.compile(r"(?P<many>[个個]?半[个個]?)(?P<before>.{1,4})|(?P<after>.{1,3})半")
@@ -95,20 +85,11 @@ def parse_quantity(text: str, language: str = "en") -> Quantity | None:
 def quantities(text: str, language: str = "en") -> tuple[Quantity, ...]:
     """Every way to read a whole text as one quantity; empty when it is none.
 
-    Knows signs, separators, fractions, mixed and scientific numbers, number words, scale words,
-    ordinals, currencies before or after, units, compound units (``1 hour 30 minutes``), periods and
-    one counted noun phrase. A letter may be a scale or a unit (``300 K``). Text must have been
-    folded; longer than 120 characters is no quantity.
+    Knows signs, fractions, mixed and scientific numbers, number words, scale words, ranks,
+    currencies, units, compound units (``1 hour 30 minutes``), periods and one counted noun phrase.
+    A letter may be a scale or a unit (``300 K``). A folded text over 120 characters is none.
     """
     text = text.strip().rstrip("。.").strip() if len(text) <= _LONGEST else ""
-    first, _, rest = text.partition(" ")
-    before = _period_word(first)
-    if before and rest:
-        text = rest
-    elif match := re.match(r"(?:月額|月給|月|每月|毎月)(?=[0-9¥$])", text):
-        text, before = text[match.end() :], _period_word("monthly")
-    else:
-        before = ()
     sign, text, currency = _prefix(text)
     if not text:
         return ()
@@ -121,17 +102,11 @@ def quantities(text: str, language: str = "en") -> tuple[Quantity, ...]:
     if number is None:
         return ()
     number = replace(number, value=sign * number.value)
-    found = dict.fromkeys(_endings(number, currency, language))
-    return tuple(replace(q, period=q.period or before) for q in found)
-
-
-@cache
-def _period_words() -> dict[str, str]:
-    return pairs(table("units")["periods"])
+    return tuple(dict.fromkeys(_endings(number, currency, language)))
 
 
 def _period_word(word: str) -> Units:
-    return parse_unit(_period_words().get(word.lower(), ""))
+    return parse_unit(periods().get(word.lower(), ""))
 
 
 def _prefix(text: str) -> tuple[int, str, Units]:
@@ -242,7 +217,7 @@ def _more(head: Quantity, rest: str, language: str) -> Quantity | None:
     if match := _HALF.fullmatch(rest):
         units = parse_unit(match["before"] or match["after"])
         return replace(head, value=head.value + Fraction(1, 2), units=units) if units else None
-    match = _PARTS.fullmatch(rest)
+    match = pattern("patterns", "parts").fullmatch(rest)
     if match is None or head.value.denominator != 1:
         return None
     written = (match["more"] or match["more2"]).strip()

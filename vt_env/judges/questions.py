@@ -5,24 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import pairwise, takewhile
+from itertools import pairwise
+
+from rapidfuzz.distance import Postfix, Prefix
 
 from vt_env.judges.characters import fold, is_cjk
 from vt_env.judges.latex import delatex
-from vt_env.judges.lexicon import SPACED, pairs, table, words
+from vt_env.judges.lexicon import SPACED, pairs, pattern, table, words
 from vt_env.judges.numerals import SCALES, spoken_number
 from vt_env.judges.phrases import stem
-from vt_env.judges.units import Unit, is_currency, parse_unit, units_in
+from vt_env.judges.units import Unit, is_currency, parse_unit, periods, units_in
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|[0-9]+(?:[.,][0-9]+)*")
-_LIST = re.compile(
-    r"(?:[\w'-]{1,30}(?: [\w'-]{1,30})?, ){1,20}(?:[\w'-]{1,30}(?: [\w'-]{1,30})?,? )?"
-    r"(?:and|or|und|oder|et|ou|y|o) [\w'-]{1,30}(?: [\w'-]{1,30})?"
-)
-_HAN_CHOICE = re.compile(
-    r"[\u3040-\u9fff]{1,6}(?:、[\u3040-\u9fff]{1,6})+"
-    r"|[\u3040-\u9fff]{1,4}(?:还是|或者|或|それとも|、それとも)[\u3040-\u9fff]{1,4}"
-)
 _UNIT_ASKED = re.compile(r"(?:多少|几|何)(?P<unit>[a-zA-Z]+|[\u3040-\u9fff]{1,6})")
 _COUNTED = re.compile(r"\b(?:how many|wie ?viele|combien d[e']|cuánt[ao]s) ?(.*)", re.S)
 _LIMIT = 2_000
@@ -46,7 +40,6 @@ class Asked:
         asking: Words that end it or stand before a question word: *sitting on*, *until when*.
         named: Stems of the words after a question word: *genus* of *which genus*.
         opposites: Words that mean the opposite of one of its words.
-        placed: Words after a verb of being: the *on* of *what is on the table*.
         units: Units that it names.
         periods: Periods that it names for money: *monthly*.
         scales: Scale words that it names (``million``).
@@ -68,7 +61,6 @@ class Asked:
     asking: frozenset[str]
     named: frozenset[str]
     opposites: frozenset[str]
-    placed: frozenset[str]
     units: tuple[Unit, ...]
     periods: tuple[Unit, ...]
     scales: frozenset[str]
@@ -101,7 +93,8 @@ class Asked:
 
     def group(self, unit: Unit) -> str:
         """The group of cues in ``asks.toml`` that asks for what a unit measures; else empty."""
-        return "money" if is_currency((unit,)) else _groups().get(unit.dimension, "")
+        groups = pairs(table("asks")["dimension_of"]["groups"])
+        return "money" if is_currency((unit,)) else groups.get(unit.dimension, "")
 
     def measures_unit(self, unit: Unit) -> bool:
         """Whether it asks for what a unit measures, or for something this does not tell."""
@@ -115,8 +108,7 @@ class Asked:
 
 def _is_form(one: str, other: str) -> bool:
     """Whether two stems may be forms of a verb or an adjective: *prend* and *prennent*."""
-    pairs = zip(one, other, strict=False)
-    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    common = Prefix.similarity(one, other)
     return common >= _ALIKE and max(len(one), len(other)) - common <= _ALIKE
 
 
@@ -126,11 +118,6 @@ def antonyms() -> dict[str, frozenset[str]]:
     pairs = [tuple(p.split("=")) for p in table("polarity")["other"]["antonyms"].split()]
     both = [*pairs, *((right, left) for left, right in pairs)]
     return {word: frozenset(stem(o) for w, o in both if w == word) for word, _ in both}
-
-
-@cache
-def _groups() -> dict[str, str]:
-    return pairs(table("asks")["dimension_of"]["groups"])
 
 
 @cache
@@ -149,19 +136,9 @@ def _cues(section: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-@cache
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(table("asks")["patterns"][name], re.I)
-
-
 def _found(section: str, text: str) -> frozenset[str]:
     """The kinds or measures that a question has a cue of."""
     return frozenset(n for n, cues in _cues(section).items() if any(c in text for c in cues))
-
-
-@cache
-def _being(language: str) -> frozenset[str]:
-    return words("copulas", "en", language) | words("poses")
 
 
 @lru_cache(maxsize=512)
@@ -176,14 +153,15 @@ def read_question(question: str) -> Asked:
     if language in ("zh", "ja"):
         stems |= {char for char in text if is_cjk(char)}
     alternatives = _alternatives(text)
-    groups = [group.split() for group in table("frames")["synonyms"].values()]
+    groups = map(str.split, table("frames")["synonyms"].values())
     same = {stem(word) for group in groups if plain & set(group) for word in group}
     opposites = frozenset(word for word, of in antonyms().items() if of & stems)
     if plain & words("negations", "en", language):
         same |= {stem(word) for word in opposites}
-    periods = pairs(table("units")["periods"])
     haystack = f" {' '.join(found)} {text.lower()}"
-    patterns = {name for name in table("asks")["patterns"] if _pattern(name).search(text)}
+    patterns = {
+        name for name in table("asks")["patterns"] if pattern("asks", "patterns", name).search(text)
+    }
     return Asked(
         text=text,
         language=language,
@@ -197,9 +175,8 @@ def read_question(question: str) -> Asked:
         ),
         named=frozenset(stem(n) for w, n in pairwise(found) if w in words("wh")),
         opposites=opposites,
-        placed=frozenset(n for w, n in pairwise(found) if w in _being(language)),
         units=_units(text),
-        periods=tuple(unit for word in found for unit in parse_unit(periods.get(word, ""))),
+        periods=tuple(unit for word in found for unit in parse_unit(periods().get(word, ""))),
         scales=frozenset(w.rstrip("s") for w in plain) & frozenset(SCALES),
         kinds=_found("kinds", haystack) | patterns,
         measures=_found("dimensions", haystack),
@@ -259,22 +236,16 @@ def _alternatives(text: str) -> frozenset[str]:
     near: set[str] = set()
     for index, word in enumerate(found):
         if word in words("or"):
+            little = words("articles") | words("prepositions")
             left = found[max(0, index - 2) : index]
-            right = [
-                w
-                for w in found[index + 1 : index + 4]
-                if w not in words("articles") | words("prepositions")
-            ][:2]
+            right = [w for w in found[index + 1 : index + 4] if w not in little][:2]
             parallel = left[-1:] and left[-1] in right
             near.update(left + right if parallel else left[-1:] + right[:1])
-    for written in _HAN_CHOICE.finditer(text):
+    for written in pattern("patterns", "han_choices").finditer(text):
         near.update(written[0])
         one, _, other = written[0].partition("还是")
-        alike = takewhile(
-            lambda pair: pair[0] == pair[1], zip(one[::-1], other[::-1], strict=False)
-        )
-        near -= {char for char, _ in alike}
-    for written in _LIST.finditer(text):
+        near -= set(one[len(one) - Postfix.similarity(one, other) :])
+    for written in pattern("patterns", "choices").finditer(text):
         first, _, others = written[0].partition(",")
         opens = others.split()[0].lower() in words("articles")
         ahead = {w.lower() for w in WORD.findall(f"{text[: written.start()]}{first}")}

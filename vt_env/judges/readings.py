@@ -18,7 +18,7 @@ from vt_env.judges.agreement import agree, surely_differ
 from vt_env.judges.assignments import split_assignment
 from vt_env.judges.characters import fold, is_cjk
 from vt_env.judges.codes import read_address, read_ip, read_phone, read_plate, read_version
-from vt_env.judges.compounds import read_range, read_ratio, read_size, same_list, same_ratio
+from vt_env.judges.compounds import read_range, read_ratio, read_size, same_list
 from vt_env.judges.dates import dates_agree, parse_dates, parse_decade, parse_weekday
 from vt_env.judges.expressions import is_mathematical, same_form
 from vt_env.judges.intervals import same_interval
@@ -35,12 +35,7 @@ from vt_env.judges.units import parse_unit
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One way to read a text.
-
-    Attributes:
-        kind: The kind of value.
-        value: What it says, comparable with that of another reading of the kind.
-    """
+    """One way to read a text: a kind of value, and what it says, comparable within the kind."""
 
     kind: str
     value: Any
@@ -56,7 +51,6 @@ _PRIMED = re.compile(r"(?<![^\W_])[^\W\d_]('{1,3})(?![^\W\d_])")
 _NUMBERED = re.compile(
     r"(?:第|No\.? ?|no\. ?|Nr\.? ?|[Nn][º°] ?|number )([0-9]{1,6})|([0-9]{4})\s?年"
 )
-_BINOMIAL = re.compile(r"([A-Z])\. ?([a-z]{2,}(?: [a-z]{2,})?)\.?")
 _SURNAME_FIRST = re.compile(r"([A-Z][a-z'-]+|[A-Z]{2,}), ([A-Z][a-z'-]+)")
 _PI = re.compile(r"(?<![a-zA-Z])pi(?= ?[-+*/^])|(?<=[0-9(*/^√])pi(?![a-zA-Z])")
 _QUOTES = ('""', "''", "``", "**", "__", "「」", "『』", "《》")
@@ -106,20 +100,16 @@ def _code(text: str, asked: Asked) -> Reading | None:
         return Reading("phone", code)
     if "version" in asked.kinds and (code := read_version(text)):
         return Reading("version", code)
-    plate = "plate" in asked.kinds and re.search(r"[^\W\d_]", text) and read_plate(text)
-    dotted = _DOTTED.match(text) and read_version(text)
-    phone = read_phone(text)
-    phone = phone if len(phone.lstrip("+")) >= _PHONE_DIGITS else ""
-    if not (plate or dotted or phone) or _is_other(text, asked.language):
-        return None
-    kinds = {"version": dotted, "phone": phone, "plate": plate}
-    return next(Reading(kind, code) for kind, code in kinds.items() if code)
-
-
-def _is_other(text: str, language: str) -> bool:
-    """Whether a text that may be a code is an ordinary value."""
+    phone, is_plate = read_phone(text), "plate" in asked.kinds and re.search(r"[^\W\d_]", text)
+    kinds = {
+        "version": read_version(text) if _DOTTED.match(text) else "",
+        "phone": phone if len(phone.lstrip("+")) >= _PHONE_DIGITS else "",
+        "plate": read_plate(text) if is_plate else "",
+    }
+    found = next((Reading(kind, code) for kind, code in kinds.items() if code), None)
     readers = (quantities, parse_dates, parse_time)
-    return any(read(text, language) for read in readers) or read_size(text) is not None
+    is_other = found and (read_size(text) or any(read(text, asked.language) for read in readers))
+    return None if is_other else found
 
 
 def _values(text: str, asked: Asked) -> Iterator[Reading]:
@@ -213,9 +203,8 @@ def same(answer: str, reference: str, asked: Asked) -> bool | None:
 
 def _same_text(answer: str, reference: str, asked: Asked) -> bool:
     for reading in readings(reference, asked):
-        if reading.kind == "topic:element" or (
-            reading.kind == "quantity" and not reading.value.noun
-        ):
+        is_bare = reading.kind == "quantity" and not reading.value.noun
+        if is_bare or reading.kind == "topic:element":
             return False
     if answer.isupper() and answer.lower() in asked.word_set:
         return False
@@ -223,8 +212,6 @@ def _same_text(answer: str, reference: str, asked: Asked) -> bool:
         return False
     if len(answer) > 1.5 * len(reference) + _SLACK:
         return False
-    if asked.word_set & words("species") or any(c in asked.text for c in phrases("species")):
-        answer = _with_genus(answer, reference)
     if _PRIMED.findall(answer) != _PRIMED.findall(reference):
         return False
     person = _is_person(asked)
@@ -232,13 +219,6 @@ def _same_text(answer: str, reference: str, asked: Asked) -> bool:
         answer, reference = _without_title(answer, reference), _without_title(reference, answer)
     answer, reference = _forename_first(answer, reference), _forename_first(reference, answer)
     return same_phrase(answer, reference, plurals=not asked.names, person=person)
-
-
-def _with_genus(answer: str, reference: str) -> str:
-    """A binomial with the genus in full, if only its initial is given: ``T. rex``."""
-    match = _BINOMIAL.fullmatch(answer)
-    genus = reference.partition(" ")[0]
-    return f"{genus} {match[2]}" if match and match[1] == genus[0] else answer
 
 
 def _is_person(asked: Asked) -> bool:
@@ -266,8 +246,9 @@ def _forename_first(name: str, other: str) -> str:
 
 def same_value(answer: str, reference: str, asked: Asked) -> bool | None:
     """Whether two values agree; ``None`` where a text is no value, or readings disagree."""
-    if (ratio := same_ratio(answer, reference, asked)) is not None:
-        return ratio
+    ratios = read_ratio(answer, asked), read_ratio(reference, asked)
+    if None not in ratios:
+        return ratios[0] == ratios[1]
     is_set = bool(asked.word_set & words("sets"))
     if (interval := same_interval(answer, reference, is_set)) is not None:
         return interval

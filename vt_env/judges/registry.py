@@ -53,29 +53,22 @@ def make_judge(spec: str | JudgeLike, **kwargs: Any) -> Judge:
         ConfigError: The name is unknown, or the judge does not take the arguments.
         MissingExtra: The judge needs a package that is not installed.
     """
-    if isinstance(spec, str):
-        judge = _whole(_made(spec, kwargs))
-        judge.spec = spec, kwargs
-        return judge
-    if kwargs:
-        raise ConfigError(f"A ready judge takes no arguments, got {', '.join(sorted(kwargs))}.")
-    return _whole(spec)
-
-
-def _made(spec: str, kwargs: dict[str, Any]) -> JudgeLike:
-    spec = spec.strip()
-    while spec[:1] == "[" and spec[-1:] == "]":
-        spec = spec[1:-1].strip()
-    name, colon, argument = spec.partition(":")
-    return JUDGES.make(name, *((argument,) if colon else ()), **kwargs)
+    if not isinstance(spec, str):
+        if kwargs:
+            given = ", ".join(sorted(kwargs))
+            raise ConfigError(f"A ready judge takes no arguments, got {given}.")
+        return _whole(spec)
+    text = spec.strip()
+    while text[:1] == "[" and text[-1:] == "]":
+        text = text[1:-1].strip()
+    name, colon, argument = text.partition(":")
+    judge = _whole(JUDGES.make(name, *((argument,) if colon else ()), **kwargs))
+    judge.spec = spec, kwargs
+    return judge
 
 
 def _whole(judge: JudgeLike) -> Judge:
-    """A judge with everything that a judge can do.
-
-    Raises:
-        ConfigError: If it cannot be used as a judge.
-    """
+    """A judge with everything that a judge can do."""
     if isinstance(judge, Judge):
         return judge
     if not isinstance(judge, JudgeLike):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -84,15 +77,3 @@ def _whole(judge: JudgeLike) -> Judge:
             f"{type(judge).__name__}"
         )
     return PlainJudge(judge)
-
-
-def split_outside(spec: str, separator: str) -> list[str]:
-    """The parts of a spec between separators that stand outside square brackets."""
-    parts, depth = [""], 0
-    for char in spec:
-        depth += (char == "[") - (char == "]")
-        if char == separator and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return parts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from functools import cache
 
 from vt_env.judges.lexicon import frame_words, phrases, words
 from vt_env.judges.phrases import stem
@@ -12,13 +11,7 @@ from vt_env.judges.questions import Asked
 
 
 def is_directed(before: list[str], is_number: bool, asked: Asked) -> bool:
-    """Whether a preposition before a claim is called for: *rose to 5* does not tell by how much.
-
-    Args:
-        before: The words before the claim, in lower case.
-        is_number: Whether the claim is a number.
-        asked: The question.
-    """
+    """Whether a preposition before a claim is called for: *rose to 5* does not tell by how much."""
     found = [word for word in before if word not in words("articles", "en")]
     last, verb = found[-1] if found else "", found[-2] if len(found) > 1 else ""
     if is_number and last in words("bounds"):
@@ -54,9 +47,8 @@ def _before_choice(word: str, asked: Asked) -> bool:
 def keeps_roles(before: list[str], after: list[str], asked: Asked) -> bool:
     """Whether words of the question stand around a claim as the question has them.
 
-    A claim asked for with *who* comes before the verb, or after *by*; the content words keep the
-    order of the question, but for phrases that a preposition of the question begins. A negation
-    that the question has before a word must not be dropped.
+    A claim asked for with *who* comes before the verb, or after *by*; content words keep the order
+    of the question, but for phrases that a preposition of it begins; no negation is dropped.
     """
     content = [stem(word) for word in asked.words]
     ahead = [stem(word) for word in before if _is_content(word, asked)]
@@ -80,7 +72,8 @@ def keeps_roles(before: list[str], after: list[str], asked: Asked) -> bool:
         first = before[0] if before else ""
         shifted = first in words("prepositions") and first in asked.word_set
         return bool(ahead) and (shifted or len(ahead) < 2)
-    verb = next((w for w in content[1:] if w not in _auxiliary_stems(asked.language)), "")
+    auxiliaries = {stem(word) for word in words("copulas", "en", asked.language)}
+    verb = next((word for word in content[1:] if word not in auxiliaries), "")
     return verb not in ahead or content[1:2] != [verb] or len(ahead) < 2
 
 
@@ -102,15 +95,9 @@ def _has_roles(asked: Asked) -> bool:
     return not any(word in words("copulas") | words("auxiliaries") for word in asked.words[1:4])
 
 
-@cache
-def _auxiliary_stems(language: str) -> frozenset[str]:
-    return frozenset(stem(word) for word in words("copulas", "en", language))
-
-
 def _is_content(word: str, asked: Asked) -> bool:
-    return (
-        word[0].isalnum() and word not in frame_words(asked.language) and stem(word) in asked.stems
-    )
+    is_frame = word in frame_words(asked.language)
+    return word[0].isalnum() and not is_frame and stem(word) in asked.stems
 
 
 def _places(found: Sequence[str]) -> dict[str, str]:
@@ -130,13 +117,8 @@ def _is_turned(after: list[str], asked: Asked) -> bool:
     """Whether a side is told of what the question asks for: *north of B* where B is to be found."""
     if not (asked.word_set & words("ways_asked") and asked.word_set & words("origins")):
         return False
-    starts = {
-        stem(n)
-        for w, n in itertools.pairwise(
-            word for word in asked.words if word not in words("articles")
-        )
-        if w in words("origins") | {"of", "to"}
-    }
+    asked_for = itertools.pairwise(w for w in asked.words if w not in words("articles"))
+    starts = {stem(n) for w, n in asked_for if w in words("origins") | {"of", "to"}}
     said = [stem(word) for word in after if _is_content(word, asked)]
     return bool(said) and said[0] not in starts
 

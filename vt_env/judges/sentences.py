@@ -1,9 +1,8 @@
 """Answer sentences: one claim, and the words around it.
 
-An answer may come in a sentence. It is found without any model: the sentence is cut into what is
-claimed and its frame. A frame consists of function words of a closed list, of words of the
-question, and of spans that say where the answer was seen, at which place, or why. A negation, a
-hedge, a number that the question does not have, or an unknown word means that the sentence is not
+A sentence is cut into what is claimed and its frame: function words of a closed list, words of the
+question, and spans that say where the answer was seen, at which place, or why. A negation, a hedge,
+a number that the question does not have, or an unknown word means that the sentence is not
 understood, and what is not understood is not accepted.
 """
 
@@ -17,16 +16,15 @@ from itertools import islice
 from vt_env.judges.characters import is_cjk
 from vt_env.judges.compounds import items
 from vt_env.judges.lexicon import (
+    calendar,
     frame_words,
     function_words,
-    months,
+    pattern,
     phrases,
     plain,
-    table,
-    weekdays,
     words,
 )
-from vt_env.judges.numerals import CARDINALS, HAN_DIGITS, spoken_number
+from vt_env.judges.numerals import HAN_DIGITS, spoken_number
 from vt_env.judges.phrases import key, singular, stem
 from vt_env.judges.questions import WORD, Asked
 from vt_env.judges.roles import is_directed, keeps_roles
@@ -40,7 +38,6 @@ PUNCTUATION = frozenset(".,:;!\"'()*`，。、：；！「」『』《》")
 _CLOSING = PUNCTUATION - {"(", "「", "『", "《"}
 _ELISION = re.compile(r"\b([ldsnjmtc]|qu)'(?!après)(?=\w)", re.I)
 _OPENING_MARKS = frozenset(":\"'(`*「《.,;!-")
-_COUNTS = {value: word for word, value in CARDINALS.items()}
 _MOST_TOKENS = 60
 _MOST_CLAIMS = 64
 _SLACK = 14
@@ -56,21 +53,11 @@ def is_blocked(word: str, language: str) -> bool:
     )
 
 
-@cache
-def _spans(kind: str, language: str) -> re.Pattern[str] | None:
-    expression: str = table("sentences")[kind].get(language, "")
-    return re.compile(expression.replace("\n", ""), re.I) if expression else None
-
-
 class _Sentence:
-    """An answer as tokens, with what each may be.
+    """An answer as tokens (``low`` in lower case, ``roots`` their stems), with what each may be.
 
-    Attributes:
-        low: The tokens in lower case.
-        roots: Their stems.
-        known: Whether each may stand in a frame.
-        spanned: Whether each belongs to a span that says where the answer was seen.
-        tail: Whether each may stand after a claim.
+    It may stand in a frame (``known``), in a span that says where the answer was seen
+    (``spanned``), or after a claim (``tail``).
     """
 
     def __init__(self, answer: str, asked: Asked) -> None:
@@ -87,19 +74,17 @@ class _Sentence:
         self.spanned = self._in_spans("sources")
         self.tail = self._in_spans("tails")
         inner = self._in_spans("places")
-        self.known = [
-            self.spanned[i] or inner[i] or self._is_known(i) for i in range(len(self.low))
-        ]
+        size = range(len(self.low))
+        self.known = [self.spanned[i] or inner[i] or self._is_known(i) for i in size]
         self.values = [_is_value_word(word, asked) for word in self.written]
 
     def _in_spans(self, kind: str) -> list[bool]:
         """Which tokens belong to harmless spans of a kind."""
         found = [False] * len(self.low)
-        pattern = _spans(kind, self.asked.language)
-        for span in pattern.finditer(self.text.rstrip(" .!。")) if pattern else ():
-            inside = [
-                i for i, m in enumerate(self.matches) if span.start() <= m.start() < span.end()
-            ]
+        spans = pattern("sentences", kind, self.asked.language)
+        for span in spans.finditer(self.text.rstrip(" .!。")):
+            within = range(*span.span())
+            inside = [i for i, match in enumerate(self.matches) if match.start() in within]
             is_whole = len(inside) >= len(found) - 1
             if kind == "tails" and self._turns(inside):
                 continue
@@ -127,9 +112,8 @@ class _Sentence:
     def _is_known(self, index: int) -> bool:
         word, asked, low = self.low[index], self.asked, self.low
         if is_cjk(word[0]):
-            return self.matches[index].start() in self.covered or (
-                word in asked.echo and word not in HAN_DIGITS
-            )
+            is_echo = word in asked.echo and word not in HAN_DIGITS
+            return is_echo or self.matches[index].start() in self.covered
         if word == "-":
             ends = self.text[self.matches[index].start() - 1 : self.matches[index].end() + 1]
             return ends == " - " or (len(ends) == 3 and ends[2].isalpha())
@@ -145,33 +129,26 @@ class _Sentence:
             return f"{low[index - 1]} {word}" in asked.text.lower()
         if is_blocked(word, asked.language):
             return f" {' '.join(low[index : index + 2])}" in asked.text.lower()
-        if (
-            word in asked.opposites - function_words(asked.language)
-            and self.roots[index] not in asked.echo
-        ):
+        is_new = self.roots[index] not in asked.echo
+        if is_new and word in asked.opposites - function_words(asked.language):
             return False
-        if word in words("poses") and self.roots[index] not in asked.echo:
+        if is_new and word in words("poses"):
             return not (asked.counted or asked.word_set & words("poses"))
-        return (
-            word in PUNCTUATION
-            or word in frame_words(asked.language)
-            or asked.echoes(self.roots[index])
-        )
+        is_frame = word in PUNCTUATION or word in frame_words(asked.language)
+        return is_frame or asked.echoes(self.roots[index])
 
     def claims(self, reference: str) -> Iterator[str]:
         """What the sentence may claim: a part in a frame, the longest first, at most 64."""
         wanted = {match.lower() for match in TOKEN.findall(reference)}
         roots = {stem(word) for word in wanted}
         limit = 3 * len(wanted) + _SLACK
-        anchors = [
-            value or root in roots for value, root in zip(self.values, self.roots, strict=True)
-        ]
+        pairs = zip(self.values, self.roots, strict=True)
+        anchors = [value or root in roots for value, root in pairs]
         for i, word in enumerate(self.low[:-1]):
             anchors[i] = anchors[i] or (self.values[i + 1] and word in words("range_openers"))
         size = len(self.low)
         count = len(items(reference))
-        counts = {str(count), _COUNTS.get(count, "")} if count > 1 else set[str]()
-        free = [word in counts or self._counts(word, count) for word in self.low]
+        free = [count > 1 and _says(word, count, self.asked.language) for word in self.low]
         for start in self._starts(anchors, free):
             for end in self._ends(anchors, start):
                 if end - start > limit or end - start == size:
@@ -182,18 +159,11 @@ class _Sentence:
                     continue
                 is_number = spoken_number(claim, self.asked.language) is not None
                 is_number = is_number or (any(c.isdigit() for c in claim) and "=" not in claim)
-                if not is_directed(before, is_number, self.asked):
-                    continue
-                if not keeps_roles(before, after, self.asked):
-                    continue
-                if self._drops_negation(start, end):
-                    continue
-                yield claim
-
-    def _counts(self, word: str, count: int) -> bool:
-        """Whether a word says how many items a list has."""
-        number = spoken_number(word, self.asked.language) if count > 1 else None
-        return number is not None and number.value == count and not number.rest
+                is_kept = is_directed(before, is_number, self.asked) and keeps_roles(
+                    before, after, self.asked
+                )
+                if is_kept and not self._drops_negation(start, end):
+                    yield claim
 
     def _drops_negation(self, start: int, end: int) -> bool:
         """Whether the frame states what the question denies: *it has* for *what has it not*."""
@@ -217,12 +187,10 @@ class _Sentence:
 
     def _ends(self, anchors: list[bool], start: int) -> Iterator[int]:
         """Where a claim can end, the latest first: after it, everything is known."""
-        language = self.asked.language
+        frame = frame_words(self.asked.language)
         for end in range(len(self.low), start, -1):
             last = end - 1
-            is_noun = self.roots[last] in self.asked.stems and self.low[last] not in frame_words(
-                language
-            )
+            is_noun = self.roots[last] in self.asked.stems and self.low[last] not in frame
             is_core = not self.known[last]
             if (is_core or anchors[last] or is_noun) and self._can_end(end):
                 yield end
@@ -282,9 +250,8 @@ class _Sentence:
         if follows == "uhr" and "clock" not in asked.kinds:
             return False
         if follows in ",;" and end + 1 < len(low):
-            return self.spanned[end + 1] or low[end + 1] in words(
-                "scene", "en", asked.language
-            ) | words("prepositions")
+            scene = words("scene", "en", asked.language) | words("prepositions")
+            return self.spanned[end + 1] or low[end + 1] in scene
         if follows in ("to", "into") and follows not in asked.word_set:
             return False
         if last[-1].isdecimal() or last in words("numbers"):
@@ -294,9 +261,8 @@ class _Sentence:
     def _ends_han(self, end: int) -> bool:
         """Whether what follows a number in Chinese or Japanese is no unit of it."""
         last = self.low[end - 1]
-        if not (last[-1].isdecimal() or last in HAN_DIGITS):
-            return True
-        return self.matches[end].start() in self.covered
+        is_digit = last[-1].isdecimal() or last in HAN_DIGITS
+        return not is_digit or self.matches[end].start() in self.covered
 
 
 @cache
@@ -306,6 +272,13 @@ def _openers(language: str) -> frozenset[str]:
         return frame_words(language)
     groups = "articles copulas prepositions answers reporting poses".split()
     return frozenset(("see", "say", "that")).union(*(words(group, "en") for group in groups))
+
+
+def _says(word: str, count: int, language: str) -> bool:
+    """Whether a word says how many items a list has."""
+    number = spoken_number(word, language)
+    is_spoken = number is not None and number.value == count and not number.rest
+    return is_spoken or word == str(count)
 
 
 def _is_head(word: str, asked: Asked) -> bool:
@@ -320,10 +293,8 @@ def _covered(answer: str) -> set[int]:
     """Places in an answer that Chinese or Japanese frame phrases cover."""
     covered: set[int] = set()
     for phrase in () if answer.isascii() else phrases("phrases"):
-        place = answer.find(phrase)
-        while place >= 0:
-            covered.update(range(place, place + len(phrase)))
-            place = answer.find(phrase, place + 1)
+        for match in re.finditer(f"(?={re.escape(phrase)})", answer):
+            covered.update(range(match.start(), match.start() + len(phrase)))
     return covered
 
 
@@ -337,7 +308,7 @@ def _is_value_word(word: str, asked: Asked) -> bool:
     low, bare, language = word.lower(), plain(word), asked.language
     if low in ("am", "pm", "uhr", "a", "no", "none"):
         return True
-    if bare in months(language) or bare in weekdays(language) or any(topic_codes(word, asked)):
+    if bare in calendar(language) or any(topic_codes(word, asked)):
         return True
     return bool(parse_unit(word)) or spoken_number(word, language) is not None
 
@@ -351,10 +322,7 @@ def sentence(answer: str, asked: Asked) -> _Sentence:
 def claims(answer: str, reference: str, asked: Asked) -> Iterator[str]:
     """The parts of a cleaned sentence that stand in a frame, the longest first.
 
-    Args:
-        answer: The answer.
-        reference: A reference; it bounds how long a claim can be, and tells where it can begin.
-        asked: The question.
+    The reference bounds how long a claim can be, and tells where it can begin.
     """
     read = sentence(answer, asked)
     low = read.low

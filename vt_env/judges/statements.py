@@ -1,16 +1,14 @@
 """Sentences that are answers themselves: whether two of them say one thing in two forms.
 
-What is going on may be told in the progressive or in the present, with the subject of the question,
-a pronoun or none; a prohibition may be a noun or a sentence; a reason may have a clause before it.
-Everything else of two sentences has to be the same, word by word.
+What goes on may be told in the progressive or the present, with the question's subject, a pronoun
+or none; a prohibition may be a noun; a reason may have a clause before it. All else is the same.
 """
 
 from __future__ import annotations
 
 import re
-from functools import cache
 
-from vt_env.judges.lexicon import function_words, phrases, table, words
+from vt_env.judges.lexicon import function_words, pattern, phrases, words
 from vt_env.judges.phrases import key, stem
 from vt_env.judges.questions import WORD, Asked
 from vt_env.judges.sentences import sentence
@@ -28,7 +26,7 @@ _MOST_WORDS = 30
 
 def more_than_another(answer: str, asked: Asked) -> str:
     """A comparison with the other choice of the question, without it: *A is larger than B*."""
-    match = _pattern("comparisons", asked.language).fullmatch(_ENDING.sub("", answer))
+    match = pattern("sentences", "comparisons", asked.language).fullmatch(_ENDING.sub("", answer))
     if match is None or not (asked.alternatives or asked.language in ("zh", "ja")):
         return answer
     known = asked.word_set | function_words(asked.language) | {"one", "ones"}
@@ -53,9 +51,8 @@ def same_statement(answer: str, reference: str, asked: Asked) -> bool:
     if asked.language in ("zh", "ja"):
         return _told_han(answer, asked) == _told_han(reference, asked) != ""
     told = _told(answer, asked), _told(reference, asked)
-    return ("action" in asked.kinds or " " in reference.strip()) and _same_told(
-        *told, asked.language
-    )
+    is_sentence = "action" in asked.kinds or " " in reference.strip()
+    return is_sentence and _same_told(*told, asked.language)
 
 
 def is_another_person(answer: str, reference: str) -> bool:
@@ -67,7 +64,7 @@ def is_another_person(answer: str, reference: str) -> bool:
 
 def _forbidden(text: str, language: str) -> tuple[str, ...]:
     """Stems of what a text forbids; empty where it forbids nothing."""
-    match = _pattern("prohibitions", language).fullmatch(_ENDING.sub("", text))
+    match = pattern("sentences", "prohibitions", language).fullmatch(_ENDING.sub("", text))
     said = next((part for part in match.groups() if part), "") if match else ""
     return tuple(stem(word) for word in key(said)) if said else ()
 
@@ -75,7 +72,7 @@ def _forbidden(text: str, language: str) -> tuple[str, ...]:
 def reason(text: str, asked: Asked) -> str:
     """What follows *because of* where the question asks why; else the whole text."""
     is_cued = asked.word_set & words("why") or any(p in asked.text for p in phrases("why"))
-    match = _pattern("reasons", asked.language).search(text) if is_cued else None
+    match = pattern("sentences", "reasons", asked.language).search(text) if is_cued else None
     if match is None:
         return text
     before = sentence(text, asked)
@@ -84,16 +81,10 @@ def reason(text: str, asked: Asked) -> str:
     return text[match.end() :].strip() if is_frame else text
 
 
-@cache
-def _pattern(kind: str, language: str) -> re.Pattern[str]:
-    expression: str = table("sentences")[kind][language]
-    return re.compile(expression.replace("\n", ""), re.I)
-
-
 def _told(text: str, asked: Asked) -> list[str]:
     """The words of a sentence, without a subject that the question has."""
     text = _PURPOSE.sub("", _ENDING.sub("", text), count=1)
-    text = _pattern("progressive", asked.language).sub(" ", text)
+    text = pattern("sentences", "progressive", asked.language).sub(" ", text)
     text = text.replace("'", "' ") if asked.language == "fr" else text
     little = words("articles", "en", asked.language) | words("now")
     found = [word.lower() for word in WORD.findall(text)]
@@ -126,11 +117,10 @@ def _same_told(given: list[str], wanted: list[str], language: str) -> bool:
     """Whether two sentences have the same words, but for a verb that tells what goes on."""
     if not given or len(given) != len(wanted):
         return False
+    pairs = zip(given, wanted, strict=True)
     return all(
-        key(one) == key(other)
-        or _same_verb(one, other, language)
-        or _same_verb(other, one, language)
-        for one, other in zip(given, wanted, strict=True)
+        key(g) == key(w) or _same_verb(g, w, language) or _same_verb(w, g, language)
+        for g, w in pairs
     )
 
 
@@ -153,12 +143,8 @@ def _told_han(text: str, asked: Asked) -> str:
     text = _ENDING.sub("", text).replace(" ", "")
     if asked.language == "ja":
         subject, marker, rest = text.partition("は" if "は" in text else "が")
-        if (
-            "action" in asked.kinds
-            and marker
-            and (f"{subject}は" in asked.text or subject in "彼女")
-        ):
-            text = rest
+        is_known = marker and (f"{subject}は" in asked.text or subject in "彼女")
+        text = rest if is_known and "action" in asked.kinds else text
         return _POLITE.sub("いる", text)
     if "action" in asked.kinds:
         size = next((n for n in range(len(text), 0, -1) if text[:n] in asked.text), 0)

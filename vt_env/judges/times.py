@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import lru_cache
 
-from vt_env.judges.lexicon import pairs, table
+from vt_env.judges.lexicon import pairs, pattern, table
 from vt_env.judges.numerals import spoken_number
 from vt_env.judges.quantity import Quantity
 from vt_env.judges.units import parse_unit
@@ -15,12 +15,7 @@ from vt_env.judges.units import parse_unit
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """A time of day.
-
-    Attributes:
-        seconds: Since midnight, on the 24-hour clock.
-        is_marked: Whether the half of the day is certain (am, pm, or an hour over 12).
-    """
+    """Seconds since midnight, and whether the half of the day is certain (am, an hour over 12)."""
 
     seconds: int
     is_marked: bool
@@ -51,31 +46,17 @@ _SPAN = re.compile(
 _LONGEST = 40
 
 
-@cache
-def _pattern(group: str, name: str) -> re.Pattern[str] | None:
-    content = table("times")[group] if group else table("times")
-    return re.compile(content[name], re.I) if name in content else None
-
-
 @lru_cache(maxsize=4096)
 def parse_time(text: str, language: str = "en", *, loose: bool = False) -> Time | None:
-    """The time of day that a whole text writes, or ``None``.
-
-    Args:
-        text: A folded text.
-        language: Whose words are understood beside English ones.
-        loose: Whether hours (``8 h``, ``19 heures 30``) are read as a time, too.
-    """
+    """The time of day that a whole text writes, or ``None``; ``loose`` reads ``8 h``, too."""
     text = " ".join(text.strip().rstrip(".。").split()) if len(text) <= _LONGEST else ""
-    lead = _pattern("", "lead")
-    text = text[match.end() :] if lead and (match := lead.match(text)) else text
+    text = match[1] if (match := pattern("times", "lead").fullmatch(text)) else text
     for name, hour in (("noon", 12), ("midnight", 0)):
         if text.lower() in table("times")[name].split(","):
             return Time(hour * 3600, is_marked=True)
     half = ""
     for name in ("a", "p"):
-        pattern = _pattern("marks", name)
-        if not half and pattern and (match := pattern.search(text)):
+        if not half and (match := pattern("times", "marks", name).search(text)):
             half = name
             text = f"{text[: match.start()]} {text[match.end() :]}".strip().rstrip(", ")
     if not text:
@@ -86,9 +67,7 @@ def parse_time(text: str, language: str = "en", *, loose: bool = False) -> Time 
 def parse_span(text: str, *, in_minutes: bool) -> Quantity | None:
     """A duration written like a time: ``1:02:30``, ``1:32.45``, and ``12:34``.
 
-    Args:
-        text: A folded text.
-        in_minutes: Whether two parts are minutes and seconds, instead of hours and minutes.
+    With ``in_minutes``, two parts are minutes and seconds, instead of hours and minutes.
     """
     match = _SPAN.fullmatch(text.strip())
     if match is None or int(match["second"]) >= 60 or Fraction(match["third"] or 0) >= 60:
@@ -119,8 +98,7 @@ def _digital(text: str, half: str, loose: str | bool) -> Time | None:
 def _in_words(text: str, half: str, language: str, loose: bool) -> Time | None:
     is_han = language in ("zh", "ja")
     for spoken in ("zh",) if is_han else dict.fromkeys(("en", "halb", language)):
-        pattern = _pattern("spoken", spoken)
-        match = pattern.fullmatch(text) if pattern else None
+        match = pattern("times", "spoken", spoken).fullmatch(text)
         if match is None:
             continue
         is_marked = match["way"] or spoken != "fr" or match["sign"]

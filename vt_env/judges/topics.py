@@ -56,37 +56,23 @@ def _cities(language: str) -> dict[str, str]:
     return found
 
 
-@cache
-def _cues(name: str) -> tuple[frozenset[str], tuple[str, ...]]:
-    cues = table("topics")[name]["cues"].split()
-    return frozenset(stem(c) for c in cues if c.isascii()), tuple(
-        c for c in cues if not c.isascii()
+def _is_cued(name: str, asked: Asked) -> bool:
+    """Whether a question asks for a topic."""
+    topic = table("topics")[name]
+    if name == "state" or "letter" in asked.kinds:
+        return name == "state" and "state" in asked.kinds
+    barred = any(bar in asked.text.lower() for bar in topic.get("bars", "").split())
+    cues = topic["cues"].split()
+    return not barred and any(
+        stem(cue) in asked.stems if cue.isascii() else cue in asked.text for cue in cues
     )
 
 
 def topic_codes(text: str, asked: Asked) -> Iterator[tuple[str, str]]:
     """The topics that a question asks for and a text has a code or a name of."""
     for name in table("topics") if len(text) <= _LONGEST else ():
-        if name == "state":
-            is_cued = "state" in asked.kinds
-        else:
-            stems, parts = _cues(name)
-            is_cued = bool(stems & asked.stems) or any(cue in asked.text for cue in parts)
-            barred = table("topics")[name].get("bars", "").split()
-            is_cued = is_cued and not any(bar in asked.text.lower() for bar in barred)
-            is_cued = is_cued and "letter" not in asked.kinds
-        if is_cued and (found := _code(text, name, asked.language)):
+        if _is_cued(name, asked) and (found := _code(text, name, asked.language)):
             yield f"topic:{name}", " ".join(key(found)) if name == "state" else found
-
-
-def same_code(text: str, other: str, language: str) -> bool:
-    """Whether two texts are one thing of some topic, whatever is asked: ``Na`` and ``sodium``."""
-    if max(len(text), len(other)) > 4 * _LONGEST:
-        return False
-    codes = (
-        (_code(text, name, language), _code(other, name, language)) for name in table("topics")
-    )
-    return any(one and one == two for one, two in codes)
 
 
 def _code(text: str, name: str, language: str) -> str:

@@ -1,9 +1,8 @@
 """What has not the form of an answer, so that nobody need be asked about it.
 
-A judge that understands meaning should be asked about *a hound* where *dog* was expected, and never
-about a text that talks to it, offers several answers, hides one in code, or only repeats the
-question. Every departure from a plain answer has a name here. What the question or a reference has
-is never held against an answer.
+A judge that understands meaning should be asked about *a hound* for *dog*, and never about a text
+that talks to it, offers several answers, hides one in code, or only repeats the question. What the
+question or a reference has is never held against an answer.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from functools import lru_cache
 from vt_env.judges.characters import is_blank, is_cjk, without_accents
 from vt_env.judges.compounds import items
 from vt_env.judges.dates import parse_dates
-from vt_env.judges.lexicon import function_words, months, phrases, plain, weekdays, words
+from vt_env.judges.lexicon import calendar, function_words, phrases, plain, words
 from vt_env.judges.matching import without_announcement
 from vt_env.judges.numerals import CARDINALS, HAN_DIGITS, spoken_number
 from vt_env.judges.polarity import side
@@ -67,7 +66,9 @@ def several_answers(answer: str, references: Sequence[str], asked: Asked) -> str
         return ""
     if len(given) > most + 1 or words("offer") & set(_words(answer)) or "/" in answer:
         return "several answers at once"
-    is_list = most > 1 or all(_has_value(part, asked.language) for part in given)
+    readers = (parse_quantity, parse_dates, parse_time)
+    values = [any(read(part, asked.language) for read in readers) for part in given]
+    is_list = most > 1 or all(values)
     return "more answers than there should be" if is_list else ""
 
 
@@ -75,10 +76,6 @@ def _alternatives(answer: str) -> list[str]:
     """The items of a list, also of one that is parted by *or* or by slashes between words."""
     parts = [part for item in items(answer) for part in re.split(r"\s+(?:or|oder|ou|o)\s+", item)]
     return [part for item in parts for part in re.split(r"(?<=[^\W\d])\s*/\s*(?=[^\W\d])", item)]
-
-
-def _has_value(text: str, language: str) -> bool:
-    return any(read(text, language) for read in (parse_quantity, parse_dates, parse_time))
 
 
 class _Known:
@@ -113,13 +110,7 @@ def _values(text: str, found: Sequence[str]) -> list[str]:
 
 
 def unfit(answer: str, references: Sequence[str], asked: Asked) -> str:
-    """What a cleaned answer has that a plain answer has not; empty for a plain one.
-
-    Args:
-        answer: The cleaned answer.
-        references: The cleaned references.
-        asked: The question.
-    """
+    """What a cleaned answer has that a plain one has not; empty for a plain one."""
     known = _Known(references, asked)
     if len(_words(answer)) > max(_SHORT, 2 * known.length + 5):
         return "more words than an answer needs"
@@ -158,8 +149,7 @@ def _value_problem(answer: str, found: Sequence[str], known: _Known) -> str:
         return ""
     is_said = known.sided or any(char.isdigit() or char in HAN_DIGITS for char in answer)
     is_said = is_said or bool(set(found) & words("value_words") or _ROMAN.search(answer))
-    dates = months(known.language).keys() | weekdays(known.language).keys()
-    is_said = is_said or any(plain(word) in dates for word in found)
+    is_said = is_said or any(plain(word) in calendar(known.language) for word in found)
     return "" if is_said or any(spoken_number(w, known.language) for w in found) else "no value"
 
 

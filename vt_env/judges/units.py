@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
 
-from vt_env.judges.lexicon import LANGUAGES, table, words
+from vt_env.judges.lexicon import LANGUAGES, pairs, table, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,12 @@ def _fraction(text: str) -> Fraction:
 def currencies() -> frozenset[str]:
     """The dimensions that are currencies: their codes in lower case."""
     return frozenset(table("units")["currencies"].lower().split())
+
+
+@cache
+def periods() -> dict[str, str]:
+    """The units of the words for what money is paid for: *monthly*."""
+    return pairs(table("units")["periods"])
 
 
 @cache

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from vt_env.judges.base import Query
 from vt_env.judges.characters import fold
+from vt_env.judges.matching import without_announcement
 from vt_env.judges.metrics.rule import Rule, RuleJudge, Unscored, strictly
 from vt_env.judges.options import choose, read_options
 
 _LETTER = re.compile(r"[(\[]?([A-Za-z])[)\]]?[.:)]?")
-_LABELLED = re.compile(r"(?:answer|option|choice)\s*(?:is)?\s*:?\s*", re.I)
 
 
 def mcq() -> RuleJudge:
@@ -37,5 +37,5 @@ def _letters(query: Query) -> bool:
     wanted = {m[1].upper() for ref in query.references if (m := _LETTER.fullmatch(ref.strip()))}
     if not wanted:
         raise Unscored("no options, and the reference is no letter")
-    given = _LETTER.fullmatch(_LABELLED.sub("", fold(query.answer).strip("*"), count=1))
+    given = _LETTER.fullmatch(without_announcement(fold(query.answer).strip("*")))
     return given is not None and given[1].upper() in wanted

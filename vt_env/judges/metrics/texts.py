@@ -37,12 +37,11 @@ def anls(variant: str = "fixed") -> RuleJudge:
     Source: Biten et al. 2019, arXiv 1905.13648, Eq. 1; DocVQA (Mathew et al. 2021) uses it.
     With NL the edit distance over the longer length, the score is 1 - NL where NL < 0.5, else 0.
 
-    ``official`` lower-cases, strips, and collapses white space before it counts edits, but takes
-    the longer length from the texts as they came, and keeps a score of exactly 0.5; so does the
-    DocVQA evaluation. ``fixed`` measures what it compares, counts characters as they are seen (a
-    letter with its marks is one), follows the equation at 0.5, makes quotes, dashes and the like
-    one, drops quotation marks and a final full stop around the text, and refuses tags, hidden and
-    look-alike characters.
+    ``official`` folds case and white space before it counts edits, but takes the longer length from
+    the texts as they came, and keeps a score of exactly 0.5; so does the DocVQA evaluation.
+    ``fixed`` measures what it compares, counts characters as they are seen, follows the equation at
+    0.5, folds typography, drops quotation marks and a final full stop around the text, and refuses
+    tags, hidden and look-alike characters.
     """
     official = Rule(_anls, "similarity")
     fixed = Rule(_anls_fixed, "similarity", refuses=True)

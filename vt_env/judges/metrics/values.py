@@ -19,6 +19,7 @@ from vt_env.judges.base import Query
 from vt_env.judges.characters import fold
 from vt_env.judges.metrics.rule import Rule, RuleJudge, Unscored, choose_variant, strictly
 from vt_env.judges.quantity import parse_quantity
+from vt_env.judges.questions import read_question
 
 TOLERANCE = Fraction(1, 20)
 """Relative tolerance of ChartQA's relaxed accuracy."""
@@ -27,19 +28,14 @@ _NUMBER = re.compile(
     r"(?![0-9]|[.,][0-9])"
 )
 _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)", re.I)
-_ASKS_PERCENT = re.compile(r"%|per ?cent|prozent|pourcentage|porcentaje", re.I)
 _ASKS_YEAR = re.compile(
     r"^\W*(?:since )?(?:when|wann|quand|cuándo)\b|\b(?:years?|jahr|année|año)\b(?! [0-9])|年", re.I
 )
-_ASKS_COUNT = re.compile(r"\b(?:how (?:many|much)|wie viele?|combien|cuánt[oa]s?)\b", re.I)
 _MOST_NUMBERS = 8
 
 
 def numeric(tolerance: str | float = 0) -> RuleJudge:
-    """Equality of values in any usual notation, unit included.
-
-    Args:
-        tolerance: Relative tolerance, from 0 (exact, the default) to below 1.
+    """Equality of values in any usual notation, unit included, within a relative tolerance.
 
     Raises:
         ConfigError: The tolerance is no number in [0, 1).
@@ -89,31 +85,30 @@ def _bare_float(text: str) -> float | None:
 
 def _relaxed(query: Query) -> bool:
     given = _bare_float(query.answer)
-    for reference in query.references:
+
+    def accepts(reference: str) -> bool:
         wanted = _bare_float(reference)
         if given is not None and wanted:
-            if abs(given - wanted) / abs(wanted) <= float(TOLERANCE):
-                return True
-        elif query.answer.lower() == reference.lower():
-            return True
-    return False
+            return abs(given - wanted) / abs(wanted) <= float(TOLERANCE)
+        return query.answer.lower() == reference.lower()
+
+    return any(map(accepts, query.references))
 
 
 def _relaxed_fixed(query: Query) -> bool:
-    for reference in query.references:
+    def accepts(reference: str) -> bool:
         answer = _with_percent_of(reference, query.answer, query.question)
-        found = strictly(replace(query, answer=answer, references=(reference,)))
-        if not found and not _is_asked_year(reference, query.question):
-            found = near(query.question, answer, reference, TOLERANCE)
-        if found:
-            return True
-    return False
+        tolerance = 0 if _is_asked_year(reference, query.question) else TOLERANCE
+        is_stated = strictly(replace(query, answer=answer, references=(reference,)))
+        return is_stated or near(query.question, answer, reference, tolerance)
+
+    return any(map(accepts, query.references))
 
 
 def _is_asked_year(reference: str, question: str) -> bool:
     """Whether a reference is written like a year (1000 to 2199), and the question asks for one."""
     is_year = re.fullmatch(r"1[0-9]{3}|2[01][0-9]{2}", reference.strip()) is not None
-    return is_year and bool(_ASKS_YEAR.search(question)) and not _ASKS_COUNT.search(question)
+    return is_year and bool(_ASKS_YEAR.search(question)) and not read_question(question).counted
 
 
 def _with_percent_of(reference: str, answer: str, question: str) -> str:
@@ -125,7 +120,7 @@ def _with_percent_of(reference: str, answer: str, question: str) -> str:
     number, goal = numbers[0], goals[0]
     value, target = _value(number), _value(goal)
     if given:
-        is_share = "." in goal[0] and abs(target) <= 1 and not _ASKS_PERCENT.search(question)
+        is_share = "." in goal[0] and abs(target) <= 1 and not read_question(question).percent
         value = value / 100 if is_share else value
         return answer[: number.start()] + _written(value) + answer[given.end() :]
     is_share = "." in number[0] and abs(value) <= 1 < abs(target)
@@ -133,7 +128,7 @@ def _with_percent_of(reference: str, answer: str, question: str) -> str:
     return f"{answer[: number.start()]}{_written(value)}%{answer[number.end() :]}"
 
 
-def near(question: str, answer: str, reference: str, tolerance: Fraction) -> bool:
+def near(question: str, answer: str, reference: str, tolerance: Fraction | int) -> bool:
     """Whether an answer states the reference with a number that is within a relative tolerance.
 
     A power of ten between the two may be one of their units: 1,020 m is near 1 km.

@@ -6,29 +6,16 @@ import math
 import re
 
 from vt_env.judges.base import Query
+from vt_env.judges.lexicon import table
 from vt_env.judges.metrics.rule import Rule, RuleJudge, Unscored, choose_variant
+from vt_env.judges.numerals import CARDINALS
 
 ANNOTATORS = 10
 _NEEDED = 3
-_NUMBERS = "zero one two three four five six seven eight nine ten".split()
-_DIGITS = {"none": "0"} | {word: str(value) for value, word in enumerate(_NUMBERS)}
 _ARTICLES = frozenset(("a", "an", "the"))
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _COMMA_NUMBER = re.compile(r"[0-9],[0-9]")
 _LONE_PERIOD = re.compile(r"(?<![0-9])\.(?![0-9])")
-_CONTRACTIONS: dict[str, str] = {
-    word.replace("'", ""): word
-    for word in (
-        "ain't aren't can't could've couldn't didn't doesn't don't hadn't hasn't haven't he'd he's "
-        "how'd how'll how's I'd've I'm I've isn't it'd it'll let's ma'am mightn't might've mustn't "
-        "must've needn't not've o'clock oughtn't shan't she'd've should've shouldn't somebody'd "
-        "somebody'll somebody's someone'd someone'll someone's something'd something'll that's "
-        "there'd there're there's they'd they'll they're they've 'twas wasn't we'd've we've "
-        "weren't what'll what're what's what've when's where'd where's where've who'd who'll who's "
-        "who've "
-        "why'll why're why's won't would've wouldn't y'all you'd you'll you're you've"
-    ).split()
-}
 
 
 def vqa(variant: str = "fixed") -> RuleJudge:
@@ -56,8 +43,10 @@ def normalise(text: str) -> str:
             tight = joined or f"{mark} " in text or f" {mark}" in text
             text = text.replace(mark, "" if tight else " ")
     text = _LONE_PERIOD.sub("", text)
-    words = (_DIGITS.get(word, word) for word in text.lower().split())
-    return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
+    digits = {"none": "0", **{name: str(value) for name, value in CARDINALS.items() if value <= 10}}
+    words = (digits.get(word, word) for word in text.lower().split())
+    marked = {word.replace("'", ""): word for word in table("english")["contractions"].split()}
+    return " ".join(marked.get(word, word) for word in words if word not in _ARTICLES)
 
 
 def _official(query: Query) -> float:

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_runs import ON_A_CPU, SMALL
 
 from experiments.recipe import load_recipe
 from trainers import TrainConfig
+
+
+@pytest.fixture(scope="module")
+def ray_started() -> Callable[..., None]:
+    """``ray.init``, again where a busy machine did not bring a node up in Ray's own 30 seconds."""
+    import ray
+
+    def start(**settings: Any) -> None:
+        for left in (2, 1, 0):
+            try:
+                ray.init(include_dashboard=False, **settings)
+            except Exception as error:  # Ray raises no class of its own
+                if not left or "timed out during startup" not in str(error):
+                    raise
+                ray.shutdown()
+            else:
+                return
+
+    return start
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from trainers.preflight.known import Known  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster():
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+def cluster(ray_started):
+    ray_started(num_cpus=2, log_to_driver=False)
     yield
     ray.shutdown()
 

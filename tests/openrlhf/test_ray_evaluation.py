@@ -20,8 +20,8 @@ ARGV = ["eval", "--data", "generated:n=30,kinds=laptop", "--batch", "4"]
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    ray.init(num_cpus=4, include_dashboard=False, object_store_memory=200 * 2**20)
+def cluster(ray_started):
+    ray_started(num_cpus=4, object_store_memory=200 * 2**20)
     yield
     ray.shutdown()
 

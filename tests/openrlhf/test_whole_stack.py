@@ -42,9 +42,9 @@ def tiny(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(ray_started):
     """A Ray cluster of this machine that believes in three GPUs: learner, critic and engine."""
-    ray.init(num_cpus=8, num_gpus=3, include_dashboard=False, object_store_memory=500 * 2**20)
+    ray_started(num_cpus=8, num_gpus=3, object_store_memory=500 * 2**20)
     os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
     yield
     del os.environ["RAY_ADDRESS"]

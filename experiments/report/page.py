@@ -117,7 +117,7 @@ def make_report(
             f"{pictures.skipped:,} samples are shown by size alone. More with --pictures N"
         )
     with TemporaryDirectory() as folder:
-        drawn = figures.draw(found.policies, found.runs, Path(folder, "report"))
+        drawn = figures.draw(found, Path(folder, "report"))
         report = Report(
             out,
             [*drawn_before, *drawn],

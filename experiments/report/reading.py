@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from experiments.episodes import Notes, Row, shown_lines, shown_rows
+from experiments.report.diagnosed import Diagnosed, read_diagnosed
 from experiments.report.text import shown
 from experiments.summary import measure, summarise
 from trainers.results import PRIVATE
@@ -33,6 +34,7 @@ def read_results(folders: Sequence[Path]) -> Results:
     """Everything that is in some folders."""
     notes, several = Notes(), len(folders) > 1
     policies, runs, suites = list[Policy](), list[Run](), list[Suite]()
+    diagnosed: list[Diagnosed] = []
     missed: list[str] | None = None
     for folder in folders:
         if not folder.is_dir():
@@ -46,9 +48,11 @@ def read_results(folders: Sequence[Path]) -> Results:
         policies += found.policies
         runs += found.runs
         suites += found.suites
+        diagnosed += found.diagnosed
         if isinstance(found.result.get("missed"), list):
             missed = [*(missed or []), *map(str, found.result["missed"])]
-    return Results(_apart(policies, several), _apart(runs, several), suites, notes, missed)
+    policies, runs = _apart(policies, several), _apart(runs, several)
+    return Results(policies, runs, suites, notes, missed, _apart(diagnosed, several))
 
 
 def _apart(items: Sequence[T], several: bool) -> list[T]:
@@ -72,6 +76,7 @@ class _Folder:
             suite are one policy for each agent and mode.
         runs: Training runs.
         suites: Tables of benchmarks.
+        diagnosed: What calls gain and harm.
         result: Its own ``result.json``.
     """
 
@@ -79,6 +84,7 @@ class _Folder:
         self.root, self.notes = root, notes
         self.policies: list[Policy] = []
         self.runs: list[Run] = []
+        self.diagnosed: list[Diagnosed] = []
         self.result = self._object(root / RESULT)
         agents = _mapping(self._object(root / COMPARISON), "agents")
         modes = _mapping(self.result, "modes")
@@ -101,6 +107,9 @@ class _Folder:
             return
         if (folder / EPISODES).is_file():
             self._policy(folder)
+        else:
+            result = self.result if folder == self.root else self._object(folder / RESULT)
+            self.diagnosed += read_diagnosed(result, self.notes, str(folder / RESULT))
         if depth:
             for inner in sorted(p for p in folder.iterdir() if p.is_dir() and p.name != PRIVATE):
                 self._walk(inner, depth - 1)
@@ -352,6 +361,7 @@ class Results:
         suites: Tables of benchmarks.
         notes: What was left out.
         missed: Targets that were missed; ``None`` where there were none.
+        diagnosed: What calls gain and harm, where the modes that tell it were played.
     """
 
     policies: Sequence[Policy]
@@ -359,6 +369,7 @@ class Results:
     suites: Sequence[Suite]
     notes: Notes
     missed: Sequence[str] | None = None
+    diagnosed: Sequence[Diagnosed] = ()
 
 
-T = TypeVar("T", Policy, Run)
+T = TypeVar("T", Policy, Run, Diagnosed)

@@ -272,8 +272,8 @@ def episode_row(episode: Episode) -> Row:
     """
     sample, outcome = episode.sample, episode.outcome
     turns = [
-        _turn_row(reply, action)
-        for reply, action in zip(episode.replies, episode.actions, strict=True)
+        _turn_row(*turn)
+        for turn in zip(episode.replies, episode.actions, _views_by_turn(episode), strict=True)
     ]
     generated = [turn["tokens"] for turn in turns]
     row: Row = {
@@ -304,7 +304,19 @@ def episode_row(episode: Episode) -> Row:
     return row
 
 
-def _turn_row(reply: Reply, action: Action) -> dict[str, Any]:
+def _views_by_turn(episode: Episode) -> list[int]:
+    """How many views each turn was answered with."""
+    made = [0] * len(episode.replies)
+    turn = -1
+    for message in episode.messages:
+        if message["role"] == "assistant":
+            turn += 1
+        elif turn >= 0:
+            made[turn] += sum(block["type"] == "image" for block in message["content"])
+    return made
+
+
+def _turn_row(reply: Reply, action: Action, views: int) -> dict[str, Any]:
     return {
         "text": reply.text,
         "action": _action_row(action),
@@ -312,6 +324,8 @@ def _turn_row(reply: Reply, action: Action) -> dict[str, Any]:
         "prompt_tokens": None if reply.prompt_ids is None else len(reply.prompt_ids),
         "forced_tokens": reply.forced,
         "truncated": reply.truncated,
+        "asking": reply.asking,
+        "views": views,
     }
 
 

@@ -21,7 +21,8 @@ of episodes with their pictures. It needs no other file and no network.
 """
 EPILOG = """\
 Beside FILE the plots are written too, as FILE-accuracy, FILE-requests, FILE-costs,
-FILE-diagnosis, FILE-checkpoints and FILE-training, each .png and .svg. A link FILE#ID leads to the episode of a sample.
+FILE-diagnosis, FILE-checkpoints and FILE-training, each .png and .svg. A link FILE#ID leads to the
+episode of a sample.
 """
 
 

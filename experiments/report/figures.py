@@ -44,9 +44,14 @@ class Figure:
     caption: str
     path: Path
 
+    @property
+    def name(self) -> str:
+        """One of :data:`NAMES`, where it was drawn here."""
+        return self.path.name.rpartition("-")[2]
+
     def copied(self, stem: Path) -> Figure:
         """The figure with its files put beside a page, each whole or not at all."""
-        path = stem.with_name(f"{stem.name}-{self.path.name.rpartition('-')[2]}")
+        path = stem.with_name(f"{stem.name}-{self.name}")
         for suffix in SUFFIXES:
             part = path.with_name(f"{path.name}{suffix}{PART}")
             shutil.copyfile(self.path.with_suffix(suffix), part)

@@ -8,6 +8,7 @@ One episode shows one arm: what the policy would have said in the other is not i
 the same question tells, if it never asks (the *low* arm) or always sees the original (the *high*
 arm). So:
 
+* *helped*: it asked and is right, and the low arm is wrong; *harmed*: the other way round;
 * *asked needlessly*: it asked, and the low arm is right; or its request brought no more tokens;
 * *should have asked*: it did not ask, it is wrong, and the high arm is right; never where its first
   view had as many tokens as the original.
@@ -19,17 +20,21 @@ absent, and counted apart.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.episodes import FIELDS, Notes, Row
-from experiments.report.pictures import Drawn, Pictures
-from experiments.report.reading import Key, Policy, key_of
+from experiments.report.pictures import Drawn, Part, Pictures
+from experiments.report.reading import Key, Policy, is_number, key_of
 from experiments.report.text import all_shown, shown
 from vt_env import Answer, Malformed, ToolCall, parse
+from vt_env.regions import Box
+from vt_env.tools.counterfactual import SHOWS
 
-MARKS = ("wrong", "needless", "missed", "unscored")
+MARKS = ("wrong", "helped", "harmed", "needless", "missed", "unscored")
+PAIRED = ("helped", "harmed", "needless", "missed")
+"""Those that need another run."""
 _ORDINARY = 3
 _MOST = 40
 """Turns, references, flaws and views of an episode that are kept."""
@@ -52,6 +57,11 @@ class Shown:
     policy: Policy
     arms: Arms
     kept: Sequence[tuple[Row, Marks]]
+
+    @property
+    def honest(self) -> bool:
+        """Whether its calls showed what they asked for."""
+        return self.policy.mode not in SHOWS
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many episodes have each mark, and of how many it cannot be known."""
@@ -112,7 +122,7 @@ def evenly_by_rank(items: Sequence[Any], ranks: Sequence[int], most: int) -> lis
 
 def rank(marks: Marks) -> int:
     """The order in which episodes are worth a picture: the lower, the more."""
-    if marks.missed or marks.needless:
+    if marks.missed or marks.needless or marks.helped or marks.harmed:
         return 0
     if marks.wrong:
         return 1
@@ -124,8 +134,11 @@ def gallery(shown_: Sequence[Shown], pictures: Pictures) -> tuple[list[Any], lis
     places: dict[Key, int] = {}
     wanted: list[tuple[int, Row, str]] = []
     originals: dict[Key, list[int]] = {}
+    parts: dict[Key, dict[Part, None]] = {}
     for one in shown_:
         for row, marks in one.kept:
+            if one.honest:
+                parts.setdefault(key_of(row), {}).update(dict.fromkeys(filter(None, parts_of(row))))
             place = places.setdefault(key_of(row), len(places))
             if place == len(wanted):
                 wanted.append((rank(marks), row, one.policy.data_of(row)))
@@ -135,13 +148,19 @@ def gallery(shown_: Sequence[Shown], pictures: Pictures) -> tuple[list[Any], lis
                 originals[key_of(row)] = max(row["views"])
     ranks = [level for level, _, _ in wanted]
     order = evenly_by_rank(range(len(wanted)), ranks, pictures.most)
-    found = pictures.draw((wanted[i][1], wanted[i][2]) for i in order)
+    found = pictures.draw(
+        (row, spec, parts.get(key_of(row), {})) for _, row, spec in map(wanted.__getitem__, order)
+    )
     drawn = dict(zip(order, found, strict=True))
     samples = [
         _sample(row, drawn[i], originals.get(key_of(row))) for i, (_, row, _) in enumerate(wanted)
     ]
     episodes = [
-        [_episode(row, marks, places[key_of(row)], one.arms) for row, marks in one.kept]
+        [
+            _episode(row, marks, place, one.arms, drawn[place].parts if one.honest else {})
+            for row, marks in one.kept
+            for place in [places[key_of(row)]]
+        ]
         for one in shown_
     ]
     for some in episodes:  # those that have a picture come first
@@ -165,12 +184,52 @@ def _sample(row: Row, drawn: Drawn, original: list[int] | None) -> dict[str, Any
         picture=drawn.original,
         first=drawn.first,
         why=drawn.why,
+        others=drawn.more,
         more={key: _brief(value) for key in _OF_SAMPLE if (value := row[key])},
     )
 
 
-def _episode(row: Row, marks: Marks, sample: int, arms: Arms) -> dict[str, Any]:
-    turns = [_turn(turn["text"]) for turn in row["turns"][:_MOST]]
+def parts_of(row: Row) -> list[Part | None]:
+    """Of each view, the part that it shows of a picture; ``None`` where it shows all of one."""
+    whole: dict[int, Box] = {}
+    made: list[Part | None] = []
+    for place, region in enumerate(row["regions"][: len(row["views"])]):
+        if region is None:
+            made.append(None)
+            continue
+        picture, box = int(region[0]), Box(*region[1:])
+        all_of_it = whole.setdefault(picture, box) == box
+        width, height = row["views"][place]
+        made.append(None if all_of_it else Part(picture, box, (width, height)))
+    return made
+
+
+def _boxes(row: Row, places: Mapping[Part, int]) -> list[Any]:
+    """Of each view that is a part: its picture, its edges over the picture's, its pixels.
+
+    Empty where all views show whole pictures.
+    """
+    found = parts_of(row)[:_MOST]
+    whole = {int(r[0]): Box(*r[1:]) for r in reversed(row["regions"]) if r is not None}
+    made: list[Any] = []
+    for part in found:
+        if part is None or not (area := whole[part.picture]).area:
+            made.append(None)
+            continue
+        box = part.box
+        over = (
+            (box.left - area.left) / area.width, (box.top - area.top) / area.height,
+            box.width / area.width, box.height / area.height,
+        )  # fmt: skip
+        ends = [min(1.0, max(0.0, round(share, 4))) for share in over]
+        made.append([part.picture, ends, str(box), places.get(part)])
+    return made if any(made) else []
+
+
+def _episode(
+    row: Row, marks: Marks, sample: int, arms: Arms, parts: Mapping[Part, int]
+) -> dict[str, Any]:
+    turns = [_turn(turn) for turn in row["turns"][:_MOST]]
     if (left := len(row["turns"]) - _MOST) > 0:
         turns.append(["", "malformed", f"{left} further turns are not shown"])
     return _without_nothing(
@@ -187,6 +246,9 @@ def _episode(row: Row, marks: Marks, sample: int, arms: Arms) -> dict[str, Any]:
         tokens=row["visual_tokens"],
         full=row["full_tokens"],
         views=row["views"][:_MOST],
+        parts=_boxes(row, parts),
+        answered=[t["views"] for t in row["turns"][:_MOST] if type(t.get("views")) is int],
+        asking=[t["asking"] for t in row["turns"][:_MOST] if is_number(t.get("asking"))],
         reward=row["reward"],
         step=row.get("step"),
         more={k: _brief(v) for k, v in row.items() if k not in FIELDS and v},
@@ -196,8 +258,26 @@ def _episode(row: Row, marks: Marks, sample: int, arms: Arms) -> dict[str, Any]:
     )
 
 
-def _turn(text: str) -> list[str]:
-    """What a turn thinks, what it does, and what it says."""
+def _turn(turn: Mapping[str, Any]) -> list[str]:
+    """What a turn thinks, what it does, and what it says.
+
+    A row says what a turn was read as; where it does not, it is read as the default protocol would.
+    """
+    text, read = str(turn["text"]), turn.get("action")
+    thought = text.partition("<think>")[2].partition("</think>")[0]
+    match read if isinstance(read, Mapping) else {}:
+        case {"type": "answer", "text": said}:
+            return [thought, "answers", str(said)]
+        case {"type": "tool_call", "name": name, "arguments": arguments, **more}:
+            also = more.get("also")
+            calls = [(name, arguments)]
+            for call in also if isinstance(also, list) else ():
+                if isinstance(call, Mapping):
+                    calls.append((call.get("name"), call.get("arguments")))
+            told = [f"{called} {json.dumps(given, ensure_ascii=False)}" for called, given in calls]
+            return [thought, "calls", "\n".join(told)]
+        case {"type": "malformed", "reason": reason}:
+            return [text, "malformed", str(reason)]
     match parse(text):
         case Answer() as action:
             return [action.thought, "answers", action.text]
@@ -220,10 +300,10 @@ def _without_nothing(**fields: Any) -> dict[str, Any]:
     return {key: all_shown(value) for key, value in kept}
 
 
-LOW = ("low", "direct")
+LOW = ("no-tool", "low", "direct")
 """Modes and agents that never ask, the closest to the method's first."""
-HIGH = ("always-request", "request", "full")
-"""The same for those that always see the original."""
+HIGH = ("oracle-crop", "always-request", "request", "full")
+"""The same for those that always see the original, or the place of the answer."""
 _BY_PROTOCOL = {"low": "low", "general": "full"}
 
 
@@ -250,6 +330,8 @@ class Marks:
 
     wrong: bool
     unscored: bool
+    helped: bool | None
+    harmed: bool | None
     needless: bool | None
     missed: bool | None
 
@@ -297,7 +379,16 @@ def _verdicts(policy: Policy | None) -> dict[Key, bool | None]:
 def marks_of(row: Row, arms: Arms) -> Marks:
     """The marks of an episode."""
     wrong, unscored = row["correct"] is False, row["correct"] is None
-    return Marks(wrong, unscored, _needless(row, arms), _missed(row, arms))
+    changed = [_changed(row, arms, right) for right in (True, False)]
+    return Marks(wrong, unscored, *changed, _needless(row, arms), _missed(row, arms))
+
+
+def _changed(row: Row, arms: Arms, right: bool) -> bool | None:
+    """Whether it asked and is right where the low arm is wrong, or the other way round."""
+    if row["requested"] is not True or row["correct"] is not right:
+        return None if row["requested"] is None or row["correct"] is None else False
+    low = arms.low_right.get(key_of(row))
+    return None if low is None else low is not right
 
 
 def _needless(row: Row, arms: Arms) -> bool | None:

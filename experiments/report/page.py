@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from typing import Any
 from experiments.evaluation.modes import MODES
 from experiments.report import figures
 from experiments.report.figures import Figure
-from experiments.report.gallery import MARKS, Shown, choose, gallery
+from experiments.report.gallery import MARKS, PAIRED, Shown, choose, gallery
 from experiments.report.pictures import Pictures
 from experiments.report.reading import Policy, Results, read_results
 from experiments.report.text import all_shown, island, shown
@@ -45,6 +45,8 @@ class ReportConfig:
         data: The data that has the pictures, or its spec, in place of what the results name.
         pictures: Originals that are embedded, at most.
         episodes: Episodes in the gallery, at most.
+        tables: Further tables, which come first.
+        beside: Whether the second policy's episodes stand beside the first one's from the start.
     """
 
     title: str = ""
@@ -52,6 +54,8 @@ class ReportConfig:
     data: str | Source | None = None
     pictures: int = PICTURES
     episodes: int = EPISODES
+    tables: Sequence[Table] = ()
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Report:
         samples: See :func:`experiments.report.gallery.gallery`.
         episodes: The same.
         pictures: Data URIs.
+        config: What it holds.
     """
 
     page: Path
@@ -81,6 +86,7 @@ class Report:
     samples: Sequence[Any]
     episodes: Sequence[Sequence[Any]]
     pictures: list[str]
+    config: ReportConfig = field(default_factory=ReportConfig)
 
 
 def make_report(
@@ -116,6 +122,11 @@ def make_report(
             f"{config.pictures:,} pictures are embedded, those of notable episodes first; "
             f"{pictures.skipped:,} samples are shown by size alone. More with --pictures N"
         )
+    if pictures.uncut:
+        found.notes.add(
+            f"{config.pictures:,} parts that were looked at are embedded; {pictures.uncut:,} are "
+            "shown by size alone"
+        )
     with TemporaryDirectory() as folder:
         drawn = figures.draw(found, Path(folder, "report"))
         report = Report(
@@ -129,6 +140,7 @@ def make_report(
             samples,
             episodes,
             pictures.embedded,
+            config,
         )
         _write(report)  # first: by it the plots are known as ours
         beside = [figure.copied(out.with_name(out.stem)) for figure in drawn]
@@ -265,7 +277,9 @@ def _terms(policies: Sequence[Policy]) -> dict[str, str]:
 
 def _islands(report: Report) -> dict[str, Any]:
     """The data, which the script parses when it is needed; pictures last."""
-    meta = {"policies": [_meta(shown) for shown in report.shown]}
+    meta: dict[str, Any] = {"policies": [_meta(shown) for shown in report.shown]}
+    if report.config.beside and len(report.shown) > 1:
+        meta["beside"] = 1
     made: dict[str, Any] = {"meta": meta, "samples": report.samples}
     made |= {f"episodes-{i}": episodes for i, episodes in enumerate(report.episodes)}
     return {**made, "pictures": report.pictures}
@@ -278,7 +292,7 @@ def _meta(one: Shown) -> dict[str, Any]:
         {
             "name": one.policy.name,
             "counts": found,
-            "why": {name: True for name in ("needless", "missed") if found[name]["unknown"]},
+            "why": {name: True for name in PAIRED if found[name]["unknown"]},
             "told": _told(one, found),
             "kinds": sorted({row["kind"] for row in rows}),
             "sources": sorted({row["source"] for row in rows}),
@@ -292,12 +306,14 @@ def _told(one: Shown, found: Mapping[str, Mapping[str, int]]) -> str:
     """Where the marks that need both arms come from, or why they cannot be known."""
     low, high = one.arms.low, one.arms.high
     parts = [
-        f"Asked needlessly: it asked, and {low}, which never asks, is right, if by luck."
+        f"Held against {low}, which never asks. Helped: it asked and is right, and {low} is wrong; "
+        f"harmed: the other way round. Asked needlessly: it asked, and {low} is right, if by luck."
         if low
-        else "Whether it asked needlessly cannot be known: no run here plays the same questions "
-        "without asking (a request that gained no tokens was needless all the same).",
-        f"Should have asked: it did not, is wrong, and {high}, which always sees the original, "
-        "is right."
+        else "Whether asking helped, harmed or was needless cannot be known: no run here plays the "
+        "same questions without asking (a request that gained no tokens was needless all the "
+        "same).",
+        f"Should have asked: it did not, is wrong, and {high}, which always sees "
+        f"{'the place of the answer' if 'oracle-crop' in high else 'the original'}, is right."
         if high
         else "Whether it should have asked cannot be known: no run here always sees the original "
         "of the same questions.",

@@ -123,7 +123,7 @@ def test_the_report_tells_it_by_kind_and_over_checkpoints(tmp_path: Path) -> Non
         told_in(tmp_path / f"at{step}", f"tiny:runs/a/checkpoint/step-{step:06}",
                 everything(asked, np.ones(N, bool)))  # fmt: skip
     report = make_report([tmp_path], tmp_path / "report.html")
-    names = [figure.path.name.rpartition("-")[2] for figure in report.figures]
+    names = [figure.name for figure in report.figures]
     assert {"diagnosis", "checkpoints"} <= set(names)
     page = report.page.read_text()
     assert page.count("calls are needed") == 2
@@ -131,7 +131,7 @@ def test_the_report_tells_it_by_kind_and_over_checkpoints(tmp_path: Path) -> Non
     svg = (tmp_path / "report-checkpoints.svg").read_text()
     assert "asks" in svg
     one = make_report([tmp_path / "at20"], tmp_path / "one.html")
-    assert "checkpoints" not in [f.path.name.rpartition("-")[2] for f in one.figures]
+    assert "checkpoints" not in [f.name for f in one.figures]
     assert not [note for note in one.notes if "diagnosis" in note]
 
 
@@ -146,8 +146,8 @@ def test_a_diagnosis_that_is_none_is_left_out_and_said(tmp_path: Path, broken: o
 
 def test_unscored_samples_are_left_out() -> None:
     given = everything(HARD, np.ones(N, bool))
-    for row in given["visionthink"][:100]:
-        row["correct"] = None
+    for one in given["visionthink"][:100]:
+        one["correct"] = None
     d = diagnose(given)
     assert d.n == N - 100
     nothing = {mode: [] for mode in given}

@@ -206,11 +206,19 @@ def read_rows(file: Path) -> Iterator[Row]:
         raise DataError(f"{file} has no rows")
 
 
-def shown_rows(file: Path, notes: Notes) -> list[Row]:
-    """The rows of any ``episodes.jsonl``, a trainer's too; what is odd is noted and unknown."""
+def shown_rows(file: Path, notes: Notes, within: str = "") -> list[Row]:
+    """The rows of any ``episodes.jsonl``, a trainer's too; what is odd is noted and unknown.
+
+    Args:
+        file: The file.
+        notes: Where it is said what is odd.
+        within: The field of a line that is the row, as in a journal; lines without it hold none.
+    """
+    found = ((n, row.get(within) if within else row) for n, row in shown_lines(file, notes))
     return [
         _whole({"id": f"line {number}", **row}, f"{file}, line {number}", notes)
-        for number, row in shown_lines(file, notes)
+        for number, row in found
+        if isinstance(row, dict)
     ]
 
 

@@ -129,43 +129,74 @@ def rank(marks: Marks) -> int:
     return 2 if marks.unscored else _ORDINARY
 
 
-def gallery(shown_: Sequence[Shown], pictures: Pictures) -> tuple[list[Any], list[list[Any]]]:
-    """Samples, and the episodes of each policy, as JSON."""
-    places: dict[Key, int] = {}
-    wanted: list[tuple[int, Row, str]] = []
-    originals: dict[Key, list[int]] = {}
-    parts: dict[Key, dict[Part, None]] = {}
-    for one in shown_:
-        for row, marks in one.kept:
-            if one.honest:
-                parts.setdefault(key_of(row), {}).update(dict.fromkeys(filter(None, parts_of(row))))
-            place = places.setdefault(key_of(row), len(places))
-            if place == len(wanted):
-                wanted.append((rank(marks), row, one.policy.data_of(row)))
-            elif _is_smaller(row, wanted[place][1]):
-                wanted[place] = (wanted[place][0], row, one.policy.data_of(row))
-            if row["views"] and (row["requested"] or row["visual_tokens"] == row["full_tokens"]):
-                originals[key_of(row)] = max(row["views"])
-    ranks = [level for level, _, _ in wanted]
-    order = evenly_by_rank(range(len(wanted)), ranks, pictures.most)
-    found = pictures.draw(
-        (row, spec, parts.get(key_of(row), {})) for _, row, spec in map(wanted.__getitem__, order)
-    )
-    drawn = dict(zip(order, found, strict=True))
-    samples = [
-        _sample(row, drawn[i], originals.get(key_of(row))) for i, (_, row, _) in enumerate(wanted)
-    ]
-    episodes = [
-        [
-            _episode(row, marks, place, one.arms, drawn[place].parts if one.honest else {})
-            for row, marks in one.kept
-            for place in [places[key_of(row)]]
-        ]
-        for one in shown_
-    ]
-    for some in episodes:  # those that have a picture come first
-        some.sort(key=lambda episode: "picture" not in samples[episode["sample"]])
-    return samples, episodes
+class Gallery:
+    """The samples and episodes of some policies, as JSON.
+
+    Args:
+        shown_: The policies.
+    """
+
+    def __init__(self, shown_: Sequence[Shown]) -> None:
+        self.shown = shown_
+        self._places: dict[Key, int] = {}
+        self._wanted: list[tuple[int, Row, str]] = []
+        self._originals: dict[Key, list[int]] = {}
+        self._parts: dict[Key, dict[Part, None]] = {}
+        for one in shown_:
+            for row, marks in one.kept:
+                self._add(one, row, marks)
+
+    def _add(self, one: Shown, row: Row, marks: Marks) -> None:
+        key = key_of(row)
+        if one.honest:
+            self._parts.setdefault(key, {}).update(dict.fromkeys(filter(None, parts_of(row))))
+        place = self._places.setdefault(key, len(self._places))
+        if place == len(self._wanted):
+            self._wanted.append((rank(marks), row, one.policy.data_of(row)))
+        elif _is_smaller(row, self._wanted[place][1]):
+            self._wanted[place] = (self._wanted[place][0], row, one.policy.data_of(row))
+        if row["views"] and (row["requested"] or row["visual_tokens"] == row["full_tokens"]):
+            self._originals[key] = max(row["views"])
+
+    def draw(self, pictures: Pictures, places: Sequence[int]) -> dict[int, Drawn]:
+        """Pictures of samples, by place, the first ones first."""
+        rows = [self._wanted[place] for place in places]
+        found = pictures.draw(
+            (row, spec, self._parts.get(key_of(row), {})) for _, row, spec in rows
+        )
+        return dict(zip(places, found, strict=True))
+
+    def by_rank(self, most: int) -> list[int]:
+        """All samples, those of notable episodes first."""
+        ranks = [level for level, _, _ in self._wanted]
+        return evenly_by_rank(range(len(ranks)), ranks, most)
+
+    def place(self, one: Shown, at: int) -> int:
+        """The sample of an episode."""
+        return self._places[key_of(one.kept[at][0])]
+
+    def sample(self, place: int, drawn: Drawn) -> dict[str, Any]:
+        """A sample."""
+        row = self._wanted[place][1]
+        return _sample(row, drawn, self._originals.get(key_of(row)))
+
+    def episode(self, one: Shown, at: int, drawn: Mapping[int, Drawn]) -> dict[str, Any]:
+        """An episode of a policy."""
+        row, marks = one.kept[at]
+        place = self._places[key_of(row)]
+        known = drawn.get(place) if one.honest else None
+        return _episode(row, marks, place, one.arms, known.parts if known else {})
+
+    def all(self, drawn: Mapping[int, Drawn]) -> tuple[list[Any], list[list[Any]]]:
+        """Samples, and the episodes of each policy; those whose pictures were drawn come first."""
+        nothing = Drawn()
+        samples = [self.sample(i, drawn.get(i, nothing)) for i in range(len(self._wanted))]
+        episodes = [[self.episode(one, i, drawn) for i in range(len(one.kept))]
+                    for one in self.shown]  # fmt: skip
+        if drawn:
+            for some in episodes:
+                some.sort(key=lambda episode: "picture" not in samples[episode["sample"]])
+        return samples, episodes
 
 
 def _is_smaller(row: Row, other: Row) -> bool:

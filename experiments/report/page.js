@@ -1,10 +1,19 @@
 "use strict";
-// Draws the gallery from the JSON islands of the page. Texts become text nodes, never markup.
-(() => {
+// Draws the gallery from the JSON islands of the page, or from what a server says (vt view).
+// Texts become text nodes, never markup.
+(async () => {
   const PER_PAGE = 24;
   const LABELS = {wrong: "wrong", helped: "helped", harmed: "harmed", needless: "asked needlessly", missed: "should have asked", unscored: "unscored"};
   const byId = id => document.getElementById(id);
-  const read = id => JSON.parse(byId(id).textContent);
+  const ask = async path => {
+    const answer = await fetch(path);
+    if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error ?? "the results have changed: load the page anew");
+    return answer.json();
+  };
+  const live = byId("live-version");
+  const version = live && JSON.parse(live.textContent);
+  const data = live ? await ask("data") : null;
+  const read = id => data ? data[id] : JSON.parse(byId(id).textContent);
   const once = make => { let made; return () => made ??= make(); };
 
   const meta = read("meta");
@@ -232,6 +241,7 @@
     const pages = Math.max(1, Math.ceil(found.length / PER_PAGE));
     state.page = Math.min(Math.max(0, page), pages - 1);
     const start = state.page * PER_PAGE, some = found.slice(start, start + PER_PAGE);
+    if (live) fetchCards(some).then(news => news && turnTo(state.page), error => { byId("live").textContent = error.message; });
     byId("cards").replaceChildren(...(some.length ? some.map(card)
       : [element("p", {class: "empty"}, "No episode fits all of these filters.")]));
     const total = lists[state.policy]().length.toLocaleString("en");
@@ -242,6 +252,52 @@
       pager.querySelector(".before").disabled = state.page === 0;
       pager.querySelector(".next").disabled = state.page === pages - 1;
     }
+  }
+
+  // Pictures of a page of cards, where a server has them; true where there is something new.
+  const known = new Set();
+  async function fetchCards(some) {
+    const pairs = some.map(at => [state.policy, at]);
+    if (state.beside >= 0) {
+      const theirs = places[state.beside]();
+      pairs.push(...some.map(at => [state.beside, theirs.get(lists[state.policy]()[at].sample)]).filter(pair => pair[1] !== undefined));
+    }
+    const fresh = pairs.filter(pair => !known.has(pair.join(":")));
+    for (const policy of new Set(fresh.map(pair => pair[0]))) {
+      const ats = fresh.filter(pair => pair[0] === policy).map(pair => pair[1]);
+      const told = await ask("cards?" + version + ":" + policy + ":" + ats.join(","));
+      for (const at of ats) known.add(policy + ":" + at);
+      Object.assign(samples(), told.samples);
+      Object.assign(lists[policy](), told.episodes);
+      Object.assign(pictures(), told.pictures);
+    }
+    return fresh.length > 0;
+  }
+  // What a reader chose stays chosen when the page is loaded anew.
+  const kept = () => ({...state, marks: [...state.marks], top: scrollY, follow: byId("follow").checked});
+  function renew() {
+    sessionStorage.setItem(location.pathname, JSON.stringify(kept()));
+    location.reload();
+  }
+  function resume() {
+    const before = JSON.parse(sessionStorage.getItem(location.pathname) ?? "null");
+    byId("newer").onclick = renew;
+    setInterval(async () => {
+      try {
+        const newer = (await ask("version")).version !== version;
+        byId("newer").hidden = !newer;
+        byId("live").textContent = newer ? "there is something new" : "up to date";
+        if (newer && byId("follow").checked) renew();
+      } catch { byId("live").textContent = "the server does not answer"; }
+    }, 2000);
+    if (!before) return;
+    byId("follow").checked = before.follow;
+    if (!lists[before.policy]) return;
+    Object.assign(state, {...before, marks: new Set(before.marks), beside: lists[before.beside] ? before.beside : -1});
+    byId("search").value = state.words.join(" ");
+    describe();
+    show();
+    scrollTo(0, before.top);
   }
 
   function describe() {
@@ -351,9 +407,13 @@
     listen();
     if (meta.beside !== undefined) state.beside = meta.beside;
     if (!follow()) choose(0);
+    if (live) resume();
     performance.mark("ready");
   }
   // After the first paint, so that the numbers and plots are there at once.
   if (meta.policies.length) requestAnimationFrame(() => setTimeout(begin));
-  else performance.mark("ready");
+  else {
+    if (live) resume();
+    performance.mark("ready");
+  }
 })();

@@ -20,7 +20,7 @@ from typing import Any
 from experiments.evaluation.modes import MODES
 from experiments.report import figures
 from experiments.report.figures import Figure
-from experiments.report.gallery import MARKS, PAIRED, Shown, choose, gallery
+from experiments.report.gallery import MARKS, PAIRED, Gallery, Shown, choose
 from experiments.report.pictures import Pictures
 from experiments.report.reading import Policy, Results, read_results
 from experiments.report.text import all_shown, island, shown
@@ -70,7 +70,7 @@ class Report:
         lead: A sentence or two under it.
         notes: What was left out or could not be read.
         shown: Policies of the gallery.
-        samples: See :func:`experiments.report.gallery.gallery`.
+        samples: See :class:`experiments.report.gallery.Gallery`.
         episodes: The same.
         pictures: Data URIs.
         config: What it holds.
@@ -116,7 +116,8 @@ def make_report(
     out.parent.mkdir(parents=True, exist_ok=True)
     pictures = Pictures(config.pictures, found.notes, config.data)
     kept = choose([p for p in found.policies if p.rows], config.episodes, found.notes)
-    samples, episodes = gallery(kept, pictures)
+    shown_ = Gallery(kept)
+    samples, episodes = shown_.all(shown_.draw(pictures, shown_.by_rank(pictures.most)))
     if pictures.skipped:
         found.notes.add(
             f"{config.pictures:,} pictures are embedded, those of notable episodes first; "
@@ -134,7 +135,7 @@ def make_report(
             [*drawn_before, *drawn],
             found,
             config.title or ", ".join(names),
-            config.lead or _lead(found),
+            config.lead or lead_of(found),
             found.notes.lines(),
             kept,
             samples,
@@ -142,7 +143,9 @@ def make_report(
             pictures.embedded,
             config,
         )
-        _write(report)  # first: by it the plots are known as ours
+        page = render(report)
+        with whole_file(out) as stream:  # first: by it the plots are known as ours
+            stream.write(page)
         beside = [figure.copied(out.with_name(out.stem)) for figure in drawn]
     return replace(report, figures=[*drawn_before, *beside])
 
@@ -159,7 +162,7 @@ def is_page(path: Path) -> bool:
         return b'<meta name="generator" content="visionthink-gym">' in stream.read(4096)
 
 
-def _lead(found: Results) -> str:
+def lead_of(found: Results) -> str:
     """What the report is about, in a sentence."""
     data = sorted({p.data for p in found.policies if p.data and p.numbers is not None})
     parts = [f"Played on {', '.join(data)}."] if data else []
@@ -180,8 +183,17 @@ def _origins(policies: Sequence[Policy]) -> dict[str, Any]:
     return {", ".join(names): told for names, told in made.values()}
 
 
-def _write(report: Report) -> None:
-    """Write the page; it is there whole or not at all."""
+def render(report: Report, live: str = "") -> str:
+    """The page.
+
+    Args:
+        report: What it shows.
+        live: What a server calls this state of the results: the page has the numbers, and asks
+            the server for episodes and pictures. Empty: the page has everything.
+
+    Raises:
+        MissingExtra: If jinja2 is not installed.
+    """
     try:
         from jinja2 import Environment, PackageLoader
         from markupsafe import Markup
@@ -196,13 +208,14 @@ def _write(report: Report) -> None:
         finalize=lambda value: shown(value, _ORIGIN * 2) if type(value) is str else value,
     )
     style, script = _file("page.css"), _file("page.js")
+    served = " 'self'; connect-src 'self'" if live else ""
     policy = (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
+        f"default-src 'none'; img-src data:{served}; style-src {_hash(style)}; "
         f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'; "
         "require-trusted-types-for 'script'; trusted-types 'none'"
     )
     policies, origins = report.results.policies, _origins(report.results.policies)
-    page = environment.get_template("page.html").render(
+    return environment.get_template("page.html").render(
         security=policy,
         style=Markup(style),
         script=Markup(script),
@@ -216,10 +229,9 @@ def _write(report: Report) -> None:
         terms=_terms(policies),
         marks=MARKS,
         origin=shown(json.dumps(origins, indent=2, ensure_ascii=False), _ORIGIN),
-        islands=_islands(report),
+        islands={"live-version": live} if live else islands_of(report),
+        live=live,
     )
-    with whole_file(report.page) as stream:
-        stream.write(page)
 
 
 def _hash(text: str) -> str:
@@ -275,7 +287,7 @@ def _terms(policies: Sequence[Policy]) -> dict[str, str]:
     return {n: (MODES.get(n).__doc__ or "").strip() for n in names if n in MODES.names()}
 
 
-def _islands(report: Report) -> dict[str, Any]:
+def islands_of(report: Report) -> dict[str, Any]:
     """The data, which the script parses when it is needed; pictures last."""
     meta: dict[str, Any] = {"policies": [_meta(shown) for shown in report.shown]}
     if report.config.beside and len(report.shown) > 1:

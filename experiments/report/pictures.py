@@ -69,6 +69,12 @@ class Drawn:
     more: tuple[int, ...] = ()
     parts: Mapping[Part, int] = field(default_factory=dict)
 
+    @property
+    def places(self) -> list[int]:
+        """Of all its pictures."""
+        own = [place for place in (self.original, self.first) if place is not None]
+        return [*own, *self.more, *self.parts.values()]
+
 
 _ANOTHER = "the data has a picture of another size by now"
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from experiments.episodes import Notes, Row, shown_lines, shown_rows
+from experiments.evaluation.result import CONFIG, JOURNAL
 from experiments.report.diagnosed import Diagnosed, read_diagnosed
 from experiments.report.text import shown
 from experiments.summary import measure, summarise
@@ -25,7 +26,7 @@ from trainers.tracking import EPISODES, LOG
 from vt_env import ConfigError
 
 RESULT, COMPARISON, SUITE = "result.json", "comparison.json", "suite.json"
-_DEEPEST = 4
+DEEPEST = 4
 _RATES = ("accuracy", "request_rate", "visual_tokens", "token_ratio", "format_rate")
 _COUNTS = ("n", "unscored", "refused")
 
@@ -89,7 +90,7 @@ class _Folder:
         agents = _mapping(self._object(root / COMPARISON), "agents")
         modes = _mapping(self.result, "modes")
         self.named = {**agents, **modes}
-        self._walk(root, _DEEPEST)
+        self._walk(root, DEEPEST)
         order = {name: place for place, name in enumerate([*agents, *modes])}
         together = str(root)
         self.policies = [
@@ -106,7 +107,11 @@ class _Folder:
             self._run(folder)
             return
         if (folder / EPISODES).is_file():
-            self._policy(folder)
+            self._policy(folder, RESULT, shown_rows(folder / EPISODES, self.notes))
+        elif (folder / JOURNAL).is_file():
+            self.notes.add("a policy that is still being played", str(folder))
+            rows = shown_rows(folder / JOURNAL, self.notes, within="row")
+            self._policy(folder, CONFIG, rows)
         else:
             result = self.result if folder == self.root else self._object(folder / RESULT)
             self.diagnosed += read_diagnosed(result, self.notes, str(folder / RESULT))
@@ -114,8 +119,9 @@ class _Folder:
             for inner in sorted(p for p in folder.iterdir() if p.is_dir() and p.name != PRIVATE):
                 self._walk(inner, depth - 1)
 
-    def _policy(self, folder: Path) -> None:
-        result, rows = self._object(folder / RESULT), shown_rows(folder / EPISODES, self.notes)
+    def _policy(self, folder: Path, told: str, rows: Sequence[Row]) -> None:
+        """A policy, of which a file tells who it is and, once it is finished, its numbers."""
+        result = self._object(folder / told)
         agent, mode = _text(result, "agent"), _text(result, "mode")
         own = " ".join(part for part in (agent, mode) if part) or folder.name
         name = next((n for n, numbers in self.named.items() if numbers == result), "")
@@ -123,7 +129,7 @@ class _Folder:
         made = Policy(
             name,
             rows,
-            _numbers(name, result, rows, self.notes),
+            _numbers(name, result if told == RESULT else {}, rows, self.notes),
             agent=agent,
             mode=mode,
             protocol=_text(result, "protocol"),

@@ -327,7 +327,7 @@ def _views_by_turn(episode: Episode) -> list[int]:
 def _turn_row(reply: Reply, action: Action, views: int) -> dict[str, Any]:
     return {
         "text": reply.text,
-        "action": _action_row(action),
+        "action": action_row(action),
         "tokens": reply.generated,
         "prompt_tokens": None if reply.prompt_ids is None else len(reply.prompt_ids),
         "forced_tokens": reply.forced,
@@ -337,7 +337,8 @@ def _turn_row(reply: Reply, action: Action, views: int) -> dict[str, Any]:
     }
 
 
-def _action_row(action: Action) -> dict[str, Any]:
+def action_row(action: Action) -> dict[str, Any]:
+    """What a turn was read as."""
     if isinstance(action, Answer):
         return {"type": "answer", "text": action.text}
     if isinstance(action, ToolCall):

@@ -10,7 +10,6 @@ from experiments.parsing import Parser, option
 from experiments.report import ReportConfig
 from experiments.report.live import Live
 from experiments.site import Site
-from vt_env import ConfigError
 
 DESCRIPTION = """\
 Serve the page of vt report while results come in: episodes of a training run or an evaluation as
@@ -43,13 +42,6 @@ def run(arguments: argparse.Namespace) -> None:
         episodes=arguments.episodes,
     )
     live = Live(arguments.folders, config)
-    try:
-        site = Site(live.get, arguments.port)
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"cannot listen on port {arguments.port}: {error}") from error
-    with site:
+    with Site.at(arguments.port, live.get) as site:
         console().say(f"open {site.url}\nstop with Ctrl-C")
-        try:
-            site.serve_forever()
-        except KeyboardInterrupt:
-            console().say("stopped")
+        site.serve()

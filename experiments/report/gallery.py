@@ -260,7 +260,7 @@ def _boxes(row: Row, places: Mapping[Part, int]) -> list[Any]:
 def _episode(
     row: Row, marks: Marks, sample: int, arms: Arms, parts: Mapping[Part, int]
 ) -> dict[str, Any]:
-    turns = [_turn(turn) for turn in row["turns"][:_MOST]]
+    turns = [turn_of(turn) for turn in row["turns"][:_MOST]]
     if (left := len(row["turns"]) - _MOST) > 0:
         turns.append(["", "malformed", f"{left} further turns are not shown"])
     return _without_nothing(
@@ -289,7 +289,7 @@ def _episode(
     )
 
 
-def _turn(turn: Mapping[str, Any]) -> list[str]:
+def turn_of(turn: Mapping[str, Any]) -> list[str]:
     """What a turn thinks, what it does, and what it says.
 
     A row says what a turn was read as; where it does not, it is read as the default protocol would.
@@ -410,8 +410,8 @@ def _verdicts(policy: Policy | None) -> dict[Key, bool | None]:
 def marks_of(row: Row, arms: Arms) -> Marks:
     """The marks of an episode."""
     wrong, unscored = row["correct"] is False, row["correct"] is None
-    changed = [_changed(row, arms, right) for right in (True, False)]
-    return Marks(wrong, unscored, *changed, _needless(row, arms), _missed(row, arms))
+    helped, harmed = _changed(row, arms, True), _changed(row, arms, False)
+    return Marks(wrong, unscored, helped, harmed, _needless(row, arms), _missed(row, arms))
 
 
 def _changed(row: Row, arms: Arms, right: bool) -> bool | None:

@@ -194,33 +194,11 @@ def render(report: Report, live: str = "") -> str:
     Raises:
         MissingExtra: If jinja2 is not installed.
     """
-    try:
-        from jinja2 import Environment, PackageLoader
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingExtra("jinja2", "cli", "a report") from error
-    package, _, folder = _PACKAGE.rpartition(".")
-    environment = Environment(
-        loader=PackageLoader(package, folder),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: shown(value, _ORIGIN * 2) if type(value) is str else value,
-    )
-    style, script = _file("page.css"), _file("page.js")
     served = " 'self'; connect-src 'self'" if live else ""
-    policy = (
-        f"default-src 'none'; img-src data:{served}; style-src {_hash(style)}; "
-        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    )
     policies, origins = report.results.policies, _origins(report.results.policies)
-    return environment.get_template("page.html").render(
-        security=policy,
-        style=Markup(style),
-        script=Markup(script),
-        json=lambda value: Markup(island(value)),
-        uri=Markup,
+    return filled(
+        _PACKAGE,
+        served,
         report=report,
         facts=_facts(policies),
         tables=_tables(policies),
@@ -234,12 +212,52 @@ def render(report: Report, live: str = "") -> str:
     )
 
 
+def filled(package: str, served: str = "", **values: Any) -> str:
+    """The ``page.html`` of a package, with its ``page.js``, and the style of all pages.
+
+    Args:
+        package: Where they are.
+        served: What the security policy allows beyond pictures within the page.
+        **values: What the template shows, escaped.
+
+    Raises:
+        MissingExtra: If jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader
+        from markupsafe import Markup
+    except ImportError as error:
+        raise MissingExtra("jinja2", "cli", "a page") from error
+    above, _, folder = package.rpartition(".")
+    environment = Environment(
+        loader=PackageLoader(above, folder),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: shown(value, _ORIGIN * 2) if type(value) is str else value,
+    )
+    style, script = _file(_PACKAGE, "page.css"), _file(package, "page.js")
+    security = (
+        f"default-src 'none'; img-src data:{served}; style-src {_hash(style)}; "
+        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    return environment.get_template("page.html").render(
+        security=security,
+        style=Markup(style),
+        script=Markup(script),
+        json=lambda value: Markup(island(value)),
+        uri=Markup,
+        **values,
+    )
+
+
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _file(name: str) -> str:
-    return resources.files(_PACKAGE).joinpath(name).read_text("utf-8")
+def _file(package: str, name: str) -> str:
+    return resources.files(package).joinpath(name).read_text("utf-8")
 
 
 def _facts(policies: Sequence[Policy]) -> list[tuple[str, str, str]]:

@@ -63,7 +63,7 @@ def test_only_who_knows_the_address_is_answered() -> None:
         wrong += [f"{own}/etc/passwd", f"/..{own}page"]
         assert [asked(site, path) for path in wrong] == [(404, b"not here")] * len(wrong)
         assert asked(site, f"{own}page", Host="example.com")[0] == 404
-        assert asked(site, f"{own}page", "POST")[0] == 501
+        assert asked(site, f"{own}page", "POST")[0] == 404
         assert asked(site, "/" + "x" * 70_000)[0] == 414
         assert asked(site, f"{own}fault") == (503, b'{"error":"no data here"}')
 

@@ -87,9 +87,9 @@ class Reply:
         forced: How many of the first ``token_ids`` the caller chose; their ``log_probs`` are the
             model's own.
         tokens: How many tokens were generated, where that is all that is known of them.
+        failure: Why there is no turn: the rollout is given up, unscored. Empty if there is one.
         asking: The probability with which this turn would call a tool, in [0, 1], where the agent
             knows it.
-        failure: Why there is no turn: the rollout is given up, unscored. Empty if there is one.
     """
 
     text: str
@@ -99,8 +99,8 @@ class Reply:
     truncated: bool = False
     forced: int = 0
     tokens: int | None = None
-    asking: float | None = None
     failure: str = ""
+    asking: float | None = None
 
     @property
     def action(self) -> str | NoTurn:

@@ -37,6 +37,15 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_a_row_says_how_likely_a_call_was_where_the_agent_decided(played: Path) -> None:
+    known = {
+        mode: {turn["asking"] for row in lines(played / mode / "episodes.jsonl")
+               for turn in row["turns"][:1]}
+        for mode in ("visionthink", "always-request", "low")
+    }  # fmt: skip
+    assert known == {"visionthink": {0.4}, "always-request": {None}, "low": {None}}
+
+
 def test_every_mode_shows_what_it_should(played: Path) -> None:
     found = result(played)["modes"]
     assert tuple(found) == MODES

@@ -9,6 +9,7 @@ from vt_env.errors import ConfigError
 from vt_env.pictures import View
 from vt_env.registry import Registry
 from vt_env.samples import Sample
+from vt_env.tools.counterfactual import SHOWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class Ideal:
 def _shows_all(view: View, sample: Sample) -> bool:
     """Whether a view is the original, or shows the place of the answer with all of its pixels."""
     box, region = sample.answer_box, view.region
+    if view.method in SHOWS:  # pixels of another place than its region says
+        return view.method == "oracle-crop"
     if view.method == "original" or box is None or region is None or region.picture:
         return view.method == "original"
     sharp = view.size[0] >= region.box.width and view.size[1] >= region.box.height

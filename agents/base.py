@@ -88,6 +88,8 @@ class Reply:
             model's own.
         tokens: How many tokens were generated, where that is all that is known of them.
         failure: Why there is no turn: the rollout is given up, unscored. Empty if there is one.
+        asking: The probability with which this turn would call a tool, in [0, 1], where the agent
+            knows it.
     """
 
     text: str
@@ -98,6 +100,7 @@ class Reply:
     forced: int = 0
     tokens: int | None = None
     failure: str = ""
+    asking: float | None = None
 
     @property
     def action(self) -> str | NoTurn:

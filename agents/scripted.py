@@ -122,6 +122,8 @@ class ScriptedAgent(ABC):
     """
 
     name = "scripted"
+    asking: float | None = None
+    """See :attr:`agents.base.Reply.asking`; of the turns in which the rule decides."""
 
     def __init__(self, answerer: str | Answerer = "auto") -> None:
         self.answerer = make_answerer(answerer)
@@ -149,7 +151,10 @@ class ScriptedAgent(ABC):
         for conversation, arm in pairs:
             reason = FORCED if arm == "request" else reasons.get(id(conversation))
             turns.append(self._answer(conversation) if reason is None else request_turn(reason))
-        return [Reply(turn) for turn in turns]
+        return [
+            Reply(turn, asking=self.asking if id(conversation) in reasons else None)
+            for turn, conversation in zip(turns, conversations, strict=True)
+        ]
 
     def _answer(self, conversation: Conversation) -> str:
         guess = self.look(conversation, conversation.images[-1])
@@ -194,7 +199,7 @@ class Random(ScriptedAgent):
         if not 0 <= float(p) <= 1:
             raise ConfigError(f"p must be between 0 and 1, got {p}")
         super().__init__(answerer)
-        self.p = float(p)
+        self.p = self.asking = float(p)
 
     def asks(self, conversation: Conversation) -> str | None:
         """With probability ``p``, drawn from the rollout's own generator."""

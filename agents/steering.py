@@ -18,6 +18,8 @@ from typing import Literal, Protocol, runtime_checkable
 from agents.base import Agent, Conversation, Reply, request_turn
 from vt_env.prompts import block_text
 from vt_env.protocol import Protocol as Rules
+from vt_env.regions import Box, Region
+from vt_env.tools import ToolError
 
 Arm = Literal["direct", "request"]
 Rule = Callable[[Conversation], bool]
@@ -83,8 +85,40 @@ class Steered:
         return replace(conversation, messages=messages, can_request=False)
 
 
+class Pointed:
+    """An agent whose first call is written here, for the place where the answer is.
+
+    So the place is shown whether or not the agent would have asked.
+
+    Args:
+        agent: Who says the rest.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.name = agent.name
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """The call, then the agent's turns."""
+        calls = [None if c.turn else self._call(c) for c in conversations]
+        pairs = zip(conversations, calls, strict=True)
+        left = [_written(conversation) for conversation, call in pairs if call is None]
+        replies = iter(self.agent.act(left) if left else [])
+        return [next(replies) if call is None else Reply(call, tokens=0) for call in calls]
+
+    def _call(self, conversation: Conversation) -> str | None:
+        box, first = conversation.sample.answer_box, conversation.images[0].region
+        if box is None or first is None or conversation.ask is None or not conversation.can_request:
+            return None
+        place = Region(0, box.whole().within(Box.of(first.of)), first.of)
+        try:
+            return conversation.ask(place, FORCED)
+        except ToolError:  # of a tool that shows no parts
+            return request_turn(FORCED)
+
+
 def _written(conversation: Conversation) -> Conversation:
     """The conversation; where its first turn was written here, it says so."""
     first = next((m for m in conversation.messages if m["role"] == "assistant"), None)
-    written = first is not None and block_text(first["content"]) == request_turn(FORCED)
+    written = first is not None and FORCED in block_text(first["content"])
     return replace(conversation, written=1) if written else conversation

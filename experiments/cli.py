@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "compare": "what changed between results, or several beside each other",
     "judge": "verdicts for answers and episodes, and how far they agree with labels",
     "report": "one page about results: numbers, plots, episodes",
+    "view": "the same page live in a browser, while a run goes on",
     "study": "many training runs beside each other",
     "warmup": "make the tiny policy that training begins with",
     "serve": "serve the environment to policies on other machines",

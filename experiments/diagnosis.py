@@ -16,7 +16,8 @@ arXiv 2602.01334 takes them apart:
 
 The last two are of samples about which nothing was asked: the mere offer of a tool, and chance
 where answers are sampled, change answers too. A call is *needed* where the answer is wrong without
-the tool and right with the place of the answer shown.
+the tool and right with the place of the answer shown, which the mode ``oracle-crop`` does whether
+the agent asks or not.
 
 Legend: n samples that are scored in both runs. Intervals are percentile bootstraps of samples.
 """
@@ -67,6 +68,7 @@ class Diagnosis:
         schema_harm: Share of samples that are right only without the offer.
         rate: Share of samples about which the agent asks.
         needed: Share of samples that need a call; ``None`` without ``oracle-crop``.
+        surplus: ``rate`` less ``needed``: above 0 it asks too often, below too seldom.
         hits: Of the samples that need a call, the share about which it asks.
         worth: Of the calls, the share that are needed.
         survives: Of the calls' net gain, the share that is left with each other view, by its name.
@@ -83,6 +85,7 @@ class Diagnosis:
     schema_harm: Rate
     rate: Rate
     needed: Rate
+    surplus: Rate
     hits: Rate
     worth: Rate
     survives: Mapping[str, Rate]
@@ -197,6 +200,7 @@ def _of(
         schema_harm=mean((1 - a) * (1 - c) * w),
         rate=mean(a),
         needed=nothing if need is None else mean(need),
+        surplus=nothing if need is None else mean(a - need),
         hits=nothing if need is None else of(a, need),
         worth=nothing if need is None else of(need, a),
         survives={
@@ -211,7 +215,8 @@ def _of(
 COLUMNS = (
     Column("", text=True), Column("n", "d"), Column("accuracy", ".3f"), Column("no tool", ".3f"),
     Column("call gain", ".3f"), Column("call harm", ".3f"), Column("asks", ".3f"),
-    Column("needed", ".3f"), Column("asked where needed", ".3f"), Column("calls needed", ".3f"),
+    Column("needed", ".3f"), Column("asks - needed", "+.3f"),
+    Column("asked where needed", ".3f"), Column("calls needed", ".3f"),
     Column("gain left at random", ".2f"), Column("tokens an answer", ".0f"),
 )  # fmt: skip
 
@@ -221,7 +226,7 @@ def table(found: Mapping[str, Diagnosis]) -> Table:
     rows = [
         (
             name, d.n, d.accuracy.value, d.without.value, d.call_gain.value, d.call_harm.value,
-            d.rate.value, d.needed.value, d.hits.value, d.worth.value,
+            d.rate.value, d.needed.value, d.surplus.value, d.hits.value, d.worth.value,
             d.survives.get("random-crop", Rate(None, None)).value, d.price.value,
         )
         for name, d in found.items()
@@ -229,8 +234,28 @@ def table(found: Mapping[str, Diagnosis]) -> Table:
     return Table("Does looking closer help?", COLUMNS, rows)
 
 
-def sentences(d: Diagnosis) -> list[str]:
-    """What the numbers mean, in words."""
+ALL = "all"
+"""What the diagnosis of all samples is called beside those of their kinds."""
+
+
+def miscalibration(found: Mapping[str, Diagnosis]) -> float | None:
+    r"""How far asking is from need, over kinds: :math:`\sum_k n_k |rate_k - needed_k| / n`.
+
+    Of few samples it is above 0 by chance. ``None`` without kinds, or where need is not known.
+    """
+    kinds = [(d.n, d.surplus.value) for name, d in found.items() if name != ALL and d.n]
+    if not kinds or any(surplus is None for _, surplus in kinds):
+        return None
+    return sum(n * abs(surplus or 0.0) for n, surplus in kinds) / sum(n for n, _ in kinds)
+
+
+def sentences(found: Mapping[str, Diagnosis]) -> list[str]:
+    """What the numbers mean, in words.
+
+    Args:
+        found: Of all samples, and of kinds where there are several.
+    """
+    d = found[ALL]
     said: list[str] = []
     if d.n == 0 or d.call_gain.value is None or d.call_harm.value is None:
         return ["No sample is scored in both runs, so nothing can be said."]
@@ -249,6 +274,13 @@ def sentences(d: Diagnosis) -> list[str]:
             f"{d.needed.value:.1%} of the questions need a call. The agent asks about "
             f"{d.hits.value:.0%} of them, and {d.worth.value:.0%} of its calls are needed."
         )
+    if (off := miscalibration(found)) is not None:
+        kinds = {name: one.surplus.value or 0.0 for name, one in found.items() if name != ALL}
+        most, least = max(kinds, key=lambda k: kinds[k]), min(kinds, key=lambda k: kinds[k])
+        ends = [f"most often beyond need about {most} ({kinds[most]:+.0%})"] * (kinds[most] > 0)
+        ends += [f"most often too little about {least} ({kinds[least]:+.0%})"] * (kinds[least] < 0)
+        told = f"; {', '.join(ends)}" if ends else ""
+        said.append(f"By kind, its rate of asking is off the need by {off:.1%} on average{told}.")
     for name, what in (
         ("random-crop", "a place at random"), ("same-view", "what was seen already"),
         ("blank", "an empty picture"),

@@ -206,11 +206,19 @@ def read_rows(file: Path) -> Iterator[Row]:
         raise DataError(f"{file} has no rows")
 
 
-def shown_rows(file: Path, notes: Notes) -> list[Row]:
-    """The rows of any ``episodes.jsonl``, a trainer's too; what is odd is noted and unknown."""
+def shown_rows(file: Path, notes: Notes, within: str = "") -> list[Row]:
+    """The rows of any ``episodes.jsonl``, a trainer's too; what is odd is noted and unknown.
+
+    Args:
+        file: The file.
+        notes: Where it is said what is odd.
+        within: The field of a line that is the row, as in a journal; lines without it hold none.
+    """
+    found = ((n, row.get(within) if within else row) for n, row in shown_lines(file, notes))
     return [
         _whole({"id": f"line {number}", **row}, f"{file}, line {number}", notes)
-        for number, row in shown_lines(file, notes)
+        for number, row in found
+        if isinstance(row, dict)
     ]
 
 
@@ -272,8 +280,8 @@ def episode_row(episode: Episode) -> Row:
     """
     sample, outcome = episode.sample, episode.outcome
     turns = [
-        _turn_row(reply, action)
-        for reply, action in zip(episode.replies, episode.actions, strict=True)
+        _turn_row(*turn)
+        for turn in zip(episode.replies, episode.actions, _views_by_turn(episode), strict=True)
     ]
     generated = [turn["tokens"] for turn in turns]
     row: Row = {
@@ -304,18 +312,33 @@ def episode_row(episode: Episode) -> Row:
     return row
 
 
-def _turn_row(reply: Reply, action: Action) -> dict[str, Any]:
+def _views_by_turn(episode: Episode) -> list[int]:
+    """How many views each turn was answered with."""
+    made = [0] * len(episode.replies)
+    turn = -1
+    for message in episode.messages:
+        if message["role"] == "assistant":
+            turn += 1
+        elif turn >= 0:
+            made[turn] += sum(block["type"] == "image" for block in message["content"])
+    return made
+
+
+def _turn_row(reply: Reply, action: Action, views: int) -> dict[str, Any]:
     return {
         "text": reply.text,
-        "action": _action_row(action),
+        "action": action_row(action),
         "tokens": reply.generated,
         "prompt_tokens": None if reply.prompt_ids is None else len(reply.prompt_ids),
         "forced_tokens": reply.forced,
         "truncated": reply.truncated,
+        "asking": reply.asking,
+        "views": views,
     }
 
 
-def _action_row(action: Action) -> dict[str, Any]:
+def action_row(action: Action) -> dict[str, Any]:
+    """What a turn was read as."""
     if isinstance(action, Answer):
         return {"type": "answer", "text": action.text}
     if isinstance(action, ToolCall):

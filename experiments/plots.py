@@ -262,8 +262,9 @@ def grouped_bars(panels: Sequence[Bars], order: Sequence[str], title: str, out: 
     thick = max(0.30, 0.17 * len(names) + 0.12)
     figure, save = new_figure((max(8.0, 5.2 * len(panels)), 1.5 + thick * rows))
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        height = 0.8 / max(1, len(names))
-        for index, name in enumerate(names):
+        own = [name for name in names if any(name in group for group in panel.groups.values())]
+        height = 0.8 / max(1, len(own))
+        for index, name in enumerate(own):
             found = [(i, g[name]) for i, g in enumerate(panel.groups.values()) if name in g]
             reach = [arms(*bar) for _, bar in found]
             colour = order.index(name)

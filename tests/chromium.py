@@ -1,6 +1,7 @@
 """A page in headless Chromium, driven over its DevTools pipe: no driver, no socket, no network.
 
-``CHROMIUM`` may name the program. Every page has a fresh profile, and lookups of any host fail.
+``CHROMIUM`` may name the program. Every page has a fresh profile; lookups of any host but
+this machine fail.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--remote-debugging-pipe",
 )
 PATIENCE = 60
@@ -103,11 +104,22 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
-    def open(self, page: Path, fragment: str = "", ready: str = "true") -> None:
-        """Open a file and wait until an expression holds in it."""
+    def open(self, page: Path | str, fragment: str = "", ready: str = "true") -> None:
+        """Open a file, or an address of this machine, and wait until an expression holds in it."""
+        url = page if isinstance(page, str) else page.resolve().as_uri()
         self.call("Page.navigate", url="about:blank")
-        self.call("Page.navigate", url=page.resolve().as_uri() + fragment)
-        self.wait(f"location.protocol === 'file:' && document.readyState === 'complete' && {ready}")
+        self.call("Page.navigate", url=url + fragment)
+        self.wait(
+            f"location.protocol !== 'about:' && document.readyState === 'complete' && {ready}"
+        )
+
+    def key(self, name: str, code: int) -> None:
+        """Press and let go of a key."""
+        for kind in ("rawKeyDown", "char", "keyUp"):
+            text = {"text": "\r"} if kind == "char" else {}
+            if kind != "char" or name == "Enter":
+                self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name,
+                          windowsVirtualKeyCode=code, **text)  # fmt: skip
 
     def wait(self, expression: str) -> None:
         """Wait until an expression holds."""

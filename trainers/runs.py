@@ -35,7 +35,7 @@ SNAPSHOT = "recipe.toml"
 PREFLIGHT = "preflight.json"
 """What :mod:`trainers.preflight` found before the run began."""
 
-_FIGURES = ("accuracy", "requests", "costs", "training")
+_FIGURES = ("accuracy", "requests", "costs", "diagnosis", "checkpoints", "training")
 PAGE = (
     "report.html",
     *(f"report-{name}.{kind}" for name in _FIGURES for kind in ("png", "svg")),

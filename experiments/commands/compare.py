@@ -15,6 +15,8 @@ from experiments.evaluation.result import RESULT, read_result
 from experiments.files import new_file, write_json
 from experiments.judging.recorded import recorded_file
 from experiments.parsing import Parser, option
+from experiments.report import ReportConfig, make_report
+from experiments.report.page import is_page
 from experiments.result_tables import DIFFERENCE, difference
 from experiments.summary import differences
 from experiments.tables import Column, Table
@@ -39,6 +41,7 @@ def describe(parser: Parser) -> None:
            "same: both must have the same samples; intersect: compare those they share",
            ["same", "intersect"], "same")  # fmt: skip
     option(parser, "--out FILE", "everything, as JSON", Path)
+    option(parser, "--page FILE", "two folders on one page, episode beside episode", Path)
     option(parser, "--overwrite", "replace a comparison that is in FILE")
     option(parser, "--seed S", "of the bootstrap", natural, 0)
 
@@ -51,6 +54,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError("expected two results, or more, to compare")
     if out is not None:
         new_file(out, "compare", arguments.overwrite, _is_comparison)
+    if arguments.page is not None:
+        if len(paths) != 2 or not all(path.is_dir() for path in paths):
+            raise ConfigError("--page takes two results, and both must be folders")
+        new_file(arguments.page, "compare", arguments.overwrite, is_page)
     if len(paths) > 2:
         found = _beside(paths)
     else:
@@ -61,6 +68,13 @@ def run(arguments: argparse.Namespace) -> None:
         except OSError as error:
             raise ConfigError(f"cannot write {out}: {error.strerror}") from error
     (_show_beside if len(paths) > 2 else _show)(found)
+    if arguments.page is not None:
+        tables = [*_settings(found), _metrics(found["metrics"])]
+        lead = f"{found['n']} samples in common."
+        title = " beside ".join(path.resolve().name for path in paths)
+        config = ReportConfig(title, lead, tables=tables, beside=True)
+        report = make_report(paths, arguments.page, config)
+        console().say(f"open {report.page}")
 
 
 def _is_comparison(path: Path) -> bool:
@@ -110,10 +124,8 @@ def _show_beside(found: Mapping[str, Any]) -> None:
 def _show(found: Mapping[str, Any]) -> None:
     screen = console()
     screen.say(f"A: {found['a']}\nB: {found['b']}")
-    if found["settings"]:
-        rows = [[key, *map(_short, pair)] for key, pair in found["settings"].items()]
-        heads = [Column(name, text=True) for name in ("", "A", "B")]
-        screen.show(Table("set otherwise", heads, rows))
+    for table in _settings(found):
+        screen.show(table)
     left = {key: len(found[key]) for key in ("only_a", "only_b", "asked_otherwise")}
     counts = [f"{found['n']} samples in common", *(f"{n} {k}" for k, n in left.items() if n)]
     screen.say(", ".join(counts))
@@ -127,6 +139,13 @@ def _show(found: Mapping[str, Any]) -> None:
         screen.say(f"{name}: {len(ids)}: {', '.join(ids[:_CAP])}{more}")
     if not changed:
         screen.say("no sample changed")
+
+
+def _settings(found: Mapping[str, Any]) -> list[Table]:
+    """What was set otherwise; no table where nothing was."""
+    rows = [[key, *map(_short, pair)] for key, pair in found["settings"].items()]
+    heads = [Column(name, text=True) for name in ("", "A", "B")]
+    return [Table("set otherwise", heads, rows)] if rows else []
 
 
 def _metrics(metrics: Mapping[str, Any]) -> Table:

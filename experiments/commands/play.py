@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ shows colours; --save writes what an onlooker sees as PNG files.
 
 You are the policy: type an answer, or /look to ask for the original, or a whole turn with its
 tags; /help lists the commands, /quit ends. Or name an --agent and watch.
+
+--web plays on a page, with boxes drawn on the picture and pictures of your own. Only this machine
+can open it, with the address that is printed.
 """
 _HELP = """\
 /look   ask for the original, where that is still possible
@@ -53,6 +57,8 @@ def describe(parser: Parser) -> None:
     option(parser, "--agent NAME[:ARGS]", "watch an agent instead of playing")
     option(parser, "--seed S", "of the sample, and of an agent's draws", natural, 0)
     option(parser, "--save DIR", "write a PNG of every step", Path)
+    option(parser, "--web", "play on a page in a browser")
+    option(parser, "--port PORT", "of --web; 0 takes a free one", natural, 0)
     add_task_options(parser)
 
 
@@ -70,6 +76,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Play one episode."""
     if arguments.save and (there := sorted(arguments.save.glob("turn*.png"))):
         raise ConfigError(f"{there[0]} is there already; choose another --save")
+    if arguments.web:
+        if arguments.save:
+            raise ConfigError("--save belongs to the terminal, not to --web")
+        return _serve(arguments)
     env = _environment(arguments)
     if arguments.save is not None:
         _check_folder(arguments.save)
@@ -77,6 +87,24 @@ def run(arguments: argparse.Namespace) -> None:
         return _play(arguments, env, None)
     with closing(make_agent(arguments.agent)) as agent:
         return _play(arguments, env, agent)
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    """Play on a page until interrupted."""
+    from experiments.playing.game import MOST, Game
+    from experiments.site import Site
+
+    def start(own: Sample | None) -> VisionThinkEnv:
+        return _environment(arguments) if own is None else _own(arguments, own)
+
+    with ExitStack() as held:
+        agent = (
+            held.enter_context(closing(make_agent(arguments.agent))) if arguments.agent else None
+        )
+        game = Game(start, agent, arguments.seed, arguments.id or "")
+        site = held.enter_context(Site.at(arguments.port, game.get, game.post, MOST))
+        _say(f"open {site.url}\nstop with Ctrl-C")
+        site.serve()
 
 
 class _Quit(Exception):
@@ -129,8 +157,15 @@ def _environment(arguments: argparse.Namespace) -> VisionThinkEnv:
     if not arguments.question.strip() or not all(a.strip() for a in arguments.answer or ("a",)):
         raise ConfigError("--question and --answer want words, got an empty text")
     references = tuple(arguments.answer or ("(none)",))
-    sample = Sample(arguments.image.name, arguments.question, references, arguments.image)
-    replaced: dict[str, Any] = {} if arguments.answer else {"judge": NoReference()}
+    return _own(
+        arguments, Sample(arguments.image.name, arguments.question, references, arguments.image)
+    )
+
+
+def _own(arguments: argparse.Namespace, sample: Sample) -> VisionThinkEnv:
+    """The environment of one's own question; without an accepted answer nothing is judged."""
+    judged = sample.references != ("(none)",)
+    replaced: dict[str, Any] = {} if judged else {"judge": NoReference()}
     return VisionThinkEnv(task_of(arguments, [sample], **replaced))
 
 

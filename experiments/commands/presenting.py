@@ -74,7 +74,7 @@ def _show_several(results: Mapping[str, Result], lines: Mapping[str, Result]) ->
         if told := result.get("diagnosis"):
             found = {name: Diagnosis.of(one) for name, one in told.items()}
             screen.show(diagnosis_table(found))
-            for line in sentences(found["all"]):
+            for line in sentences(found):
                 screen.say(line)
     if len(by_mode) < len(results):
         screen.show(tables.results("agent", "accuracy against visual tokens", lines))

@@ -20,8 +20,9 @@ Write one HTML file about the results of vt eval, vt train or vt demo: numbers, 
 of episodes with their pictures. It needs no other file and no network.
 """
 EPILOG = """\
-Beside FILE the plots are written too, as FILE-accuracy, FILE-requests, FILE-costs and
-FILE-training, each .png and .svg. A link FILE#ID leads to the episode of a sample.
+Beside FILE the plots are written too, as FILE-accuracy, FILE-requests, FILE-costs,
+FILE-diagnosis, FILE-checkpoints and FILE-training, each .png and .svg. A link FILE#ID leads to the
+episode of a sample.
 """
 
 

@@ -12,7 +12,7 @@ no-tool             the first view of the task's own protocol, and no tool
 blank               the agent decides, and its calls show a grey picture
 same-view           they show what was seen already
 random-crop         they show a part of the same size elsewhere
-oracle-crop         they show the place where the answer is
+oracle-crop         a first call for the place of the answer is written for it, and shown
 ==================  ===========================================================================
 
 Those between ``visionthink`` and ``no-tool`` force the first decision of the agent, which says all
@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from agents import Agent, Conversation, Steered
-from agents.steering import Rule
+from agents.steering import Pointed, Rule
 from experiments.episodes import Row
 from vt_env import ConfigError, DataError
 from vt_env.errors import unknown_name
@@ -124,7 +124,8 @@ class Mode:
         protocol: Its own protocol, without a tool; empty: the task's.
         asks: Whether the first turn asks; ``None``: the agent decides, or ``settle`` will say.
         changes: Makes the mode's rules of the task's own and of those without a tool.
-        boxes: Whether samples must say where the answer is.
+        boxes: Whether a first call for the place of the answer is written for the agent, which
+            samples must name.
         needs: Modes whose episodes decide what this one does.
         settle: The rule, from the rows of those modes, by mode.
     """
@@ -190,6 +191,8 @@ class Mode:
         """
         if self.settle is not None:
             raise ConfigError(f"{self.name!r} needs the modes {', '.join(self.needs)} first")
+        if self.boxes:
+            return Pointed(agent)
         return agent if self.asks is None else Steered(agent, self.asks, plain)
 
 
@@ -276,7 +279,7 @@ MODES: Registry[Mode] = Registry(
         ),
         "oracle-crop": _fixed(
             Mode("oracle-crop", changes=Shown("oracle-crop"), boxes=True),
-            "Its calls show the place where the answer is.",
+            "It is shown the place where the answer is, whether it asks or not.",
         ),
         "random": _random,
         "size-threshold": _size_threshold,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from agents.judging.usage import Usage, total
-from experiments.diagnosis import PLAYED, WITHOUT, by_kind, diagnose
+from experiments.diagnosis import ALL, PLAYED, WITHOUT, by_kind, diagnose
 from experiments.episodes import Row, read_rows
 from experiments.evaluation.modes import DECIDES
 from experiments.evaluation.player import Entry, Metrics
@@ -166,7 +166,7 @@ def diagnosed(rows: Mapping[str, Sequence[Row]], seed: int) -> Result:
     if not {PLAYED, WITHOUT} <= rows.keys():
         return {}
     kinds = {kind or "(no kind)": one for kind, one in by_kind(rows, seed=seed).items()}
-    found = {"all": diagnose(rows, seed=seed), **(kinds if len(kinds) > 1 else {})}
+    found = {ALL: diagnose(rows, seed=seed), **(kinds if len(kinds) > 1 else {})}
     return {"diagnosis": {name: one.record() for name, one in found.items()}}
 
 

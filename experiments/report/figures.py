@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.plots import Bar, Bars, accuracy_against_tokens, grouped_bars, training_curves
-from experiments.report.reading import Numbers, Policy, Run, is_number
+from experiments.report.diagnosed import draw_checkpoints, draw_diagnosis
+from experiments.report.reading import Numbers, Results, Run, is_number
 from trainers.files import PART
 
 SUFFIXES = (".png", ".svg")
@@ -43,9 +44,14 @@ class Figure:
     caption: str
     path: Path
 
+    @property
+    def name(self) -> str:
+        """One of :data:`NAMES`, where it was drawn here."""
+        return self.path.name.rpartition("-")[2]
+
     def copied(self, stem: Path) -> Figure:
         """The figure with its files put beside a page, each whole or not at all."""
-        path = stem.with_name(f"{stem.name}-{self.path.name.rpartition('-')[2]}")
+        path = stem.with_name(f"{stem.name}-{self.name}")
         for suffix in SUFFIXES:
             part = path.with_name(f"{path.name}{suffix}{PART}")
             shutil.copyfile(self.path.with_suffix(suffix), part)
@@ -61,19 +67,19 @@ class Figure:
         return f"data:image/svg+xml;base64,{base64.b64encode(dark).decode('ascii')}"
 
 
-def draw(policies: Sequence[Policy], runs: Sequence[Run], stem: Path) -> list[Figure]:
+def draw(found: Results, stem: Path) -> list[Figure]:
     """Draw whatever there are numbers for.
 
     Args:
-        policies: Whose results are compared.
-        runs: Whose curves are drawn.
+        found: What was read.
         stem: Path of the files, to which each adds its name.
     """
-    results = {p.name: p.numbers for p in policies if p.numbers is not None}
+    results = {p.name: p.numbers for p in found.policies if p.numbers is not None}
+    others = {"training": found.runs, "diagnosis": found.diagnosed, "checkpoints": found.diagnosed}
     made: list[Figure] = []
     for name, make in _DRAWINGS.items():
         out = stem.with_name(f"{stem.name}-{name}")
-        if caption := make(runs if name == "training" else results, out):
+        if caption := make(others.get(name, results), out):
             made.append(Figure(caption, out))
     return made
 
@@ -213,6 +219,8 @@ _DRAWINGS: Mapping[str, Callable[[Any, Path], str | None]] = {
     "accuracy": _accuracy,
     "requests": _requests,
     "costs": _costs,
+    "diagnosis": draw_diagnosis,
+    "checkpoints": draw_checkpoints,
     "training": _training,
 }
 NAMES = tuple(_DRAWINGS)

@@ -8,6 +8,7 @@ One episode shows one arm: what the policy would have said in the other is not i
 the same question tells, if it never asks (the *low* arm) or always sees the original (the *high*
 arm). So:
 
+* *helped*: it asked and is right, and the low arm is wrong; *harmed*: the other way round;
 * *asked needlessly*: it asked, and the low arm is right; or its request brought no more tokens;
 * *should have asked*: it did not ask, it is wrong, and the high arm is right; never where its first
   view had as many tokens as the original.
@@ -19,17 +20,21 @@ absent, and counted apart.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.episodes import FIELDS, Notes, Row
-from experiments.report.pictures import Drawn, Pictures
-from experiments.report.reading import Key, Policy, key_of
+from experiments.report.pictures import Drawn, Part, Pictures
+from experiments.report.reading import Key, Policy, is_number, key_of
 from experiments.report.text import all_shown, shown
 from vt_env import Answer, Malformed, ToolCall, parse
+from vt_env.regions import Box
+from vt_env.tools.counterfactual import SHOWS
 
-MARKS = ("wrong", "needless", "missed", "unscored")
+MARKS = ("wrong", "helped", "harmed", "needless", "missed", "unscored")
+PAIRED = ("helped", "harmed", "needless", "missed")
+"""Those that need another run."""
 _ORDINARY = 3
 _MOST = 40
 """Turns, references, flaws and views of an episode that are kept."""
@@ -52,6 +57,11 @@ class Shown:
     policy: Policy
     arms: Arms
     kept: Sequence[tuple[Row, Marks]]
+
+    @property
+    def honest(self) -> bool:
+        """Whether its calls showed what they asked for."""
+        return self.policy.mode not in SHOWS
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many episodes have each mark, and of how many it cannot be known."""
@@ -112,41 +122,81 @@ def evenly_by_rank(items: Sequence[Any], ranks: Sequence[int], most: int) -> lis
 
 def rank(marks: Marks) -> int:
     """The order in which episodes are worth a picture: the lower, the more."""
-    if marks.missed or marks.needless:
+    if marks.missed or marks.needless or marks.helped or marks.harmed:
         return 0
     if marks.wrong:
         return 1
     return 2 if marks.unscored else _ORDINARY
 
 
-def gallery(shown_: Sequence[Shown], pictures: Pictures) -> tuple[list[Any], list[list[Any]]]:
-    """Samples, and the episodes of each policy, as JSON."""
-    places: dict[Key, int] = {}
-    wanted: list[tuple[int, Row, str]] = []
-    originals: dict[Key, list[int]] = {}
-    for one in shown_:
-        for row, marks in one.kept:
-            place = places.setdefault(key_of(row), len(places))
-            if place == len(wanted):
-                wanted.append((rank(marks), row, one.policy.data_of(row)))
-            elif _is_smaller(row, wanted[place][1]):
-                wanted[place] = (wanted[place][0], row, one.policy.data_of(row))
-            if row["views"] and (row["requested"] or row["visual_tokens"] == row["full_tokens"]):
-                originals[key_of(row)] = max(row["views"])
-    ranks = [level for level, _, _ in wanted]
-    order = evenly_by_rank(range(len(wanted)), ranks, pictures.most)
-    found = pictures.draw((wanted[i][1], wanted[i][2]) for i in order)
-    drawn = dict(zip(order, found, strict=True))
-    samples = [
-        _sample(row, drawn[i], originals.get(key_of(row))) for i, (_, row, _) in enumerate(wanted)
-    ]
-    episodes = [
-        [_episode(row, marks, places[key_of(row)], one.arms) for row, marks in one.kept]
-        for one in shown_
-    ]
-    for some in episodes:  # those that have a picture come first
-        some.sort(key=lambda episode: "picture" not in samples[episode["sample"]])
-    return samples, episodes
+class Gallery:
+    """The samples and episodes of some policies, as JSON.
+
+    Args:
+        shown_: The policies.
+    """
+
+    def __init__(self, shown_: Sequence[Shown]) -> None:
+        self.shown = shown_
+        self._places: dict[Key, int] = {}
+        self._wanted: list[tuple[int, Row, str]] = []
+        self._originals: dict[Key, list[int]] = {}
+        self._parts: dict[Key, dict[Part, None]] = {}
+        for one in shown_:
+            for row, marks in one.kept:
+                self._add(one, row, marks)
+
+    def _add(self, one: Shown, row: Row, marks: Marks) -> None:
+        key = key_of(row)
+        if one.honest:
+            self._parts.setdefault(key, {}).update(dict.fromkeys(filter(None, parts_of(row))))
+        place = self._places.setdefault(key, len(self._places))
+        if place == len(self._wanted):
+            self._wanted.append((rank(marks), row, one.policy.data_of(row)))
+        elif _is_smaller(row, self._wanted[place][1]):
+            self._wanted[place] = (self._wanted[place][0], row, one.policy.data_of(row))
+        if row["views"] and (row["requested"] or row["visual_tokens"] == row["full_tokens"]):
+            self._originals[key] = max(row["views"])
+
+    def draw(self, pictures: Pictures, places: Sequence[int]) -> dict[int, Drawn]:
+        """Pictures of samples, by place, the first ones first."""
+        rows = [self._wanted[place] for place in places]
+        found = pictures.draw(
+            (row, spec, self._parts.get(key_of(row), {})) for _, row, spec in rows
+        )
+        return dict(zip(places, found, strict=True))
+
+    def by_rank(self, most: int) -> list[int]:
+        """All samples, those of notable episodes first."""
+        ranks = [level for level, _, _ in self._wanted]
+        return evenly_by_rank(range(len(ranks)), ranks, most)
+
+    def place(self, one: Shown, at: int) -> int:
+        """The sample of an episode."""
+        return self._places[key_of(one.kept[at][0])]
+
+    def sample(self, place: int, drawn: Drawn) -> dict[str, Any]:
+        """A sample."""
+        row = self._wanted[place][1]
+        return _sample(row, drawn, self._originals.get(key_of(row)))
+
+    def episode(self, one: Shown, at: int, drawn: Mapping[int, Drawn]) -> dict[str, Any]:
+        """An episode of a policy."""
+        row, marks = one.kept[at]
+        place = self._places[key_of(row)]
+        known = drawn.get(place) if one.honest else None
+        return _episode(row, marks, place, one.arms, known.parts if known else {})
+
+    def all(self, drawn: Mapping[int, Drawn]) -> tuple[list[Any], list[list[Any]]]:
+        """Samples, and the episodes of each policy; those whose pictures were drawn come first."""
+        nothing = Drawn()
+        samples = [self.sample(i, drawn.get(i, nothing)) for i in range(len(self._wanted))]
+        episodes = [[self.episode(one, i, drawn) for i in range(len(one.kept))]
+                    for one in self.shown]  # fmt: skip
+        if drawn:
+            for some in episodes:
+                some.sort(key=lambda episode: "picture" not in samples[episode["sample"]])
+        return samples, episodes
 
 
 def _is_smaller(row: Row, other: Row) -> bool:
@@ -165,12 +215,52 @@ def _sample(row: Row, drawn: Drawn, original: list[int] | None) -> dict[str, Any
         picture=drawn.original,
         first=drawn.first,
         why=drawn.why,
+        others=drawn.more,
         more={key: _brief(value) for key in _OF_SAMPLE if (value := row[key])},
     )
 
 
-def _episode(row: Row, marks: Marks, sample: int, arms: Arms) -> dict[str, Any]:
-    turns = [_turn(turn["text"]) for turn in row["turns"][:_MOST]]
+def parts_of(row: Row) -> list[Part | None]:
+    """Of each view, the part that it shows of a picture; ``None`` where it shows all of one."""
+    whole: dict[int, Box] = {}
+    made: list[Part | None] = []
+    for place, region in enumerate(row["regions"][: len(row["views"])]):
+        if region is None:
+            made.append(None)
+            continue
+        picture, box = int(region[0]), Box(*region[1:])
+        all_of_it = whole.setdefault(picture, box) == box
+        width, height = row["views"][place]
+        made.append(None if all_of_it else Part(picture, box, (width, height)))
+    return made
+
+
+def _boxes(row: Row, places: Mapping[Part, int]) -> list[Any]:
+    """Of each view that is a part: its picture, its edges over the picture's, its pixels.
+
+    Empty where all views show whole pictures.
+    """
+    found = parts_of(row)[:_MOST]
+    whole = {int(r[0]): Box(*r[1:]) for r in reversed(row["regions"]) if r is not None}
+    made: list[Any] = []
+    for part in found:
+        if part is None or not (area := whole[part.picture]).area:
+            made.append(None)
+            continue
+        box = part.box
+        over = (
+            (box.left - area.left) / area.width, (box.top - area.top) / area.height,
+            box.width / area.width, box.height / area.height,
+        )  # fmt: skip
+        ends = [min(1.0, max(0.0, round(share, 4))) for share in over]
+        made.append([part.picture, ends, str(box), places.get(part)])
+    return made if any(made) else []
+
+
+def _episode(
+    row: Row, marks: Marks, sample: int, arms: Arms, parts: Mapping[Part, int]
+) -> dict[str, Any]:
+    turns = [turn_of(turn) for turn in row["turns"][:_MOST]]
     if (left := len(row["turns"]) - _MOST) > 0:
         turns.append(["", "malformed", f"{left} further turns are not shown"])
     return _without_nothing(
@@ -187,6 +277,9 @@ def _episode(row: Row, marks: Marks, sample: int, arms: Arms) -> dict[str, Any]:
         tokens=row["visual_tokens"],
         full=row["full_tokens"],
         views=row["views"][:_MOST],
+        parts=_boxes(row, parts),
+        answered=[t["views"] for t in row["turns"][:_MOST] if type(t.get("views")) is int],
+        asking=[t["asking"] for t in row["turns"][:_MOST] if is_number(t.get("asking"))],
         reward=row["reward"],
         step=row.get("step"),
         more={k: _brief(v) for k, v in row.items() if k not in FIELDS and v},
@@ -196,8 +289,26 @@ def _episode(row: Row, marks: Marks, sample: int, arms: Arms) -> dict[str, Any]:
     )
 
 
-def _turn(text: str) -> list[str]:
-    """What a turn thinks, what it does, and what it says."""
+def turn_of(turn: Mapping[str, Any]) -> list[str]:
+    """What a turn thinks, what it does, and what it says.
+
+    A row says what a turn was read as; where it does not, it is read as the default protocol would.
+    """
+    text, read = str(turn["text"]), turn.get("action")
+    thought = text.partition("<think>")[2].partition("</think>")[0]
+    match read if isinstance(read, Mapping) else {}:
+        case {"type": "answer", "text": said}:
+            return [thought, "answers", str(said)]
+        case {"type": "tool_call", "name": name, "arguments": arguments, **more}:
+            also = more.get("also")
+            calls = [(name, arguments)]
+            for call in also if isinstance(also, list) else ():
+                if isinstance(call, Mapping):
+                    calls.append((call.get("name"), call.get("arguments")))
+            told = [f"{called} {json.dumps(given, ensure_ascii=False)}" for called, given in calls]
+            return [thought, "calls", "\n".join(told)]
+        case {"type": "malformed", "reason": reason}:
+            return [text, "malformed", str(reason)]
     match parse(text):
         case Answer() as action:
             return [action.thought, "answers", action.text]
@@ -220,10 +331,10 @@ def _without_nothing(**fields: Any) -> dict[str, Any]:
     return {key: all_shown(value) for key, value in kept}
 
 
-LOW = ("low", "direct")
+LOW = ("no-tool", "low", "direct")
 """Modes and agents that never ask, the closest to the method's first."""
-HIGH = ("always-request", "request", "full")
-"""The same for those that always see the original."""
+HIGH = ("oracle-crop", "always-request", "request", "full")
+"""The same for those that always see the original, or the place of the answer."""
 _BY_PROTOCOL = {"low": "low", "general": "full"}
 
 
@@ -250,6 +361,8 @@ class Marks:
 
     wrong: bool
     unscored: bool
+    helped: bool | None
+    harmed: bool | None
     needless: bool | None
     missed: bool | None
 
@@ -297,7 +410,16 @@ def _verdicts(policy: Policy | None) -> dict[Key, bool | None]:
 def marks_of(row: Row, arms: Arms) -> Marks:
     """The marks of an episode."""
     wrong, unscored = row["correct"] is False, row["correct"] is None
-    return Marks(wrong, unscored, _needless(row, arms), _missed(row, arms))
+    helped, harmed = _changed(row, arms, True), _changed(row, arms, False)
+    return Marks(wrong, unscored, helped, harmed, _needless(row, arms), _missed(row, arms))
+
+
+def _changed(row: Row, arms: Arms, right: bool) -> bool | None:
+    """Whether it asked and is right where the low arm is wrong, or the other way round."""
+    if row["requested"] is not True or row["correct"] is not right:
+        return None if row["requested"] is None or row["correct"] is None else False
+    low = arms.low_right.get(key_of(row))
+    return None if low is None else low is not right
 
 
 def _needless(row: Row, arms: Arms) -> bool | None:

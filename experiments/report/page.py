@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from typing import Any
 from experiments.evaluation.modes import MODES
 from experiments.report import figures
 from experiments.report.figures import Figure
-from experiments.report.gallery import MARKS, Shown, choose, gallery
+from experiments.report.gallery import MARKS, PAIRED, Gallery, Shown, choose
 from experiments.report.pictures import Pictures
 from experiments.report.reading import Policy, Results, read_results
 from experiments.report.text import all_shown, island, shown
@@ -45,6 +45,8 @@ class ReportConfig:
         data: The data that has the pictures, or its spec, in place of what the results name.
         pictures: Originals that are embedded, at most.
         episodes: Episodes in the gallery, at most.
+        tables: Further tables, which come first.
+        beside: Whether the second policy's episodes stand beside the first one's from the start.
     """
 
     title: str = ""
@@ -52,6 +54,8 @@ class ReportConfig:
     data: str | Source | None = None
     pictures: int = PICTURES
     episodes: int = EPISODES
+    tables: Sequence[Table] = ()
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,10 @@ class Report:
         lead: A sentence or two under it.
         notes: What was left out or could not be read.
         shown: Policies of the gallery.
-        samples: See :func:`experiments.report.gallery.gallery`.
+        samples: See :class:`experiments.report.gallery.Gallery`.
         episodes: The same.
         pictures: Data URIs.
+        config: What it holds.
     """
 
     page: Path
@@ -81,6 +86,7 @@ class Report:
     samples: Sequence[Any]
     episodes: Sequence[Sequence[Any]]
     pictures: list[str]
+    config: ReportConfig = field(default_factory=ReportConfig)
 
 
 def make_report(
@@ -110,27 +116,36 @@ def make_report(
     out.parent.mkdir(parents=True, exist_ok=True)
     pictures = Pictures(config.pictures, found.notes, config.data)
     kept = choose([p for p in found.policies if p.rows], config.episodes, found.notes)
-    samples, episodes = gallery(kept, pictures)
+    shown_ = Gallery(kept)
+    samples, episodes = shown_.all(shown_.draw(pictures, shown_.by_rank(pictures.most)))
     if pictures.skipped:
         found.notes.add(
             f"{config.pictures:,} pictures are embedded, those of notable episodes first; "
             f"{pictures.skipped:,} samples are shown by size alone. More with --pictures N"
         )
+    if pictures.uncut:
+        found.notes.add(
+            f"{config.pictures:,} parts that were looked at are embedded; {pictures.uncut:,} are "
+            "shown by size alone"
+        )
     with TemporaryDirectory() as folder:
-        drawn = figures.draw(found.policies, found.runs, Path(folder, "report"))
+        drawn = figures.draw(found, Path(folder, "report"))
         report = Report(
             out,
             [*drawn_before, *drawn],
             found,
             config.title or ", ".join(names),
-            config.lead or _lead(found),
+            config.lead or lead_of(found),
             found.notes.lines(),
             kept,
             samples,
             episodes,
             pictures.embedded,
+            config,
         )
-        _write(report)  # first: by it the plots are known as ours
+        page = render(report)
+        with whole_file(out) as stream:  # first: by it the plots are known as ours
+            stream.write(page)
         beside = [figure.copied(out.with_name(out.stem)) for figure in drawn]
     return replace(report, figures=[*drawn_before, *beside])
 
@@ -147,7 +162,7 @@ def is_page(path: Path) -> bool:
         return b'<meta name="generator" content="visionthink-gym">' in stream.read(4096)
 
 
-def _lead(found: Results) -> str:
+def lead_of(found: Results) -> str:
     """What the report is about, in a sentence."""
     data = sorted({p.data for p in found.policies if p.data and p.numbers is not None})
     parts = [f"Played on {', '.join(data)}."] if data else []
@@ -168,34 +183,22 @@ def _origins(policies: Sequence[Policy]) -> dict[str, Any]:
     return {", ".join(names): told for names, told in made.values()}
 
 
-def _write(report: Report) -> None:
-    """Write the page; it is there whole or not at all."""
-    try:
-        from jinja2 import Environment, PackageLoader
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingExtra("jinja2", "cli", "a report") from error
-    package, _, folder = _PACKAGE.rpartition(".")
-    environment = Environment(
-        loader=PackageLoader(package, folder),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: shown(value, _ORIGIN * 2) if type(value) is str else value,
-    )
-    style, script = _file("page.css"), _file("page.js")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
-        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    )
+def render(report: Report, live: str = "") -> str:
+    """The page.
+
+    Args:
+        report: What it shows.
+        live: What a server calls this state of the results: the page has the numbers, and asks
+            the server for episodes and pictures. Empty: the page has everything.
+
+    Raises:
+        MissingExtra: If jinja2 is not installed.
+    """
+    served = " 'self'; connect-src 'self'" if live else ""
     policies, origins = report.results.policies, _origins(report.results.policies)
-    page = environment.get_template("page.html").render(
-        security=policy,
-        style=Markup(style),
-        script=Markup(script),
-        json=lambda value: Markup(island(value)),
-        uri=Markup,
+    return filled(
+        _PACKAGE,
+        served,
         report=report,
         facts=_facts(policies),
         tables=_tables(policies),
@@ -204,18 +207,57 @@ def _write(report: Report) -> None:
         terms=_terms(policies),
         marks=MARKS,
         origin=shown(json.dumps(origins, indent=2, ensure_ascii=False), _ORIGIN),
-        islands=_islands(report),
+        islands={"live-version": live} if live else islands_of(report),
+        live=live,
     )
-    with whole_file(report.page) as stream:
-        stream.write(page)
+
+
+def filled(package: str, served: str = "", **values: Any) -> str:
+    """The ``page.html`` of a package, with its ``page.js``, and the style of all pages.
+
+    Args:
+        package: Where they are.
+        served: What the security policy allows beyond pictures within the page.
+        **values: What the template shows, escaped.
+
+    Raises:
+        MissingExtra: If jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader
+        from markupsafe import Markup
+    except ImportError as error:
+        raise MissingExtra("jinja2", "cli", "a page") from error
+    above, _, folder = package.rpartition(".")
+    environment = Environment(
+        loader=PackageLoader(above, folder),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: shown(value, _ORIGIN * 2) if type(value) is str else value,
+    )
+    style, script = _file(_PACKAGE, "page.css"), _file(package, "page.js")
+    security = (
+        f"default-src 'none'; img-src data:{served}; style-src {_hash(style)}; "
+        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    return environment.get_template("page.html").render(
+        security=security,
+        style=Markup(style),
+        script=Markup(script),
+        json=lambda value: Markup(island(value)),
+        uri=Markup,
+        **values,
+    )
 
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _file(name: str) -> str:
-    return resources.files(_PACKAGE).joinpath(name).read_text("utf-8")
+def _file(package: str, name: str) -> str:
+    return resources.files(package).joinpath(name).read_text("utf-8")
 
 
 def _facts(policies: Sequence[Policy]) -> list[tuple[str, str, str]]:
@@ -263,9 +305,11 @@ def _terms(policies: Sequence[Policy]) -> dict[str, str]:
     return {n: (MODES.get(n).__doc__ or "").strip() for n in names if n in MODES.names()}
 
 
-def _islands(report: Report) -> dict[str, Any]:
+def islands_of(report: Report) -> dict[str, Any]:
     """The data, which the script parses when it is needed; pictures last."""
-    meta = {"policies": [_meta(shown) for shown in report.shown]}
+    meta: dict[str, Any] = {"policies": [_meta(shown) for shown in report.shown]}
+    if report.config.beside and len(report.shown) > 1:
+        meta["beside"] = 1
     made: dict[str, Any] = {"meta": meta, "samples": report.samples}
     made |= {f"episodes-{i}": episodes for i, episodes in enumerate(report.episodes)}
     return {**made, "pictures": report.pictures}
@@ -278,7 +322,7 @@ def _meta(one: Shown) -> dict[str, Any]:
         {
             "name": one.policy.name,
             "counts": found,
-            "why": {name: True for name in ("needless", "missed") if found[name]["unknown"]},
+            "why": {name: True for name in PAIRED if found[name]["unknown"]},
             "told": _told(one, found),
             "kinds": sorted({row["kind"] for row in rows}),
             "sources": sorted({row["source"] for row in rows}),
@@ -292,12 +336,14 @@ def _told(one: Shown, found: Mapping[str, Mapping[str, int]]) -> str:
     """Where the marks that need both arms come from, or why they cannot be known."""
     low, high = one.arms.low, one.arms.high
     parts = [
-        f"Asked needlessly: it asked, and {low}, which never asks, is right, if by luck."
+        f"Held against {low}, which never asks. Helped: it asked and is right, and {low} is wrong; "
+        f"harmed: the other way round. Asked needlessly: it asked, and {low} is right, if by luck."
         if low
-        else "Whether it asked needlessly cannot be known: no run here plays the same questions "
-        "without asking (a request that gained no tokens was needless all the same).",
-        f"Should have asked: it did not, is wrong, and {high}, which always sees the original, "
-        "is right."
+        else "Whether asking helped, harmed or was needless cannot be known: no run here plays the "
+        "same questions without asking (a request that gained no tokens was needless all the "
+        "same).",
+        f"Should have asked: it did not, is wrong, and {high}, which always sees "
+        f"{'the place of the answer' if 'oracle-crop' in high else 'the original'}, is right."
         if high
         else "Whether it should have asked cannot be known: no run here always sees the original "
         "of the same questions.",

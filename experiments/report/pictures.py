@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from experiments.report.text import shown
 from vt_env import DataError, PictureError, Sample
 from vt_env.errors import VisionThinkError
 from vt_env.pictures import Picture, shrunk_size
+from vt_env.regions import Box
 from vt_env.sources import Source, open_source
 from vt_env.sources.opening import parse_spec
 
@@ -30,7 +31,22 @@ SIDE = 384
 """Longest side of an embedded picture; a larger one is embedded as a thumbnail of this size."""
 EXACT = 96
 """Up to this side, the original and the first view are embedded pixel by pixel."""
-_LOCAL = ("generated", "jsonl", "folder", "")
+_LOCAL = ("generated", "pages", "jsonl", "folder", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a picture as a policy saw it.
+
+    Attributes:
+        picture: Which of the sample's pictures, from 0.
+        box: In that picture's pixels.
+        size: At which it was shown.
+    """
+
+    picture: int
+    box: Box
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +58,22 @@ class Drawn:
         original: Its place in :attr:`Pictures.embedded`; ``None`` if it is not embedded.
         first: The first view's; ``None``: it is drawn from the original's, made smaller.
         why: Why nothing is embedded.
+        more: Places of the sample's further pictures.
+        parts: Places of what was looked at closer.
     """
 
     size: tuple[int, int] | None = None
     original: int | None = None
     first: int | None = None
     why: str = ""
+    more: tuple[int, ...] = ()
+    parts: Mapping[Part, int] = field(default_factory=dict)
+
+    @property
+    def places(self) -> list[int]:
+        """Of all its pictures."""
+        own = [place for place in (self.original, self.first) if place is not None]
+        return [*own, *self.more, *self.parts.values()]
 
 
 _ANOTHER = "the data has a picture of another size by now"
@@ -65,6 +91,7 @@ class Pictures:
     Attributes:
         embedded: Pictures as data URIs.
         skipped: Samples whose picture would be one too many.
+        uncut: The same of parts.
     """
 
     most: int
@@ -72,16 +99,22 @@ class Pictures:
     data: str | Source | None = None
     embedded: list[str] = field(default_factory=list)
     skipped: int = 0
+    uncut: int = 0
     _places: dict[bytes, int] = field(default_factory=dict)
     _made: dict[Any, Drawn] = field(default_factory=dict)
     _sources: dict[str | Source, Source | None] = field(default_factory=dict)
     _originals: int = 0
+    _parts: int = 0
 
-    def draw(self, wanted: Iterable[tuple[Row, str]]) -> list[Drawn]:
-        """Pictures of samples, the most wanted first: a row of each, and the data it is from."""
-        return [self._draw(row, spec) for row, spec in wanted]
+    def draw(self, wanted: Iterable[tuple[Row, str, Collection[Part]]]) -> list[Drawn]:
+        """Pictures of samples, the most wanted first.
 
-    def _draw(self, row: Row, spec: str) -> Drawn:
+        Args:
+            wanted: A row of each, the data it is from, and what was looked at closer.
+        """
+        return [self._draw(*one) for one in wanted]
+
+    def _draw(self, row: Row, spec: str, parts: Collection[Part]) -> Drawn:
         why = "its data cannot be opened"
         for name in dict.fromkeys((self.data or spec, spec)):
             if name not in self._sources:
@@ -94,7 +127,8 @@ class Pictures:
                 why = "the data has no such sample"
                 continue
             if _is_same(sample, row):
-                return self._embed(sample, row)
+                made = self._embed(sample, row)
+                return made if made.original is None else self._with_parts(made, sample, parts)
             why = "the data says something else of this sample by now"
         self.notes.add(f"no picture of a sample: {why}", row["id"])
         return Drawn(why=why)
@@ -135,6 +169,29 @@ class Pictures:
         elif made.why:
             self.skipped += 1
         return made
+
+    def _with_parts(self, made: Drawn, sample: Sample, parts: Collection[Part]) -> Drawn:
+        """With further pictures, and with what was looked at closer: as the policy saw it."""
+        if not parts and not sample.more_images:
+            return made
+        try:
+            opened = [Picture(image, first_look="draft") for image in sample.images]
+            more = [self._place(_thumbnail(picture))[0] for picture in opened[1:]]
+            found: dict[Part, int] = {}
+            for part in parts:
+                if self._parts >= self.most:
+                    self.uncut += 1
+                elif 0 <= part.picture < len(opened):
+                    cut = opened[part.picture].crop(part.box).image
+                    scale = min(1, SIDE / max(part.size))
+                    shown_at = [max(1, round(side * scale)) for side in part.size]
+                    image = cut.resize((shown_at[0], shown_at[1]), Image.Resampling.LANCZOS)
+                    found[part], new = self._place(image)
+                    self._parts += new
+        except (PictureError, OSError, ValueError) as error:
+            self.notes.add("a part cannot be shown", f"{sample.id}: {shown(str(error), 300)}")
+            return made
+        return replace(made, more=tuple(more), parts=found)
 
     def _encode(self, picture: Picture, first: tuple[int, int] | None) -> Drawn:
         size = picture.size

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from experiments.episodes import Notes, Row, shown_lines, shown_rows
+from experiments.evaluation.result import CONFIG, JOURNAL
+from experiments.report.diagnosed import Diagnosed, read_diagnosed
 from experiments.report.text import shown
 from experiments.summary import measure, summarise
 from trainers.results import PRIVATE
@@ -24,7 +26,7 @@ from trainers.tracking import EPISODES, LOG
 from vt_env import ConfigError
 
 RESULT, COMPARISON, SUITE = "result.json", "comparison.json", "suite.json"
-_DEEPEST = 4
+DEEPEST = 4
 _RATES = ("accuracy", "request_rate", "visual_tokens", "token_ratio", "format_rate")
 _COUNTS = ("n", "unscored", "refused")
 
@@ -33,6 +35,7 @@ def read_results(folders: Sequence[Path]) -> Results:
     """Everything that is in some folders."""
     notes, several = Notes(), len(folders) > 1
     policies, runs, suites = list[Policy](), list[Run](), list[Suite]()
+    diagnosed: list[Diagnosed] = []
     missed: list[str] | None = None
     for folder in folders:
         if not folder.is_dir():
@@ -46,9 +49,11 @@ def read_results(folders: Sequence[Path]) -> Results:
         policies += found.policies
         runs += found.runs
         suites += found.suites
+        diagnosed += found.diagnosed
         if isinstance(found.result.get("missed"), list):
             missed = [*(missed or []), *map(str, found.result["missed"])]
-    return Results(_apart(policies, several), _apart(runs, several), suites, notes, missed)
+    policies, runs = _apart(policies, several), _apart(runs, several)
+    return Results(policies, runs, suites, notes, missed, _apart(diagnosed, several))
 
 
 def _apart(items: Sequence[T], several: bool) -> list[T]:
@@ -72,6 +77,7 @@ class _Folder:
             suite are one policy for each agent and mode.
         runs: Training runs.
         suites: Tables of benchmarks.
+        diagnosed: What calls gain and harm.
         result: Its own ``result.json``.
     """
 
@@ -79,11 +85,12 @@ class _Folder:
         self.root, self.notes = root, notes
         self.policies: list[Policy] = []
         self.runs: list[Run] = []
+        self.diagnosed: list[Diagnosed] = []
         self.result = self._object(root / RESULT)
         agents = _mapping(self._object(root / COMPARISON), "agents")
         modes = _mapping(self.result, "modes")
         self.named = {**agents, **modes}
-        self._walk(root, _DEEPEST)
+        self._walk(root, DEEPEST)
         order = {name: place for place, name in enumerate([*agents, *modes])}
         together = str(root)
         self.policies = [
@@ -100,13 +107,21 @@ class _Folder:
             self._run(folder)
             return
         if (folder / EPISODES).is_file():
-            self._policy(folder)
+            self._policy(folder, RESULT, shown_rows(folder / EPISODES, self.notes))
+        elif (folder / JOURNAL).is_file():
+            self.notes.add("a policy that is still being played", str(folder))
+            rows = shown_rows(folder / JOURNAL, self.notes, within="row")
+            self._policy(folder, CONFIG, rows)
+        else:
+            result = self.result if folder == self.root else self._object(folder / RESULT)
+            self.diagnosed += read_diagnosed(result, self.notes, str(folder / RESULT))
         if depth:
             for inner in sorted(p for p in folder.iterdir() if p.is_dir() and p.name != PRIVATE):
                 self._walk(inner, depth - 1)
 
-    def _policy(self, folder: Path) -> None:
-        result, rows = self._object(folder / RESULT), shown_rows(folder / EPISODES, self.notes)
+    def _policy(self, folder: Path, told: str, rows: Sequence[Row]) -> None:
+        """A policy, of which a file tells who it is and, once it is finished, its numbers."""
+        result = self._object(folder / told)
         agent, mode = _text(result, "agent"), _text(result, "mode")
         own = " ".join(part for part in (agent, mode) if part) or folder.name
         name = next((n for n, numbers in self.named.items() if numbers == result), "")
@@ -114,7 +129,7 @@ class _Folder:
         made = Policy(
             name,
             rows,
-            _numbers(name, result, rows, self.notes),
+            _numbers(name, result if told == RESULT else {}, rows, self.notes),
             agent=agent,
             mode=mode,
             protocol=_text(result, "protocol"),
@@ -352,6 +367,7 @@ class Results:
         suites: Tables of benchmarks.
         notes: What was left out.
         missed: Targets that were missed; ``None`` where there were none.
+        diagnosed: What calls gain and harm, where the modes that tell it were played.
     """
 
     policies: Sequence[Policy]
@@ -359,6 +375,7 @@ class Results:
     suites: Sequence[Suite]
     notes: Notes
     missed: Sequence[str] | None = None
+    diagnosed: Sequence[Diagnosed] = ()
 
 
-T = TypeVar("T", Policy, Run)
+T = TypeVar("T", Policy, Run, Diagnosed)

@@ -39,8 +39,7 @@ def track(report: Report, mode: str, project: str, name: str, out: Path) -> bool
     if view is None:
         return False
     plots = {
-        figure.path.name.rpartition("-")[2]: figure.path.with_name(f"{figure.path.name}.png")
-        for figure in report.figures
+        figure.name: figure.path.with_name(f"{figure.path.name}.png") for figure in report.figures
     }
     view.report({k: _written(t) for k, t in tables_of(report).items()}, plots, report.page)
     view.finish(None)

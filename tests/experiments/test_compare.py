@@ -133,3 +133,16 @@ def test_modes_are_compared_by_their_folders(tmp_path: Path, capsys) -> None:
 def test_what_cannot_be_written_is_one_line(pair, tmp_path: Path, capsys) -> None:
     assert vt("compare", *pair, "--out", tmp_path / "no" / "c.json") == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_a_page_has_both_beside_each_other(pair, tmp_path: Path, capsys) -> None:
+    page = tmp_path / "both.html"
+    assert vt("compare", *pair, "--page", page) == 0
+    text = page.read_text()
+    assert "24 samples in common" in text
+    assert "all samples, B - A" in text
+    assert '"beside":1' in text
+    assert vt("compare", *pair, "--page", page) == 2
+    assert vt("compare", *pair, "--page", page, "--overwrite") == 0
+    assert vt("compare", pair[0] / "episodes.jsonl", pair[1], "--page", tmp_path / "x.html") == 2
+    assert "both must be folders" in capsys.readouterr().err

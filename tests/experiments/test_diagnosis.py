@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from results import row, write
 
-from experiments.diagnosis import by_kind, diagnose, sentences, table
+from experiments.diagnosis import ALL, by_kind, diagnose, miscalibration, sentences, table
+from experiments.report import make_report
 from vt_env import DataError
 
 RNG = np.random.default_rng(0)
@@ -64,7 +69,7 @@ def test_a_gain_that_is_not_the_tools() -> None:
     """Asking makes it think twice: what it is shown does not matter."""
     d = diagnose(everything(HARD, np.ones(N, bool), random=np.ones(N, bool)))
     assert d.survives["random-crop"].value == 1
-    assert any("a place at random instead, 100%" in line for line in sentences(d))
+    assert any("a place at random instead, 100%" in line for line in sentences({ALL: d}))
 
 
 def test_a_policy_that_never_asks_only_has_a_schema() -> None:
@@ -84,14 +89,69 @@ def test_by_kind_and_as_a_table() -> None:
     assert found["hard"].record()["call_gain"]["value"] == 1
 
 
+def test_calibration_compares_asking_with_need_kind_by_kind() -> None:
+    """A coin that asks as often as calls are needed is right on the whole, and wrong by kind."""
+    coin = RNG.random(N) < HARD.mean()
+    told = everything(coin, ~HARD | coin)
+    kinds = by_kind(told)
+    found = {ALL: diagnose(told), **kinds}
+    assert found[ALL].surplus.value == pytest.approx(coin.mean() - HARD.mean())
+    assert abs(found[ALL].surplus.value) < 0.03
+    assert kinds["hard"].surplus.value == pytest.approx(coin[HARD].mean() - 1)
+    assert kinds["easy"].surplus.value == pytest.approx(coin[~HARD].mean())
+    off = HARD.mean() * (1 - coin[HARD].mean()) + (1 - HARD.mean()) * coin[~HARD].mean()
+    assert miscalibration(found) == pytest.approx(off)
+    (line,) = [line for line in sentences(found) if "off the need" in line]
+    assert "beyond need about easy" in line
+    assert "too little about hard" in line
+    perfect = everything(HARD, np.ones(N, bool))
+    assert miscalibration({ALL: diagnose(perfect), **by_kind(perfect)}) == 0
+    assert miscalibration({ALL: found[ALL]}) is None
+
+
+def told_in(folder: Path, agent: str, given) -> None:
+    """A folder as ``vt eval --mode`` leaves it."""
+    found = {ALL: diagnose(given), **by_kind(given)}
+    write(folder / "visionthink", [row()], agent=agent, mode="visionthink")
+    record = {name: one.record() for name, one in found.items()}
+    folder.joinpath("result.json").write_text(json.dumps({"agent": agent, "diagnosis": record}))
+
+
+def test_the_report_tells_it_by_kind_and_over_checkpoints(tmp_path: Path) -> None:
+    for step, share in ((100, 0.5), (20, 1.0)):
+        asked = HARD | (RNG.random(N) < share)
+        told_in(tmp_path / f"at{step}", f"tiny:runs/a/checkpoint/step-{step:06}",
+                everything(asked, np.ones(N, bool)))  # fmt: skip
+    report = make_report([tmp_path], tmp_path / "report.html")
+    names = [figure.name for figure in report.figures]
+    assert {"diagnosis", "checkpoints"} <= set(names)
+    page = report.page.read_text()
+    assert page.count("calls are needed") == 2
+    assert 'scope="row" dir="auto" title="hard"' in page
+    svg = (tmp_path / "report-checkpoints.svg").read_text()
+    assert "asks" in svg
+    one = make_report([tmp_path / "at20"], tmp_path / "one.html")
+    assert "checkpoints" not in [f.name for f in one.figures]
+    assert not [note for note in one.notes if "diagnosis" in note]
+
+
+@pytest.mark.parametrize("broken", [[], {}, {"all": 3}, {"all": {"n": "x"}}, "text"])
+def test_a_diagnosis_that_is_none_is_left_out_and_said(tmp_path: Path, broken: object) -> None:
+    write(tmp_path / "visionthink", [row()], agent="a", mode="visionthink")
+    (tmp_path / "result.json").write_text(json.dumps({"agent": "a", "diagnosis": broken}))
+    report = make_report([tmp_path], tmp_path / "report.html")
+    assert any("a diagnosis that is not as it should be" in note for note in report.notes)
+    assert "Does looking closer help" not in report.page.read_text()
+
+
 def test_unscored_samples_are_left_out() -> None:
     given = everything(HARD, np.ones(N, bool))
-    for row in given["visionthink"][:100]:
-        row["correct"] = None
+    for one in given["visionthink"][:100]:
+        one["correct"] = None
     d = diagnose(given)
     assert d.n == N - 100
     nothing = {mode: [] for mode in given}
-    assert sentences(diagnose(nothing)) == [
+    assert sentences({ALL: diagnose(nothing)}) == [
         "No sample is scored in both runs, so nothing can be said."
     ]
 

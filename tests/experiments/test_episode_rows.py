@@ -44,7 +44,7 @@ SCHEMA = {
     "views": "list of list of int", "regions": "list of list of int", "reward": "dict",
 }  # fmt: skip
 TURN = {"text": "str", "action": "dict", "tokens": "null", "prompt_tokens": "null",
-        "forced_tokens": "int", "truncated": "bool"}  # fmt: skip
+        "forced_tokens": "int", "truncated": "bool", "asking": "null", "views": "int"}  # fmt: skip
 
 
 def test_the_schema_of_a_row() -> None:

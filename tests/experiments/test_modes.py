@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from evaluations import DATA, Unsteerable, lines, result, vt
 from PIL import Image
 
 from agents import Reply, Steered, make_agent
-from agents.base import answer_turn
+from agents.base import answer_turn, request_turn
 from agents.steering import FORCED
 from experiments.evaluation.modes import AtRandom, parse_mode, parse_modes
 from experiments.evaluation.player import Part, Player, Setup
@@ -34,6 +35,15 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("modes")
     assert vt("eval", "--agent", "random:p=0.4", "--data", DATA, "--out", out, *flags()) == 0
     return out
+
+
+def test_a_row_says_how_likely_a_call_was_where_the_agent_decided(played: Path) -> None:
+    known = {
+        mode: {turn["asking"] for row in lines(played / mode / "episodes.jsonl")
+               for turn in row["turns"][:1]}
+        for mode in ("visionthink", "always-request", "low")
+    }  # fmt: skip
+    assert known == {"visionthink": {0.4}, "always-request": {None}, "low": {None}}
 
 
 def test_every_mode_shows_what_it_should(played: Path) -> None:
@@ -287,6 +297,32 @@ def test_modes_that_tell_what_calls_are_worth(tmp_path: Path) -> None:
     assert rates == {"call_gain": 1, "call_harm": 0, "needed": 1, "worth": 1}
     left = {name: one["value"] for name, one in told["survives"].items()}
     assert left == {"blank": 0, "same-view": 0, "random-crop": 0, "oracle-crop": 1}
+
+
+def test_need_is_measured_of_an_agent_that_never_asks(tmp_path: Path) -> None:
+    """Were the answer's place shown only where the agent asks, no missed call could be found."""
+    part = Part("", "pages:n=8,kinds=form", judge="exact")
+
+    class Mute(ReadsWhatItIsShown):
+        def _turn(self, one):
+            return super()._turn(replace(one, can_request=False))
+
+    with closing(Player(Setup(Mute(), [part], protocol="qwen3-vl"))) as player:
+        modes = parse_modes(["visionthink", "no-tool", "oracle-crop"])
+        (found,) = Evaluation(player, Here(player), Options()).parts(modes, tmp_path).values()
+    told = found["diagnosis"]["all"]
+    assert {key: told[key]["value"] for key in ("rate", "needed", "hits")} == {
+        "rate": 0, "needed": 1, "hits": 0
+    }  # fmt: skip
+
+
+def test_a_tool_that_shows_no_parts_is_asked_for_all(tmp_path: Path) -> None:
+    part = Part("", "pages:n=2,kinds=form", judge="exact")
+    with closing(Player(Setup(ReadsWhatItIsShown(), [part]))) as player:
+        Evaluation(player, Here(player), Options()).parts(parse_modes(["oracle-crop"]), tmp_path)
+    (row, *_) = lines(next(tmp_path.glob("**/oracle-crop")) / "episodes.jsonl")
+    assert row["turns"][0]["text"] == request_turn(FORCED)
+    assert row["requested"]
 
 
 def test_the_place_of_the_answer_must_be_known(

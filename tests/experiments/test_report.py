@@ -15,6 +15,7 @@ from PIL import Image
 from results import DATA, EVIL, POLICIES, is_fine, number, play, row, write
 
 from experiments.cli import main
+from experiments.commands.demo import PLAN
 from experiments.episodes import Notes, shown_rows
 from experiments.report import Report, ReportConfig, make_report
 from experiments.report.gallery import Arms, marks_of
@@ -387,6 +388,19 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert names == ["a: mixed", "low", "always-request", "b: mixed"]
     with pytest.raises(ConfigError, match="must be a file"):
         make_report([tmp_path / "a"], tmp_path)
+
+
+@pytest.mark.slow
+def test_a_page_as_large_as_the_demos_stays_under_three_megabytes(tmp_path: Path) -> None:
+    """The demo's modes, kinds and cap of episodes."""
+    modes = [word for mode in PLAN.modes for word in ("--mode", mode)]
+    data = DATA.format(n=300)
+    argv = ["eval", "--agent", "random:p=0.4", "--data", data, "--out", str(tmp_path), *modes]
+    assert main(argv) == 0
+    report, page = made(tmp_path)
+    assert any("of 2,100 episodes" in note for note in report.notes)
+    assert page.islands["pictures"]
+    assert report.page.stat().st_size < 3_000_000
 
 
 @pytest.mark.slow

@@ -122,6 +122,22 @@ def test_a_link_leads_to_its_episode(
     tab.wait("document.getElementById('count').innerText.includes('not in this report')")
 
 
+def test_episodes_of_two_policies_stand_beside_each_other(tab: Browser, report: Path) -> None:
+    opened(tab, report)
+    tab.value(
+        "{ const s = document.getElementById('beside'); s.value = '2'; s.onchange({target: s}) }"
+    )
+    titles = "[...document.querySelectorAll('article:first-child h4')].map(h => h.innerText)"
+    assert tab.value(titles) == ["mixed", "always-request"]
+    press(tab, "#differs")
+    # always-request asks about all, mixed about every second
+    assert text(tab, "#count") == "30 of 60 episodes"
+    for width in WIDTHS:
+        tab.look(width)
+        assert tab.value("document.documentElement.scrollWidth <= innerWidth")
+    tab.look(1280)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("dark", [False, True])
 def test_every_width_fits_in_both_colours(

@@ -1,8 +1,8 @@
-"""What a benchmark is, and those of VisionThink's Tables 1 and 2 (arXiv 2507.13348).
+"""What a benchmark is: those of VisionThink's tables (arXiv 2507.13348), and those of zoom work.
 
-They are data, ``catalogue.toml``. Of each name there, or of the one that it is like,
-:mod:`~experiments.benchmarks.layouts` has the function that reads a row, and
-:mod:`~experiments.benchmarks.summaries` the one that sums rows up.
+They are data, ``catalogue.toml`` and ``zoom.toml``. Of each name there, or of the ``layout`` that
+is named, a module of layouts has the function that reads a row, and one of summaries the one that
+sums rows up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.judging.cascade import cascade_judge
-from experiments.benchmarks import layouts, summaries
+from experiments.benchmarks import layouts, summaries, zoom_layouts, zoom_summaries
 from experiments.benchmarks.judging import BenchmarkJudge
 from experiments.benchmarks.layouts import Cells, Item
 from vt_env.errors import ConfigError, DataError, unknown_name
@@ -40,7 +40,8 @@ class Benchmark:
         split: Split within that.
         size: Rows that the split has.
         source: The paper.
-        columns: Columns that must be there, with their types.
+        columns: Columns that must be there, with their types. Pictures are an ``image``, ``base64``
+            text, or a ``path`` beside the table: such a benchmark needs a local copy.
         read: A sample's parts from one row.
         official: Spec of the published metric's judge; empty where that is a language model.
         fixed: Spec of the repaired judge.
@@ -53,6 +54,7 @@ class Benchmark:
         max_refused: Share of rows that may be refused unless opening says otherwise.
         only: A column and the value that rows of this benchmark have in it, where the table holds
             more.
+        file: The split's file in a local copy, where it is not ``SPLIT-*.parquet``.
     """
 
     name: str
@@ -74,6 +76,11 @@ class Benchmark:
     asks_model: bool = False
     max_refused: float = 0.0
     only: tuple[str, str] | None = None
+    file: str = ""
+
+    def of_type(self, kind: str) -> list[str]:
+        """The columns of a type."""
+        return [name for name, its in self.columns.items() if its == kind]
 
     def ask(self, item: Item) -> str:
         """The question as it is put: with the benchmark's words before and after it."""
@@ -161,20 +168,32 @@ def check_variant(variant: str) -> None:
         raise unknown_name("variant", variant, VARIANTS)
 
 
-_TABLE = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text("utf-8"))
+_CATALOGUES = {
+    "catalogue.toml": (layouts, summaries),
+    "zoom.toml": (zoom_layouts, zoom_summaries),
+}
 
 
-def _benchmark(name: str) -> Benchmark:
-    own: dict[str, Any] = dict(_TABLE[name])
-    kind = own.pop("like", name)
-    fields = {"config": "", "official": "", **_TABLE[kind], **own}
-    if "only" in fields:
-        fields["only"] = tuple(fields["only"])
-    read, summarise = getattr(layouts, kind), getattr(summaries, kind)
-    return Benchmark(name=name, read=read, summarise=summarise, **fields)
+def _benchmarks(file: str) -> list[Benchmark]:
+    """Those of a catalogue, in its order."""
+    table: Mapping[str, dict[str, Any]] = tomllib.loads(
+        Path(__file__).with_name(file).read_text("utf-8")
+    )
+    readers, summarisers = _CATALOGUES[file]
+    made: list[Benchmark] = []
+    for name, own in table.items():
+        kind = own.get("like", name)
+        fields = {"config": "", "official": "", "layout": kind, **table[kind], **own}
+        layout = fields.pop("layout")
+        fields.pop("like", None)
+        if "only" in fields:
+            fields["only"] = tuple(fields["only"])
+        read, summarise = getattr(readers, layout), getattr(summarisers, layout)
+        made.append(Benchmark(name=name, read=read, summarise=summarise, **fields))
+    return made
 
 
-ALL = tuple(map(_benchmark, _TABLE))
+ALL = tuple(one for file in _CATALOGUES for one in _benchmarks(file))
 PAPER = tuple(one.name for one in ALL[:9])
 """Those of Table 2, in its order."""
 BENCHMARKS: Registry[Benchmark] = Registry(

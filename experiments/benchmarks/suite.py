@@ -37,8 +37,15 @@ SUITES: Mapping[str, Sequence[str]] = {
         "chartqa", "ocrbench", "docvqa", "mme", "mmvet", "realworldqa", "pope", "mathvista",
         "mathverse", "mmmu", "mmbench",
     ),
+    "zoom": (
+        "vstar", "hrbench-4k", "hrbench-8k", "mme-realworld", "mme-realworld-lite",
+        "visualprobe-easy", "visualprobe-medium", "visualprobe-hard", "zoombench",
+        "zoombench-crop", "treebench", "o3bench",
+    ),
 }  # fmt: skip
-"""The paper's nine benchmarks (2507.13348, Table 2), and two that are asked for beside them."""
+"""``paper``: its nine benchmarks (2507.13348, Table 2), and two that are asked for beside them;
+``zoom``: what work with zoom tools is measured on.
+"""
 
 Result = Mapping[str, Any]
 _MORE = re.compile(r"\b(shows) (?:[2-9]|\d\d+) pictures")
@@ -188,6 +195,29 @@ def left_out(results: Mapping[str, Result]) -> dict[str, dict[str, int]]:
     return found
 
 
+def zooming_gaps(results: Mapping[str, Result]) -> dict[str, dict[str, float]]:
+    """By benchmark and mode, what the cropped view adds to the accuracy (arXiv 2602.11858).
+
+    Over the rows that have both views, of each benchmark NAME beside which NAME-crop was played.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for name in results:
+        if (other := results.get(f"{name}-crop")) is None:
+            continue
+        whole, crop = (
+            {mode: one["metrics"] for mode, one in result.get("modes", {"": result}).items()}
+            for result in (results[name], other)
+        )
+        gaps = {
+            mode: crop[mode]["accuracy"] - told["accuracy_with_crop"]
+            for mode, told in whole.items()
+            if "accuracy_with_crop" in told and "accuracy" in crop.get(mode, {})
+        }
+        if gaps:
+            found[name] = gaps
+    return found
+
+
 _AVERAGED = (
     "relative", "token_ratio", "request_rate", "generated_tokens", "agent_seconds", "coverage",
 )  # fmt: skip
@@ -242,7 +272,8 @@ class BenchmarkSource(RowSource):
             )
             if not len(rows):
                 raise DataError(f"{benchmark.title}: no row has {value!r} in the column {column!r}")
-        read = partial(_sample, benchmark, variant, root and Place(root))
+        place = root and Place((root / benchmark.file).parent)
+        read = partial(_sample, benchmark, variant, place)
         admission = admission or Admission(max_refused=benchmark.max_refused)
         super().__init__(benchmark.name, rows, read, admission)
 
@@ -285,20 +316,29 @@ def open_benchmark(
 
 
 def _load(benchmark: Benchmark, root: Path | None) -> Rows:
+    encoded = benchmark.of_type("base64")
+
     def without(features: Mapping[str, Any]) -> list[str]:
         return [
             name for name in picture_columns(features) if benchmark.columns.get(name) != "image"
         ]
 
     if root is None:
-        return DatasetRows(
-            from_hub(benchmark.hub, benchmark.split, benchmark.config or None, None), without
-        )
+        if benchmark.of_type("path"):
+            raise DataError(
+                f"the pictures of {benchmark.title} are files beside its table: hf download "
+                f"--repo-type dataset {benchmark.hub} --local-dir DIR/{benchmark.name}, then "
+                "--suite-data DIR, or path=DIR/… in a spec"
+            )
+        data = from_hub(benchmark.hub, benchmark.split, benchmark.config or None, None)
+        return DatasetRows(data, without, encoded)
     table = column_table(None)
     if is_saved(root):
-        return local_rows(root, benchmark.split, None, table, without)
-    files = parquet_files(root, benchmark.config, benchmark.split)
-    return rows_of_files(files, table, without)
+        return local_rows(root, benchmark.split, None, table, without, encoded)
+    if benchmark.file and (root / benchmark.file).is_file():
+        return rows_of_files([root / benchmark.file], table, without, encoded)
+    files = parquet_files(root, benchmark.config, benchmark.split, benchmark.file)
+    return rows_of_files(files, table, without, encoded)
 
 
 def snapshot(folder: Path) -> Path:
@@ -313,8 +353,12 @@ def snapshot(folder: Path) -> Path:
     return snapshots[0]
 
 
-def parquet_files(folder: Path, config: str, split: str) -> list[Path]:
-    """The files of a split, in order: ``CONFIG/``, ``data/`` or the folder itself."""
+def parquet_files(folder: Path, config: str, split: str, other: str = "") -> list[Path]:
+    """The files of a split, in order: ``CONFIG/``, ``data/`` or the folder itself.
+
+    Raises:
+        DataError: If there are none; ``other`` is what the split may be in their place.
+    """
     places = [folder / part for part in ([config] if config else []) + ["data", ""]]
     for place in places:
         files = sorted({*place.glob(f"{split}-*.parquet"), *place.glob(f"{split}.parquet")})
@@ -323,7 +367,8 @@ def parquet_files(folder: Path, config: str, split: str) -> list[Path]:
             return files
     shown = ", ".join(sorted(str(f.relative_to(folder)) for f in folder.rglob("*.parquet"))[:5])
     raise DataError(
-        f"no {split}-*.parquet in {', '.join(map(str, places))}, and no folder of save_to_disk; "
+        f"no {split}-*.parquet in {', '.join(map(str, places))}, "
+        f"{f'no {other}, ' if other else ''}and no folder of save_to_disk; "
         f"there is {shown or 'no Parquet file at all'}"
     )
 
@@ -343,7 +388,7 @@ def _sample(
     label = f"{benchmark.name}-{number:06d}"
     try:
         refuse_bad_unicode(row)
-        item = benchmark.read(Cells(row), variant)
+        item = benchmark.read(Cells(row, place), variant)
         label = item.id or label
         return Sample(
             id=label,

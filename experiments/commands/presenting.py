@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import result_tables as tables
-from experiments.benchmarks.suite import left_out, suite_rows
+from experiments.benchmarks.suite import left_out, suite_rows, zooming_gaps
 from experiments.commands.options import console
 from experiments.diagnosis import Diagnosis, sentences
 from experiments.diagnosis import table as diagnosis_table
@@ -96,10 +96,15 @@ def present_suite(results: Mapping[str, Result], out: Path) -> None:
     """A table a policy, as the paper's Table 2, and the same in ``suite.json``."""
     lines = {spec: suite_rows(parts) for spec, parts in results.items()}
     left = left_out({name: one for parts in results.values() for name, one in parts.items()})
-    write_json(out / SUITE, {"agents": lines, "left_out": left})
+    gaps = {spec: found for spec, parts in results.items() if (found := zooming_gaps(parts))}
+    more = {"zooming_gaps": gaps} if gaps else {}
+    write_json(out / SUITE, {"agents": lines, "left_out": left, **more})
     screen = console()
     for spec, some in lines.items():
         screen.show(tables.suite(f"{spec}: the suite", some))
+        for name, by_mode in gaps.get(spec, {}).items():
+            told = ", ".join(f"{mode} {gap:+.3f}".strip() for mode, gap in by_mode.items())
+            screen.say(f"{name}: the cropped view adds {told} to the accuracy")
     for name, reasons in left.items():
         told = "; ".join(f"{number} {reason}" for reason, number in reasons.items())
         screen.say(f"left out of {name}: {told}")

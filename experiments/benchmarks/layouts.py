@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from vt_env.errors import DataError
@@ -308,6 +309,22 @@ class Cells:
         if isinstance(value, bytes):
             return value
         return decoded(value if isinstance(value, str) else str(value))
+
+    def file(self, column: str, *folders: str) -> str:
+        """The one picture file that a row names, by its path in the table's folder.
+
+        Args:
+            column: A path, or a list with one.
+            folders: Where else it may be, in the table's folder.
+        """
+        path, *more = self.texts(column)
+        if more:
+            raise DataError(f"shows {1 + len(more)} pictures, and an episode has one original")
+        if self._place is not None and not Path(path).is_absolute():
+            for folder in folders:
+                if (self._place.folder / folder / path).is_file():
+                    return f"{folder}/{path}"
+        return path
 
     def beside(self, column: str) -> Mapping[str, Any]:
         """The object of the JSON file beside a picture file; empty where there is none."""

@@ -1,4 +1,4 @@
-"""Benchmarks opened, several as the parts of one evaluation, and their results as one table.
+"""Several benchmarks as the parts of one evaluation, and their results as one table.
 
 Sources and judges are named by specs, so that other processes can open them too:
 ``benchmark:chartqa,path=DIR,variant=official`` as data, and as a judge
@@ -12,25 +12,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 from experiments.benchmarks.base import BENCHMARKS, Benchmark, check_variant
-from experiments.benchmarks.layouts import Cells
+from experiments.benchmarks.opening import BenchmarkSource, open_benchmark
 from experiments.evaluation.player import Metrics, Part
 from vt_env.errors import ConfigError, DataError, unknown_name
 from vt_env.judges import Judge
 from vt_env.judges.registry import split_outside
-from vt_env.samples import Sample
-from vt_env.sources import Admission, Refusal
-from vt_env.sources.admission import AdmissionOptions
-from vt_env.sources.arrow import DatasetRows, picture_columns
-from vt_env.sources.columns import column_table
-from vt_env.sources.hf import from_hub, local_rows, rows_of_files
-from vt_env.sources.hf_files import is_saved
-from vt_env.sources.places import Place
-from vt_env.sources.rows import refuse_bad_unicode
-from vt_env.sources.serving import RowSource, encoded_picture
-from vt_env.sources.tables import Rows
 
 SUITES: Mapping[str, Sequence[str]] = {
     "paper": (
@@ -233,173 +222,3 @@ def _average(mode: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         known = None not in values
         made[key] = sum(values) / len(values) if known else None
     return made
-
-
-_SHARD = re.compile(r".*-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.parquet")
-
-
-class BenchmarkSource(RowSource):
-    """A benchmark's samples.
-
-    Args:
-        benchmark: Which.
-        rows: Its split.
-        variant: Of the metric, since one table's references depend on it.
-        root: The folder that picture paths are relative to, if any.
-        admission: What is asked of the rows.
-    """
-
-    def __init__(
-        self,
-        benchmark: Benchmark,
-        rows: Rows,
-        *,
-        variant: str = "fixed",
-        root: Path | None = None,
-        admission: Admission | None = None,
-    ) -> None:
-        self.benchmark = benchmark
-        if gaps := [f"{c} ({t})" for c, t in benchmark.columns.items() if c not in rows.names]:
-            raise DataError(
-                f"{benchmark.title} in the layout of {benchmark.hub} needs the columns "
-                f"{', '.join(gaps)}; there are {', '.join(rows.names)}"
-            )
-        if benchmark.only is not None:
-            column, value = benchmark.only
-            found = enumerate(rows.opening())
-            rows = rows.chosen(
-                [i for i, row in found if isinstance(row, Mapping) and row[column] == value]
-            )
-            if not len(rows):
-                raise DataError(f"{benchmark.title}: no row has {value!r} in the column {column!r}")
-        place = root and Place((root / benchmark.file).parent)
-        read = partial(_sample, benchmark, variant, place)
-        admission = admission or Admission(max_refused=benchmark.max_refused)
-        super().__init__(benchmark.name, rows, read, admission)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the data have as many rows as the benchmark, and all are served."""
-        return len(self._table) == self.benchmark.size == len(self)
-
-
-def open_benchmark(
-    name: str,
-    path: str | Path | None = None,
-    variant: str = "fixed",
-    **options: Unpack[AdmissionOptions],
-) -> BenchmarkSource:
-    """Open a benchmark.
-
-    Args:
-        name: One of ``BENCHMARKS.names()``.
-        path: A local copy: the repository as ``huggingface_hub`` downloads it (a folder, or its
-            cache's ``datasets--…``), or what ``datasets.save_to_disk`` wrote of it. Without one,
-            ``datasets`` loads it from the Hub.
-        variant: ``fixed``, ``official`` or ``rules``, as for :meth:`Benchmark.judge`.
-        **options: See :class:`~vt_env.sources.admission.Admission`. ``max_refused`` is the
-            benchmark's own by default: 0, since with a row less it is another benchmark; more for
-            MMMU, whose questions about several pictures are refused.
-
-    Raises:
-        ConfigError: On an unknown name, variant or option.
-        DataError: If there are no such data, or they are not in that layout.
-        MissingExtra: If ``datasets`` is not installed.
-    """
-    benchmark = BENCHMARKS.make(name)
-    check_variant(variant)
-    admission = Admission(**{"max_refused": benchmark.max_refused, **options})
-    root = None if path is None else snapshot(Path(path).expanduser())
-    return BenchmarkSource(
-        benchmark, _load(benchmark, root), variant=variant, root=root, admission=admission
-    )
-
-
-def _load(benchmark: Benchmark, root: Path | None) -> Rows:
-    encoded = benchmark.of_type("base64")
-
-    def without(features: Mapping[str, Any]) -> list[str]:
-        return [
-            name for name in picture_columns(features) if benchmark.columns.get(name) != "image"
-        ]
-
-    if root is None:
-        if benchmark.of_type("path"):
-            raise DataError(
-                f"the pictures of {benchmark.title} are files beside its table: hf download "
-                f"--repo-type dataset {benchmark.hub} --local-dir DIR/{benchmark.name}, then "
-                "--suite-data DIR, or path=DIR/… in a spec"
-            )
-        data = from_hub(benchmark.hub, benchmark.split, benchmark.config or None, None)
-        return DatasetRows(data, without, encoded)
-    table = column_table(None)
-    if is_saved(root):
-        return local_rows(root, benchmark.split, None, table, without, encoded)
-    if benchmark.file and (root / benchmark.file).is_file():
-        return rows_of_files([root / benchmark.file], table, without, encoded)
-    files = parquet_files(root, benchmark.config, benchmark.split, benchmark.file)
-    return rows_of_files(files, table, without, encoded)
-
-
-def snapshot(folder: Path) -> Path:
-    """The folder itself, or the one snapshot in a cache folder of ``huggingface_hub``."""
-    if not folder.is_dir():
-        raise DataError(f"expected a benchmark's folder, found nothing at {folder}")
-    snapshots = sorted((folder / "snapshots").glob("*/"))
-    if not snapshots:
-        return folder
-    if len(snapshots) > 1:
-        raise DataError(f"{folder} holds {len(snapshots)} snapshots; name one of them")
-    return snapshots[0]
-
-
-def parquet_files(folder: Path, config: str, split: str, other: str = "") -> list[Path]:
-    """The files of a split, in order: ``CONFIG/``, ``data/`` or the folder itself.
-
-    Raises:
-        DataError: If there are none; ``other`` is what the split may be in their place.
-    """
-    places = [folder / part for part in ([config] if config else []) + ["data", ""]]
-    for place in places:
-        files = sorted({*place.glob(f"{split}-*.parquet"), *place.glob(f"{split}.parquet")})
-        if files:
-            _check_shards(files)
-            return files
-    shown = ", ".join(sorted(str(f.relative_to(folder)) for f in folder.rglob("*.parquet"))[:5])
-    raise DataError(
-        f"no {split}-*.parquet in {', '.join(map(str, places))}, "
-        f"{f'no {other}, ' if other else ''}and no folder of save_to_disk; "
-        f"there is {shown or 'no Parquet file at all'}"
-    )
-
-
-def _check_shards(files: list[Path]) -> None:
-    numbers = [(int(m[1]), int(m[2])) for file in files if (m := _SHARD.fullmatch(file.name))]
-    if numbers and sorted(numbers) != [(i, numbers[0][1]) for i in range(numbers[0][1])]:
-        raise DataError(
-            f"{files[0].parent} has the shards {', '.join(file.name for file in files)}: expected "
-            f"all of {numbers[0][1]}, each once"
-        )
-
-
-def _sample(
-    benchmark: Benchmark, variant: str, place: Place | None, row: Mapping[str, Any], number: int
-) -> Sample | Refusal:
-    label = f"{benchmark.name}-{number:06d}"
-    try:
-        refuse_bad_unicode(row)
-        item = benchmark.read(Cells(row, place), variant)
-        label = item.id or label
-        return Sample(
-            id=label,
-            question=benchmark.ask(item),
-            references=item.references,
-            image=encoded_picture(item.image, place),
-            source=benchmark.name,
-            kind=item.kind,
-            answer_type=item.answer_type,
-            choices=item.choices,
-            metadata=item.metadata,
-        )
-    except DataError as error:
-        return Refusal(label, str(error))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ def suite_parts(
     root: Path | None = None,
     variant: str = "fixed",
     model: str | None = None,
+    repeat: int = 1,
 ) -> list[Part]:
     """What an evaluation of a suite plays; nothing is opened yet.
 
@@ -82,6 +84,7 @@ def suite_parts(
             without one they come from the Hub.
         variant: Of the metrics.
         model: The judge that benchmarks ask whose metric needs a language model.
+        repeat: How often each sample is played.
     """
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)
@@ -99,7 +102,7 @@ def suite_parts(
             f"{root} has no copy of {', '.join(missing)}: expected a folder of that name, or of "
             "the repository's; leave it out with --benchmark, or download it"
         )
-    return [_part(b, copies[b.name], variant, model) for b in chosen]
+    return [replace(_part(b, copies[b.name], variant, model), repeat=repeat) for b in chosen]
 
 
 def _copy(root: Path, benchmark: Benchmark) -> Path | None:
@@ -141,10 +144,11 @@ def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
     Returns:
         For each benchmark and mode (``""`` where there are none): ``benchmark``, ``mode``, ``n``,
         ``score`` as the paper prints it, ``relative`` to that of ``full``, ``token_ratio``,
-        ``request_rate``, ``generated_tokens`` and ``agent_seconds`` of an episode, ``coverage``
-        of the whole benchmark, ``unscored``, and ``refused``: rows that were left out, e.g. since
-        they show several pictures. And, per mode, a line ``average`` of what every benchmark has:
-        relative scores, ratios, rates and costs, each benchmark counting once.
+        ``request_rate``, ``calls``, ``views``, ``visual_tokens``, ``generated_tokens`` and
+        ``agent_seconds`` of an episode, ``coverage`` of the whole benchmark, ``unscored``,
+        ``refused``: rows that were left out, e.g. since they show several pictures, and of
+        questions played several times ``repeats``. And, per mode, a line ``average`` of what every
+        benchmark has: relative scores, ratios, rates and costs, each benchmark counting once.
     """
     lines: list[dict[str, Any]] = []
     for name, result in results.items():
@@ -158,7 +162,7 @@ def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
 def _line(name: str, mode: str, result: Result, whole: float | None) -> dict[str, Any]:
     metrics = result["metrics"]
     score = metrics.get("score")
-    same = ("n", "token_ratio", "request_rate", "generated_tokens", "unscored", "refused")
+    same = ("n", "token_ratio", "request_rate", *_COSTS, "unscored", "refused")
     return {
         "benchmark": name,
         "mode": mode,
@@ -166,7 +170,8 @@ def _line(name: str, mode: str, result: Result, whole: float | None) -> dict[str
         "relative": score / whole if score is not None and whole else None,
         "agent_seconds": result["agent_seconds"] / result["n"] if result["n"] else None,
         "coverage": metrics["coverage"],
-        **{key: result[key] for key in same},
+        **{key: result.get(key) for key in same},
+        **({"repeats": result["repeats"]} if "repeats" in result else {}),
     }
 
 
@@ -207,9 +212,8 @@ def zooming_gaps(results: Mapping[str, Result]) -> dict[str, dict[str, float]]:
     return found
 
 
-_AVERAGED = (
-    "relative", "token_ratio", "request_rate", "generated_tokens", "agent_seconds", "coverage",
-)  # fmt: skip
+_COSTS = ("calls", "views", "visual_tokens", "generated_tokens")
+_AVERAGED = ("relative", "token_ratio", "request_rate", *_COSTS, "agent_seconds", "coverage")
 
 
 def _average(mode: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What it costs to sum episodes up as `vt eval` does, to copy recorded ones, and to judge them anew.
+"""What it costs to sum episodes up as `vt eval` does, to copy them, and to judge them anew.
 
     python benchmarks/evaluation.py [--episodes N] [--out FILE]
 

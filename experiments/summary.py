@@ -189,7 +189,7 @@ def repeats(
     most = int(np.bincount(questions).max())
     scored = np.isfinite(correct)
     n, c = (
-        np.bincount(questions[scored], weights, int(questions.max()) + 1)
+        np.bincount(questions[scored], weights, int(questions.max()) + 1).astype(float)
         for weights in (None, correct[scored])
     )
     graded = np.bincount(questions[scored], scores[scored], len(n))
@@ -248,7 +248,7 @@ def ratios(
         size = min(block, resamples - start)
         drawn = rng.integers(q, size=(size, q)) + np.arange(size)[:, None] * q
         times = np.bincount(drawn.ravel(), minlength=size * q).reshape(size, q)
-        found.append(times.astype(float) @ sums)
+        found.append(np.asarray(times.astype(float) @ sums, float))
     totals = np.concatenate(found)
     return {name: share(totals[:, 2 * at], totals[:, 2 * at + 1]) for at, name in enumerate(parts)}
 

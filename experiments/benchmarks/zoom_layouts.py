@@ -155,7 +155,7 @@ def shuffled(choices: Sequence[str], right: str, key: str) -> tuple[tuple[str, .
     """
     _right(right, choices)
     digest = hashlib.sha256(f"{ORDER}/{key}".encode()).digest()
-    order = np.random.default_rng(list(digest)).permutation(len(choices)).tolist()
+    order: list[int] = np.random.default_rng(list(digest)).permutation(len(choices)).tolist()
     moved = tuple(choices[i] for i in order)
     return moved, LETTERS[order.index(LETTERS.index(right))], "".join(LETTERS[i] for i in order)
 

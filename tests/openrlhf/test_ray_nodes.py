@@ -37,12 +37,13 @@ def rows(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
-def test_three_nodes_play_what_one_process_plays(three_nodes, tmp_path) -> None:
+def test_three_nodes_play_what_one_process_plays(three_nodes, untrained, tmp_path) -> None:
     for name in NAMES:
         COPIES[name](tmp_path / "copies" / name)
     argv = ["eval", "--suite", "zoom", "--suite-data", str(tmp_path / "copies"), "--batch", "1"]
     argv += [word for name in NAMES for word in ("--benchmark", name)]
-    argv += ["--agent", "random:p=0.5", "--repeat", "3", "--mode", "low", "--mode", "visionthink"]
+    argv += ["--agent", f"tiny:{untrained},temperature=1", "--prompt", "tiny", "--tokens", "tiny"]
+    argv += ["--repeat", "3", "--mode", "low", "--mode", "visionthink"]
     assert main([*argv, "--out", str(tmp_path / "one")]) == 0
     assert len([node for node in ray.nodes() if node["Alive"]]) == 3
     # a node has one processor and an actor takes one, so that each of the three has an actor

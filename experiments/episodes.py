@@ -23,6 +23,7 @@ from vt_env import DataError, JudgeError, Query, Verdict
 from vt_env.actions import Action, Answer, ToolCall
 from vt_env.regions import Region
 from vt_env.rewards import Outcome, RewardConfig, group_rewards
+from vt_env.sources.repeated import REPEAT
 
 ALONE = RewardConfig(penalty="none")
 """The reward of an episode that has no group."""
@@ -52,6 +53,7 @@ class Row(Judged):
     answer: str | None
     well_formed: bool | None
     flaws: list[str]
+    calls: NotRequired[int | None]
     requested: bool | None
     futile_request: bool | None
     visual_tokens: int | None
@@ -61,6 +63,7 @@ class Row(Judged):
     regions: list[list[float] | None]
     reward: dict[str, float | None] | None
     partly_shown: NotRequired[str]
+    repeat: NotRequired[dict[str, Any]]
     step: NotRequired[int]
 
 
@@ -139,6 +142,7 @@ FIELDS: Mapping[str, Field] = {
     "reason": Field(_TEXT, ""),
     "well_formed": Field(_FLAG),
     "flaws": Field(_TEXTS, [], needed=False),
+    "calls": Field(_COUNT, needed=False),
     "requested": Field(_FLAG),
     "futile_request": Field(_FLAG),
     "visual_tokens": Field(_COUNT),
@@ -152,6 +156,13 @@ FIELDS: Mapping[str, Field] = {
     "reward": Field(_REWARD.or_null(), needed=False),
     "partly_shown": Field(
         Kind(lambda v: isinstance(v, str) and v != "", "text that is not empty"),
+        ..., needed=False,
+    ),
+    "repeat": Field(
+        Kind(
+            lambda v: isinstance(v, dict) and isinstance(v.get("of"), str) and "number" in v,
+            "an object with 'of' and 'number'",
+        ),
         ..., needed=False,
     ),
     "step": Field(Kind(lambda v: type(v) is int, "a whole number"), ..., needed=False),
@@ -298,6 +309,7 @@ def episode_row(episode: Episode) -> Row:
         **verdict_fields(episode.verdict, sample.id),
         "well_formed": outcome.well_formed,
         "flaws": list(episode.flaws),
+        "calls": outcome.calls,
         "requested": outcome.requested,
         "futile_request": episode.futile,
         "visual_tokens": outcome.visual_tokens,
@@ -309,6 +321,8 @@ def episode_row(episode: Episode) -> Row:
     }
     if episode.partly_shown:
         row["partly_shown"] = episode.partly_shown
+    if REPEAT in row["metadata"]:
+        row["repeat"] = row["metadata"].pop(REPEAT)
     return row
 
 

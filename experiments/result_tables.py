@@ -13,15 +13,19 @@ RATES = (
     Column("accuracy", ".3f"),
     Column("95 %", ".2f"),
     Column("asks", ".0%"),
+    Column("calls", ".2f"),
+    Column("views", ".2f"),
     Column("tokens", ".1f"),
     Column("share", ".2f"),
+    Column("seconds", ".2f"),
     Column("format", ".0%"),
     Column("unscored"),
     Column("refused"),
 )
 LEGEND = (
     "tokens: visual tokens an episode; share: of showing every original once; asks: episodes that "
-    "asked for the original; format: episodes in which every turn kept it"
+    "got a second view; calls, views: an episode; seconds: of the agent, an episode; format: "
+    "episodes in which every turn kept it"
 )
 
 
@@ -40,8 +44,11 @@ def results(first: str, title: str, lines: Mapping[str, Result]) -> Table:
             one["accuracy"],
             one["interval_95"]["accuracy"],
             one["request_rate"],
+            one.get("calls"),
+            one.get("views"),
             one["visual_tokens"],
             one["token_ratio"],
+            _seconds(one),
             one["format_rate"],
             one["unscored"],
             one["refused"],
@@ -49,6 +56,46 @@ def results(first: str, title: str, lines: Mapping[str, Result]) -> Table:
         for name, one in lines.items()
     ]
     return Table(title, [Column(first, text=True), *RATES], rows)
+
+
+def _seconds(one: Result) -> float | None:
+    """Seconds of the agent, an episode; not known of parts of a result."""
+    return one["agent_seconds"] / one["n"] if one.get("agent_seconds") and one["n"] else None
+
+
+def repeats(title: str, lines: Mapping[str, Result]) -> Table | None:
+    """Avg@k and pass@k of the results whose questions were played several times, if any was.
+
+    Args:
+        title: Above the table.
+        lines: Results as in ``result.json``, or lines of a suite, by name.
+    """
+    found = {name: one["repeats"] for name, one in lines.items() if one.get("repeats")}
+    if not found:
+        return None
+    sizes = sorted({int(k) for one in found.values() for k in one["pass_at_k"]})
+    rows = [
+        [
+            name,
+            one["questions"],
+            one["k"],
+            *(
+                _ends(part)
+                for part in (one["avg_at_k"], *(one["pass_at_k"].get(str(k)) for k in sizes))
+            ),
+        ]
+        for name, one in found.items()
+    ]
+    columns = [Column("", text=True), Column("questions"), Column("k"), Column("Avg@k")]
+    return Table(title, [*columns, *(Column(f"pass@{k}") for k in sizes)], rows)
+
+
+def _ends(found: Result | None) -> str | None:
+    """A number with its interval."""
+    if found is None or found["value"] is None:
+        return None
+    low, high = found["interval_95"]
+    return f"{found['value']:.3f} ({low:.3f}–{high:.3f})"
 
 
 def by_group(key: str, lines: Mapping[str, Result]) -> Table:
@@ -166,6 +213,10 @@ def suite(title: str, lines: Sequence[Result]) -> Table:
             line["relative"] and 100 * line["relative"],
             line["token_ratio"],
             line["request_rate"],
+            line["calls"],
+            line["views"],
+            line["visual_tokens"],
+            line["agent_seconds"],
             line["unscored"],
             line["refused"],
         ]
@@ -174,7 +225,9 @@ def suite(title: str, lines: Sequence[Result]) -> Table:
     columns = [
         *(Column("benchmark", text=True), Column("mode", text=True), Column("n")),
         *(Column("score", ".1f"), Column("% of full", ".1f"), Column("share", ".2f")),
-        *(Column("asks", ".0%"), Column("unscored"), Column("left out")),
+        *(Column("asks", ".0%"), Column("calls", ".2f"), Column("views", ".2f")),
+        *(Column("tokens", ".0f"), Column("seconds", ".2f")),
+        *(Column("unscored"), Column("left out")),
     ]
     return Table(title, columns, rows)
 

@@ -1,8 +1,11 @@
 """From episodes to the numbers of ``result.json``, and what two results differ by.
 
 Rates have Wilson's score interval (1927, J. Am. Stat. Assoc. 22), means and ratios Efron's
-percentile bootstrap over episodes (Efron & Tibshirani 1993, *An Introduction to the Bootstrap*,
-ch. 13), 95 % each. What has no data is ``None``. Legend: n samples, B resamples.
+percentile bootstrap over questions (Efron & Tibshirani 1993, *An Introduction to the Bootstrap*,
+ch. 13), 95 % each. What has no data is ``None``. Legend: n samples, q questions, B resamples.
+
+Where a question was played several times its episodes are no independent draws: whole questions are
+resampled, for rates too.
 
 Two results on the same samples have a question that is hard for everybody in common, which is no
 noise of their difference: samples are resampled, not the two results apart. Whether one is right
@@ -45,6 +48,8 @@ VALUES: Mapping[str, Callable[[Row], Any]] = {
     "visual_tokens": lambda row: row["visual_tokens"],
     "full_tokens": lambda row: row["full_tokens"],
     "generated_tokens": lambda row: row.get("generated_tokens"),
+    "calls": lambda row: row.get("calls"),
+    "views": lambda row: len(row["views"]) if row.get("views") else None,
 }
 """What of a row is measured."""
 
@@ -90,40 +95,162 @@ def measure(rows: Sequence[Row], refused: int, seed: int = 0) -> dict[str, Any]:
     ``accuracy`` and ``score`` (the judge's graded score, where it has one) are over scored episodes
     only. ``token_ratio`` is what was shown over what showing every original once would have cost,
     in total. ``generated_tokens`` is a mean, ``generated_total`` the sum. All but the first two are
-    ``None`` if of some episode they are not known, as where it was played elsewhere.
+    ``None`` if of some episode they are not known, as where it was played elsewhere. Where
+    questions were played several times there are ``repeats``, see :func:`repeats`.
     """
     found = {name: column(rows, name) for name in VALUES}
-    for name, values in found.items():
-        unknown = np.isnan(values)
-        if name in ("accuracy", "score"):
-            found[name] = values[~unknown]
-        elif unknown.any():
-            found[name] = np.empty(0)
-    shown, full = found["visual_tokens"], found["full_tokens"]
-    both = min(len(shown), len(full))
-    generated = found["generated_tokens"]
-    means = {name: float(v.mean()) if len(v) else None for name, v in found.items()}
-    rates = ("accuracy", "request_rate", "format_rate")
+    known = {name: np.isfinite(values) for name, values in found.items()}
+    whole = {
+        name: bool(mask.any() if name in ("accuracy", "score") else len(rows) and mask.all())
+        for name, mask in known.items()
+    }
+    means = {
+        name: float(values[known[name]].mean()) if whole[name] else None
+        for name, values in found.items()
+    }
+    shown, full, generated = (
+        found[name] for name in ("visual_tokens", "full_tokens", "generated_tokens")
+    )
+    both = whole["visual_tokens"] and whole["full_tokens"]
+    questions = numbered(rows)
+    drawn = ratios(
+        {
+            **{name: (np.nan_to_num(v), known[name]) for name, v in found.items() if whole[name]},
+            **({"token_ratio": (shown, full)} if both else {}),
+        },
+        questions,
+        seed,
+    )
+    spread = {name: interval(values) for name, values in drawn.items()}
+    again = repeats(found["accuracy"], found["score"], questions, seed)
+    if not again:
+        for name in ("accuracy", "request_rate", "format_rate"):
+            values = found[name][known[name]] if whole[name] else np.empty(0)
+            spread[name] = wilson(int(values.sum()), len(values))
     return {
         "n": len(rows),
         **{name: mean for name, mean in means.items() if name != "full_tokens"},
         "token_ratio": float(shown.sum() / full.sum()) if both and full.any() else None,
-        "generated_total": int(generated.sum()) if len(generated) else None,
-        "unscored": len(rows) - len(found["accuracy"]),
+        "generated_total": int(generated.sum()) if whole["generated_tokens"] else None,
+        "unscored": len(rows) - int(known["accuracy"].sum()),
         "refused": refused,
         "futile_requests": sum(bool(r["futile_request"]) for r in rows),
         "partly_shown": sum("partly_shown" in r for r in rows),
         "interval_95": {
-            **{name: wilson(int(found[name].sum()), len(found[name])) for name in rates},
-            **{
-                name: bootstrap(lambda i, v=found[name]: v[i].mean(-1), len(found[name]), seed)
-                for name in ("score", "visual_tokens", "generated_tokens")
-            },
-            "token_ratio": bootstrap(
-                lambda i: share(shown[i].sum(-1), full[i].sum(-1)), both, seed
-            ),
+            name: spread.get(name) for name in (*VALUES, "token_ratio") if name != "full_tokens"
         },
+        **({"repeats": again} if again else {}),
     }
+
+
+def question_of(row: Row) -> str:
+    """The question of a row: its id, or the id of what was played several times."""
+    return row["repeat"]["of"] if row.get("repeat") else row["id"]
+
+
+def numbered(rows: Sequence[Row | None]) -> NDArray[np.int64]:
+    """The number of each row's question, from 0 in the order in which they come: int [n]."""
+    numbers: dict[str, int] = {}
+    return np.array(
+        [
+            numbers.setdefault(question_of(row) if row and "id" in row else f"\0{at}", len(numbers))
+            for at, row in enumerate(rows)
+        ],
+        np.int64,
+    )
+
+
+def repeats(
+    correct: Column, scores: Column, questions: NDArray[np.int64], seed: int = 0
+) -> dict[str, Any] | None:
+    r"""Avg@k and pass@k of questions that were played several times; ``None`` where none was.
+
+    With n scored episodes of a question, c of them right, pass@k is the probability that of k drawn
+    without replacement one is right, the unbiased estimator of Chen et al. 2021 (arXiv 2107.03374,
+    eq. 1), meant over the questions with at least k scored episodes:
+
+    .. math::
+
+        1 - \binom{n - c}{k} / \binom{n}{k}
+
+    Args:
+        correct: 1, 0, or NaN where it is unscored: float [n].
+        scores: Graded: float [n].
+        questions: The number of each episode's question: int [n].
+        seed: Seeds the bootstrap of questions.
+
+    Returns:
+        ``k``, the most episodes of a question; ``questions``; ``avg_at_k`` and ``score_at_k``, the
+        means over questions of their episodes' means; ``pass_at_k``, by k: 1, 2, 4, … and the most.
+        Each of the last three is ``value``, ``n`` questions and ``interval_95``.
+    """
+    if not len(questions) or len(questions) == questions.max() + 1:
+        return None
+    most = int(np.bincount(questions).max())
+    scored = np.isfinite(correct)
+    n, c = (
+        np.bincount(questions[scored], weights, int(questions.max()) + 1).astype(float)
+        for weights in (None, correct[scored])
+    )
+    graded = np.bincount(questions[scored], scores[scored], len(n))
+    sizes = sorted({*(2**i for i in range(most.bit_length()) if 2**i <= most), most})
+
+    def over(values: Column, which: NDArray[np.bool_]) -> dict[str, Any]:
+        some = values[which]
+        spread = ratios({"": (some, np.ones(len(some)))}, np.arange(len(some)), seed)
+        value = float(some.mean()) if len(some) else None
+        return {"value": value, "n": len(some), "interval_95": interval(spread[""])}
+
+    return {
+        "k": most,
+        "questions": len(n),
+        "avg_at_k": over(share(c, n), n > 0),
+        "score_at_k": over(share(graded, n), n > 0),
+        "pass_at_k": {str(k): over(pass_at(k, n, c), n >= k) for k in sizes},
+    }
+
+
+def pass_at(k: int, n: Column, c: Column) -> Column:
+    """The probability that of k of n episodes, c of which are right, one is: float [q].
+
+    NaN where there are fewer than k. As a product: 1 - Π (1 - k / i) over i from n - c + 1 to n.
+    """
+    found: list[float] = []
+    for total, right in zip(n, c, strict=True):
+        wrong = math.prod(1 - k / i for i in range(int(total - right) + 1, int(total) + 1))
+        found.append(math.nan if total < k else 1.0 - wrong)
+    return np.array(found)
+
+
+def ratios(
+    parts: Mapping[str, tuple[Column, Any]],
+    questions: NDArray[np.int64],
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> dict[str, NDArray[np.float64]]:
+    """Ratios of sums in bootstrap resamples of questions: float [B] each, of the same resamples.
+
+    Args:
+        parts: By name what is summed up above and below, float [n] each; with 1 below, a mean.
+        questions: The number of each episode's question, from 0: int [n].
+        seed: Seeds the resampling.
+        resamples: B.
+    """
+    if not len(questions) or not parts:
+        return {name: np.empty(0) for name in parts}
+    q = int(questions.max()) + 1
+    sums = np.stack(
+        [np.bincount(questions, side, q) for pair in parts.values() for side in pair], axis=1
+    )
+    rng, block = np.random.default_rng(seed), max(1, 2_000_000 // q)
+    found: list[NDArray[np.float64]] = []
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        drawn = rng.integers(q, size=(size, q)) + np.arange(size)[:, None] * q
+        times = np.bincount(drawn.ravel(), minlength=size * q).reshape(size, q)
+        found.append(np.asarray(times.astype(float) @ sums, float))
+    totals = np.concatenate(found)
+    return {name: share(totals[:, 2 * at], totals[:, 2 * at + 1]) for at, name in enumerate(parts)}
 
 
 def share(part: Any, whole: Any) -> Any:
@@ -205,13 +332,22 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return min(1.0, 2 * total / 2**n)
 
 
-def difference(a: Column, b: Column, *, test: bool = False, seed: int = 0) -> dict[str, Any]:
+def difference(
+    a: Column,
+    b: Column,
+    questions: NDArray[np.int64] | None = None,
+    *,
+    test: bool = False,
+    seed: int = 0,
+) -> dict[str, Any]:
     """How the second differs from the first, over the samples that both have a value for.
 
     Args:
         a: Float [n].
         b: Float [n].
-        test: Whether values are yes or no, so that McNemar's test can be made.
+        questions: The number of each sample's question, where some were played several times.
+        test: Whether values are yes or no, so that McNemar's test can be made, unless questions
+            were played several times.
         seed: Seeds the bootstrap.
 
     Returns:
@@ -222,14 +358,18 @@ def difference(a: Column, b: Column, *, test: bool = False, seed: int = 0) -> di
     both = np.isfinite(a) & np.isfinite(b)
     a, b = a[both], b[both]
     d, n = b - a, int(both.sum())
+    apart = questions is None or len(np.unique(questions)) == len(questions)
+    numbers = (
+        np.arange(n) if questions is None else np.unique(questions[both], return_inverse=True)[1]
+    )
     means = [float(values.mean()) if n else None for values in (a, b, d)]
     found = {
         **_difference(n, *means),
-        "interval_95": interval(draws(lambda i: d[i].mean(-1), n, seed)),
+        "interval_95": interval(ratios({"": (d, np.ones(n))}, numbers, seed)[""]),
     }
     if test:
         only_a, only_b = int((d < 0).sum()), int((d > 0).sum())
-        p = mcnemar(only_a, only_b) if n else None
+        p = mcnemar(only_a, only_b) if n and apart else None
         found.update(only_a=only_a, only_b=only_b, p=p)
     return found
 
@@ -250,31 +390,31 @@ def differences(
         seed: Seeds the bootstrap.
     """
     one, other = ([rows.get(i) for i in ids] for rows in (a, b))
+    questions = numbered([a.get(i) or b.get(i) for i in ids])
     found = {
-        name: difference(column(one, name), column(other, name), test=name in TESTED, seed=seed)
+        name: difference(
+            column(one, name), column(other, name), questions, test=name in TESTED, seed=seed
+        )
         for name in COMPARED
     }
     shown, full = (
         np.stack([column(rows, name) for rows in (one, other)])
         for name in ("visual_tokens", "full_tokens")
     )
-    found["token_ratio"] = _ratios(shown, full, seed)
+    found["token_ratio"] = _token_ratios(shown, full, questions, seed)
     return found
 
 
-def _ratios(shown: Any, full: Any, seed: int) -> dict[str, Any]:
+def _token_ratios(shown: Any, full: Any, questions: NDArray[np.int64], seed: int) -> dict[str, Any]:
     """The difference of two ratios of sums; both are float [2, n]."""
     both = np.isfinite(shown).all(0)
     shown, full, n = shown[:, both], full[:, both], int(both.sum())
     if not n or not full.sum(1).all():
         return _difference(n, None, None, None)
-
-    def ratios(i: Any) -> Any:
-        return share(shown[:, i].sum(-1), full[:, i].sum(-1))
-
-    a, b = (float(ratio) for ratio in ratios(np.arange(n)))
-    spread = interval(draws(lambda i: np.subtract(*ratios(i)[::-1]), n, seed))
-    return {**_difference(n, a, b, b - a), "interval_95": spread}
+    a, b = (float(ratio) for ratio in share(shown.sum(1), full.sum(1)))
+    numbers = np.unique(questions[both], return_inverse=True)[1]
+    drawn = ratios({"a": (shown[0], full[0]), "b": (shown[1], full[1])}, numbers, seed)
+    return {**_difference(n, a, b, b - a), "interval_95": interval(drawn["b"] - drawn["a"])}
 
 
 def side_by_side(
@@ -301,7 +441,9 @@ def side_by_side(
         mode: {name: column(map(rows.get, ids), name) for name in names}
         for mode, rows in by_id.items()
     }
-    drawn = {mode: _drawn(found, len(ids), seed) for mode, found in columns.items()}
+    known = {i: row for rows in by_id.values() for i, row in rows.items()}
+    questions = numbered([known[i] for i in ids])
+    drawn = {mode: _drawn(found, questions, seed) for mode, found in columns.items()}
     told: dict[str, dict[str, Any]] = {}
     for mode, found in columns.items():
         spread = {key: interval(values) for key, values in drawn[mode].items()}
@@ -318,7 +460,9 @@ def side_by_side(
             "a": a,
             "b": b,
             **{
-                key: difference(columns[a][key], columns[b][key], test=key != "score", seed=seed)
+                key: difference(
+                    columns[a][key], columns[b][key], questions, test=key != "score", seed=seed
+                )
                 for key in ("accuracy", "score", "request_rate")
             },
         }
@@ -333,15 +477,12 @@ def _relative(values: Column, whole: Column) -> float | None:
     return float(some.mean() / all_.mean()) if len(some) and all_.any() else None
 
 
-def _drawn(columns: Mapping[str, Column], n: int, seed: int) -> dict[str, Any]:
+def _drawn(
+    columns: Mapping[str, Column], questions: NDArray[np.int64], seed: int
+) -> dict[str, Any]:
     """The numbers of one mode in each resample: float [B] each, NaN where there is no sample."""
     filled = {key: np.nan_to_num(values) for key, values in columns.items()}
     known = {key: np.isfinite(values).astype(float) for key, values in columns.items()}
-
-    def ratio(part: Column, whole: Column) -> Any:
-        return draws(lambda i: share(part[i].sum(-1), whole[i].sum(-1)), n, seed)
-
-    return {
-        **{k: ratio(filled[k], known[k]) for k in ("accuracy", "score", "request_rate")},
-        "token_ratio": ratio(filled["visual_tokens"], filled["full_tokens"]),
-    }
+    parts = {k: (filled[k], known[k]) for k in ("accuracy", "score", "request_rate")}
+    tokens = (filled["visual_tokens"], filled["full_tokens"])
+    return ratios({**parts, "token_ratio": tokens}, questions, seed)

@@ -211,6 +211,12 @@ checkpoint says. ``tiny`` is for small models on 32x32 pictures: 16 tokens, and 
 """
 
 
+def family_in(name: str) -> str | None:
+    """The family that a model's name or path says, as in ``vllm:Qwen/Qwen3-VL-8B-Instruct``."""
+    plain = name.lower().replace("_", "-")
+    return next((family for family in FAMILIES if f"{family}-" in f"{plain}-"), None)
+
+
 def _bounded(family: TokenCounter) -> Callable[..., TokenCounter]:
     def make(
         *, min_pixels: int = family.min_pixels, max_pixels: int = family.max_pixels

@@ -9,6 +9,6 @@ Hub or folder ──open_benchmark──▶ samples ──played, judged──�
 """
 
 from experiments.benchmarks.base import BENCHMARKS, VARIANTS, Benchmark
-from experiments.benchmarks.suite import BenchmarkSource, open_benchmark
+from experiments.benchmarks.opening import BenchmarkSource, open_benchmark
 
 __all__ = ["BENCHMARKS", "VARIANTS", "Benchmark", "BenchmarkSource", "open_benchmark"]

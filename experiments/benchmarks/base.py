@@ -1,20 +1,20 @@
-"""What a benchmark is, and those of VisionThink's Tables 1 and 2 (arXiv 2507.13348).
+"""What a benchmark is: those of VisionThink's tables (arXiv 2507.13348), and those of zoom work.
 
-They are data, ``catalogue.toml``. Of each name there, or of the one that it is like,
-:mod:`~experiments.benchmarks.layouts` has the function that reads a row, and
-:mod:`~experiments.benchmarks.summaries` the one that sums rows up.
+They are data, ``catalogue.toml`` and ``zoom.toml``. Of each name there, or of the ``layout`` that
+is named, a module of layouts has the function that reads a row, and one of summaries the one that
+sums rows up.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agents.judging.cascade import cascade_judge
-from experiments.benchmarks import layouts, summaries
+from experiments.benchmarks import layouts, summaries, zoom_layouts, zoom_summaries
 from experiments.benchmarks.judging import BenchmarkJudge
 from experiments.benchmarks.layouts import Cells, Item
 from vt_env.errors import ConfigError, DataError, unknown_name
@@ -28,20 +28,52 @@ Summarise = Callable[[Sequence[Row], bool], dict[str, float]]
 """Numbers from scored rows; the flag asks for the official reading of odd rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """One benchmark.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A public table, as samples are read from it.
 
     Attributes:
-        name: Its name in :data:`~experiments.benchmarks.BENCHMARKS`.
-        title: Its name in tables.
+        name: Its name here.
+        title: Its name in messages and tables.
         hub: Repository on the Hub, or the one whose layout a local copy has.
         config: Configuration within it; empty for its only one.
         split: Split within that.
-        size: Rows that the split has.
         source: The paper.
-        columns: Columns that must be there, with their types.
-        read: A sample's parts from one row.
+        columns: Columns that must be there, with their types. Pictures are an ``image``, ``base64``
+            text, or a ``path`` beside the table: such a benchmark needs a local copy.
+        read: A sample's parts from one row, and the variant of the metric.
+        max_refused: Share of rows that may be refused unless opening says otherwise.
+        only: A column and the value that rows of this table have in it, where the files hold more.
+        file: The split's file in a local copy, where it is not ``SPLIT-*.parquet``.
+    """
+
+    name: str
+    title: str
+    hub: str
+    split: str
+    source: str
+    columns: Mapping[str, str]
+    read: Callable[[Cells, str], Item]
+    config: str = ""
+    max_refused: float = 0.0
+    only: tuple[str, str] | None = None
+    file: str = ""
+
+    def of_type(self, kind: str) -> list[str]:
+        """The columns of a type."""
+        return [name for name, its in self.columns.items() if its == kind]
+
+    def ask(self, item: Item) -> str:
+        """The question as it is put."""
+        return item.question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark(Table):
+    """One benchmark.
+
+    Attributes:
+        size: Rows that the split has.
         official: Spec of the published metric's judge; empty where that is a language model.
         fixed: Spec of the repaired judge.
         summarise: Numbers from scored rows.
@@ -50,30 +82,17 @@ class Benchmark:
         prefix: Stands before every question.
         suffixes: By ``Item.form``: what stands after a question.
         asks_model: Whether the published metric asks a language model.
-        max_refused: Share of rows that may be refused unless opening says otherwise.
-        only: A column and the value that rows of this benchmark have in it, where the table holds
-            more.
     """
 
-    name: str
-    title: str
-    hub: str
-    config: str
-    split: str
     size: int
-    source: str
-    columns: Mapping[str, str]
-    read: Callable[[Cells, str], Item]
-    official: str
     fixed: str
     summarise: Summarise
     headline: str
+    official: str = ""
     scale: float = 100.0
     prefix: str = ""
     suffixes: Mapping[str, str] = field(default_factory=lambda: {"": ""})
     asks_model: bool = False
-    max_refused: float = 0.0
-    only: tuple[str, str] | None = None
 
     def ask(self, item: Item) -> str:
         """The question as it is put: with the benchmark's words before and after it."""
@@ -161,20 +180,30 @@ def check_variant(variant: str) -> None:
         raise unknown_name("variant", variant, VARIANTS)
 
 
-_TABLE = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text("utf-8"))
+def catalogue(file: str) -> Iterator[dict[str, Any]]:
+    """The fields of each table of a catalogue, and its ``layout``, in the catalogue's order."""
+    table: Mapping[str, dict[str, Any]] = tomllib.loads(
+        Path(__file__).with_name(file).read_text("utf-8")
+    )
+    for name, own in table.items():
+        kind = own.get("like", name)
+        fields = {"name": name, "layout": kind, **table[kind], **own}
+        fields.pop("like", None)
+        if "only" in fields:
+            fields["only"] = tuple(fields["only"])
+        yield fields
 
 
-def _benchmark(name: str) -> Benchmark:
-    own: dict[str, Any] = dict(_TABLE[name])
-    kind = own.pop("like", name)
-    fields = {"config": "", "official": "", **_TABLE[kind], **own}
-    if "only" in fields:
-        fields["only"] = tuple(fields["only"])
-    read, summarise = getattr(layouts, kind), getattr(summaries, kind)
-    return Benchmark(name=name, read=read, summarise=summarise, **fields)
-
-
-ALL = tuple(map(_benchmark, _TABLE))
+_CATALOGUES = {
+    "catalogue.toml": (layouts, summaries),
+    "zoom.toml": (zoom_layouts, zoom_summaries),
+}
+ALL = tuple(
+    Benchmark(read=getattr(readers, layout), summarise=getattr(summarisers, layout), **fields)
+    for file, (readers, summarisers) in _CATALOGUES.items()
+    for fields in catalogue(file)
+    for layout in [fields.pop("layout")]
+)
 PAPER = tuple(one.name for one in ALL[:9])
 """Those of Table 2, in its order."""
 BENCHMARKS: Registry[Benchmark] = Registry(

@@ -10,10 +10,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from vt_env.errors import DataError
+from vt_env.sources.encoded import decoded
+from vt_env.sources.places import Place
 from vt_env.sources.rows import jsonable, scalar
+from vt_env.sources.tables import parse_object
 
 _IMAGES = range(1, 8)
 _MMMU_ID = re.compile(r"[^_]+_(.+?)_\d+")
@@ -256,10 +260,12 @@ class Cells:
 
     Args:
         row: Column to value.
+        place: Where the table's files are, if it has any.
     """
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
+    def __init__(self, row: Mapping[str, Any], place: Place | None = None) -> None:
         self._row = row
+        self._place = place
 
     def raw(self, column: str) -> Any:
         """The value as it is; ``None`` where the column is missing."""
@@ -294,6 +300,44 @@ class Cells:
         if not made:
             raise DataError(f"the column {column!r} is empty")
         return tuple(made)
+
+    def picture(self, column: str) -> bytes:
+        """A picture that is written as base64; what stands for one on opening as it is."""
+        value = self._row.get(column)
+        if not value:
+            raise DataError("the picture is empty")
+        if isinstance(value, bytes):
+            return value
+        return decoded(value if isinstance(value, str) else str(value))
+
+    def file(self, column: str, *folders: str) -> str:
+        """The one picture file that a row names, by its path in the table's folder.
+
+        Args:
+            column: A path, or a list with one.
+            folders: Where else it may be, in the table's folder.
+        """
+        path, *more = self.texts(column)
+        if more:
+            raise DataError(f"shows {1 + len(more)} pictures, and an episode has one original")
+        if self._place is not None and not Path(path).is_absolute():
+            for folder in folders:
+                if (self._place.folder / folder / path).is_file():
+                    return f"{folder}/{path}"
+        return path
+
+    def beside(self, column: str) -> Mapping[str, Any]:
+        """The object of the JSON file beside a picture file; empty where there is none."""
+        value = self._row.get(column)
+        if self._place is None or not isinstance(value, str):
+            return {}
+        path = self._place.picture(value).with_suffix(".json")
+        if not path.is_file():
+            return {}
+        found = parse_object(path.read_bytes())
+        if isinstance(found, str):
+            raise DataError(f"{path.name}, beside the picture, is {found}")
+        return found
 
     def metadata(self, *columns: str) -> dict[str, Any]:
         """Columns as JSON's types; those of a nested ``metadata`` by their own names."""

@@ -1,4 +1,4 @@
-"""Benchmarks opened, several as the parts of one evaluation, and their results as one table.
+"""Several benchmarks as the parts of one evaluation, and their results as one table.
 
 Sources and judges are named by specs, so that other processes can open them too:
 ``benchmark:chartqa,path=DIR,variant=official`` as data, and as a judge
@@ -10,26 +10,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 from experiments.benchmarks.base import BENCHMARKS, Benchmark, check_variant
-from experiments.benchmarks.layouts import Cells
+from experiments.benchmarks.opening import BenchmarkSource, open_benchmark
 from experiments.evaluation.player import Metrics, Part
 from vt_env.errors import ConfigError, DataError, unknown_name
 from vt_env.judges import Judge
-from vt_env.samples import Sample
-from vt_env.sources import Admission, Refusal
-from vt_env.sources.admission import AdmissionOptions
-from vt_env.sources.arrow import DatasetRows, picture_columns
-from vt_env.sources.columns import column_table
-from vt_env.sources.hf import from_hub, local_rows, rows_of_files
-from vt_env.sources.hf_files import is_saved
-from vt_env.sources.places import Place
-from vt_env.sources.rows import refuse_bad_unicode
-from vt_env.sources.serving import RowSource, encoded_picture
-from vt_env.sources.tables import Rows
 from vt_env.specs import split_outside
 
 SUITES: Mapping[str, Sequence[str]] = {
@@ -37,8 +27,15 @@ SUITES: Mapping[str, Sequence[str]] = {
         "chartqa", "ocrbench", "docvqa", "mme", "mmvet", "realworldqa", "pope", "mathvista",
         "mathverse", "mmmu", "mmbench",
     ),
+    "zoom": (
+        "vstar", "hrbench-4k", "hrbench-8k", "mme-realworld", "mme-realworld-lite",
+        "visualprobe-easy", "visualprobe-medium", "visualprobe-hard", "zoombench",
+        "zoombench-crop", "treebench", "o3bench",
+    ),
 }  # fmt: skip
-"""The paper's nine benchmarks (2507.13348, Table 2), and two that are asked for beside them."""
+"""``paper``: its nine benchmarks (2507.13348, Table 2), and two that are asked for beside them;
+``zoom``: what work with zoom tools is measured on.
+"""
 
 Result = Mapping[str, Any]
 _MORE = re.compile(r"\b(shows) (?:[2-9]|\d\d+) pictures")
@@ -76,6 +73,7 @@ def suite_parts(
     root: Path | None = None,
     variant: str = "fixed",
     model: str | None = None,
+    repeat: int = 1,
 ) -> list[Part]:
     """What an evaluation of a suite plays; nothing is opened yet.
 
@@ -86,6 +84,7 @@ def suite_parts(
             without one they come from the Hub.
         variant: Of the metrics.
         model: The judge that benchmarks ask whose metric needs a language model.
+        repeat: How often each sample is played.
     """
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)
@@ -103,7 +102,7 @@ def suite_parts(
             f"{root} has no copy of {', '.join(missing)}: expected a folder of that name, or of "
             "the repository's; leave it out with --benchmark, or download it"
         )
-    return [_part(b, copies[b.name], variant, model) for b in chosen]
+    return [replace(_part(b, copies[b.name], variant, model), repeat=repeat) for b in chosen]
 
 
 def _copy(root: Path, benchmark: Benchmark) -> Path | None:
@@ -145,10 +144,11 @@ def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
     Returns:
         For each benchmark and mode (``""`` where there are none): ``benchmark``, ``mode``, ``n``,
         ``score`` as the paper prints it, ``relative`` to that of ``full``, ``token_ratio``,
-        ``request_rate``, ``generated_tokens`` and ``agent_seconds`` of an episode, ``coverage``
-        of the whole benchmark, ``unscored``, and ``refused``: rows that were left out, e.g. since
-        they show several pictures. And, per mode, a line ``average`` of what every benchmark has:
-        relative scores, ratios, rates and costs, each benchmark counting once.
+        ``request_rate``, ``calls``, ``views``, ``visual_tokens``, ``generated_tokens`` and
+        ``agent_seconds`` of an episode, ``coverage`` of the whole benchmark, ``unscored``,
+        ``refused``: rows that were left out, e.g. since they show several pictures, and of
+        questions played several times ``repeats``. And, per mode, a line ``average`` of what every
+        benchmark has: relative scores, ratios, rates and costs, each benchmark counting once.
     """
     lines: list[dict[str, Any]] = []
     for name, result in results.items():
@@ -162,7 +162,7 @@ def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
 def _line(name: str, mode: str, result: Result, whole: float | None) -> dict[str, Any]:
     metrics = result["metrics"]
     score = metrics.get("score")
-    same = ("n", "token_ratio", "request_rate", "generated_tokens", "unscored", "refused")
+    same = ("n", "token_ratio", "request_rate", *_COSTS, "unscored", "refused")
     return {
         "benchmark": name,
         "mode": mode,
@@ -170,7 +170,8 @@ def _line(name: str, mode: str, result: Result, whole: float | None) -> dict[str
         "relative": score / whole if score is not None and whole else None,
         "agent_seconds": result["agent_seconds"] / result["n"] if result["n"] else None,
         "coverage": metrics["coverage"],
-        **{key: result[key] for key in same},
+        **{key: result.get(key) for key in same},
+        **({"repeats": result["repeats"]} if "repeats" in result else {}),
     }
 
 
@@ -188,9 +189,31 @@ def left_out(results: Mapping[str, Result]) -> dict[str, dict[str, int]]:
     return found
 
 
-_AVERAGED = (
-    "relative", "token_ratio", "request_rate", "generated_tokens", "agent_seconds", "coverage",
-)  # fmt: skip
+def zooming_gaps(results: Mapping[str, Result]) -> dict[str, dict[str, float]]:
+    """By benchmark and mode, what the cropped view adds to the accuracy (arXiv 2602.11858).
+
+    Over the rows that have both views, of each benchmark NAME beside which NAME-crop was played.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for name in results:
+        if (other := results.get(f"{name}-crop")) is None:
+            continue
+        whole, crop = (
+            {mode: one["metrics"] for mode, one in result.get("modes", {"": result}).items()}
+            for result in (results[name], other)
+        )
+        gaps = {
+            mode: crop[mode]["accuracy"] - told["accuracy_with_crop"]
+            for mode, told in whole.items()
+            if "accuracy_with_crop" in told and "accuracy" in crop.get(mode, {})
+        }
+        if gaps:
+            found[name] = gaps
+    return found
+
+
+_COSTS = ("calls", "views", "visual_tokens", "generated_tokens")
+_AVERAGED = ("relative", "token_ratio", "request_rate", *_COSTS, "agent_seconds", "coverage")
 
 
 def _average(mode: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -203,158 +226,3 @@ def _average(mode: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         known = None not in values
         made[key] = sum(values) / len(values) if known else None
     return made
-
-
-_SHARD = re.compile(r".*-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.parquet")
-
-
-class BenchmarkSource(RowSource):
-    """A benchmark's samples.
-
-    Args:
-        benchmark: Which.
-        rows: Its split.
-        variant: Of the metric, since one table's references depend on it.
-        root: The folder that picture paths are relative to, if any.
-        admission: What is asked of the rows.
-    """
-
-    def __init__(
-        self,
-        benchmark: Benchmark,
-        rows: Rows,
-        *,
-        variant: str = "fixed",
-        root: Path | None = None,
-        admission: Admission | None = None,
-    ) -> None:
-        self.benchmark = benchmark
-        if gaps := [f"{c} ({t})" for c, t in benchmark.columns.items() if c not in rows.names]:
-            raise DataError(
-                f"{benchmark.title} in the layout of {benchmark.hub} needs the columns "
-                f"{', '.join(gaps)}; there are {', '.join(rows.names)}"
-            )
-        if benchmark.only is not None:
-            column, value = benchmark.only
-            found = enumerate(rows.opening())
-            rows = rows.chosen(
-                [i for i, row in found if isinstance(row, Mapping) and row[column] == value]
-            )
-            if not len(rows):
-                raise DataError(f"{benchmark.title}: no row has {value!r} in the column {column!r}")
-        read = partial(_sample, benchmark, variant, root and Place(root))
-        admission = admission or Admission(max_refused=benchmark.max_refused)
-        super().__init__(benchmark.name, rows, read, admission)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the data have as many rows as the benchmark, and all are served."""
-        return len(self._table) == self.benchmark.size == len(self)
-
-
-def open_benchmark(
-    name: str,
-    path: str | Path | None = None,
-    variant: str = "fixed",
-    **options: Unpack[AdmissionOptions],
-) -> BenchmarkSource:
-    """Open a benchmark.
-
-    Args:
-        name: One of ``BENCHMARKS.names()``.
-        path: A local copy: the repository as ``huggingface_hub`` downloads it (a folder, or its
-            cache's ``datasets--…``), or what ``datasets.save_to_disk`` wrote of it. Without one,
-            ``datasets`` loads it from the Hub.
-        variant: ``fixed``, ``official`` or ``rules``, as for :meth:`Benchmark.judge`.
-        **options: See :class:`~vt_env.sources.admission.Admission`. ``max_refused`` is the
-            benchmark's own by default: 0, since with a row less it is another benchmark; more for
-            MMMU, whose questions about several pictures are refused.
-
-    Raises:
-        ConfigError: On an unknown name, variant or option.
-        DataError: If there are no such data, or they are not in that layout.
-        MissingExtra: If ``datasets`` is not installed.
-    """
-    benchmark = BENCHMARKS.make(name)
-    check_variant(variant)
-    admission = Admission(**{"max_refused": benchmark.max_refused, **options})
-    root = None if path is None else snapshot(Path(path).expanduser())
-    return BenchmarkSource(
-        benchmark, _load(benchmark, root), variant=variant, root=root, admission=admission
-    )
-
-
-def _load(benchmark: Benchmark, root: Path | None) -> Rows:
-    def without(features: Mapping[str, Any]) -> list[str]:
-        return [
-            name for name in picture_columns(features) if benchmark.columns.get(name) != "image"
-        ]
-
-    if root is None:
-        return DatasetRows(
-            from_hub(benchmark.hub, benchmark.split, benchmark.config or None, None), without
-        )
-    table = column_table(None)
-    if is_saved(root):
-        return local_rows(root, benchmark.split, None, table, without)
-    files = parquet_files(root, benchmark.config, benchmark.split)
-    return rows_of_files(files, table, without)
-
-
-def snapshot(folder: Path) -> Path:
-    """The folder itself, or the one snapshot in a cache folder of ``huggingface_hub``."""
-    if not folder.is_dir():
-        raise DataError(f"expected a benchmark's folder, found nothing at {folder}")
-    snapshots = sorted((folder / "snapshots").glob("*/"))
-    if not snapshots:
-        return folder
-    if len(snapshots) > 1:
-        raise DataError(f"{folder} holds {len(snapshots)} snapshots; name one of them")
-    return snapshots[0]
-
-
-def parquet_files(folder: Path, config: str, split: str) -> list[Path]:
-    """The files of a split, in order: ``CONFIG/``, ``data/`` or the folder itself."""
-    places = [folder / part for part in ([config] if config else []) + ["data", ""]]
-    for place in places:
-        files = sorted({*place.glob(f"{split}-*.parquet"), *place.glob(f"{split}.parquet")})
-        if files:
-            _check_shards(files)
-            return files
-    shown = ", ".join(sorted(str(f.relative_to(folder)) for f in folder.rglob("*.parquet"))[:5])
-    raise DataError(
-        f"no {split}-*.parquet in {', '.join(map(str, places))}, and no folder of save_to_disk; "
-        f"there is {shown or 'no Parquet file at all'}"
-    )
-
-
-def _check_shards(files: list[Path]) -> None:
-    numbers = [(int(m[1]), int(m[2])) for file in files if (m := _SHARD.fullmatch(file.name))]
-    if numbers and sorted(numbers) != [(i, numbers[0][1]) for i in range(numbers[0][1])]:
-        raise DataError(
-            f"{files[0].parent} has the shards {', '.join(file.name for file in files)}: expected "
-            f"all of {numbers[0][1]}, each once"
-        )
-
-
-def _sample(
-    benchmark: Benchmark, variant: str, place: Place | None, row: Mapping[str, Any], number: int
-) -> Sample | Refusal:
-    label = f"{benchmark.name}-{number:06d}"
-    try:
-        refuse_bad_unicode(row)
-        item = benchmark.read(Cells(row), variant)
-        label = item.id or label
-        return Sample(
-            id=label,
-            question=benchmark.ask(item),
-            references=item.references,
-            image=encoded_picture(item.image, place),
-            source=benchmark.name,
-            kind=item.kind,
-            answer_type=item.answer_type,
-            choices=item.choices,
-            metadata=item.metadata,
-        )
-    except DataError as error:
-        return Refusal(label, str(error))

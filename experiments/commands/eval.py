@@ -72,6 +72,7 @@ def describe(parser: Parser) -> None:
            "who plays the modes in which the agent does not decide (default: the agent itself)",
            )  # fmt: skip
     add_amount_options(parser, "episodes")
+    option(parser, "--repeat K", "play every sample K times: Avg@K and pass@k", positive, 1)
     option(parser, "--seed S", "of the rollouts", natural, 0)
     add_folder_options(parser, "evaluation")
     option(parser, "--merge SHARD", "no agent: folders of shards", Path, nargs="+")
@@ -220,13 +221,15 @@ def _parts(arguments: argparse.Namespace) -> list[Part]:
     """What is played: a source, or the benchmarks of a suite."""
     if arguments.suite is None:
         data, judge = arguments.data, arguments.judge or "auto"
-        return [Part(data, data, judge, metrics=metrics_of(data, judge))]
+        metrics = metrics_of(data, judge)
+        return [Part(data, data, judge, metrics=metrics, repeat=arguments.repeat)]
     return suite_parts(
         arguments.suite,
         arguments.benchmark,
         arguments.suite_data,
         arguments.variant or "fixed",
         arguments.judge_model,
+        arguments.repeat,
     )
 
 

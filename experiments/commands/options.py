@@ -39,7 +39,7 @@ def add_view_options(group: Any) -> None:
     option(group, "--tokens FAMILY",
            "whose visual tokens are counted: qwen2-vl, qwen2.5-vl, qwen3-vl, internvl, tiny; with "
            "bounds as in qwen2.5-vl:max_pixels=1003520 (default: what the data was made for, else "
-           "qwen2.5-vl)")  # fmt: skip
+           "what the model's name says, else qwen2.5-vl)")  # fmt: skip
     option(group, "--prompt FILE", "a prompt template in place of the shipped")
     option(group, "--factor FACTOR", "side of the first view over the original's (default: 0.5)",
            float)  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import result_tables as tables
-from experiments.benchmarks.suite import left_out, suite_rows
+from experiments.benchmarks.suite import left_out, suite_rows, zooming_gaps
 from experiments.commands.options import console
 from experiments.diagnosis import Diagnosis, sentences
 from experiments.diagnosis import table as diagnosis_table
@@ -45,6 +45,7 @@ def present(results: Mapping[str, Result], out: Path) -> None:
         _draw(kinds, f"Accuracy against visual tokens: {spec} on {about}", out)
         title = f"{spec}: accuracy against visual tokens"
         screen.show(tables.results("kind", title, kinds))
+    _show_repeats(lines)
     screen.say(f"{tables.LEGEND}\nin {out}")
     for name, result in lines.items():
         if number := result.get("partly_shown"):
@@ -52,6 +53,13 @@ def present(results: Mapping[str, Result], out: Path) -> None:
         if judging := result.get("judging"):
             counts = ", ".join(f"{number} {key}" for key, number in judging.items() if number)
             screen.say(f"judging {name}: {counts}")
+
+
+def _show_repeats(lines: Mapping[str, Result]) -> None:
+    """Avg@k and pass@k, where questions were played several times."""
+    title = "questions played k times, with 95 % bootstrap intervals of questions"
+    if (shown := tables.repeats(title, lines)) is not None:
+        console().show(shown)
 
 
 def _draw(lines: Mapping[str, Result], title: str, out: Path) -> None:
@@ -96,10 +104,16 @@ def present_suite(results: Mapping[str, Result], out: Path) -> None:
     """A table a policy, as the paper's Table 2, and the same in ``suite.json``."""
     lines = {spec: suite_rows(parts) for spec, parts in results.items()}
     left = left_out({name: one for parts in results.values() for name, one in parts.items()})
-    write_json(out / SUITE, {"agents": lines, "left_out": left})
+    gaps = {spec: found for spec, parts in results.items() if (found := zooming_gaps(parts))}
+    more = {"zooming_gaps": gaps} if gaps else {}
+    write_json(out / SUITE, {"agents": lines, "left_out": left, **more})
     screen = console()
     for spec, some in lines.items():
         screen.show(tables.suite(f"{spec}: the suite", some))
+        _show_repeats({f"{one['benchmark']} {one['mode']}".strip(): one for one in some})
+        for name, by_mode in gaps.get(spec, {}).items():
+            told = ", ".join(f"{mode} {gap:+.3f}".strip() for mode, gap in by_mode.items())
+            screen.say(f"{name}: the cropped view adds {told} to the accuracy")
     for name, reasons in left.items():
         told = "; ".join(f"{number} {reason}" for reason, number in reasons.items())
         screen.say(f"left out of {name}: {told}")

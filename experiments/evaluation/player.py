@@ -28,6 +28,8 @@ from vt_env import (
 from vt_env.judges import JudgeLike
 from vt_env.samples import Sample
 from vt_env.sources import Source
+from vt_env.sources.repeated import RepeatedSource
+from vt_env.tokens import family_in
 from vt_env.vector import VisionThinkVectorEnv
 
 Block = Sequence[tuple[int, str]]
@@ -50,6 +52,7 @@ class Part:
         judge: The judge or its spec.
         rules: What of :func:`vt_env.make_task`'s rules differs from the evaluation's.
         metrics: Further numbers of the result, from rows that are given with all their fields.
+        repeat: How often each sample is played.
     """
 
     name: str
@@ -57,6 +60,12 @@ class Part:
     judge: str | JudgeLike = "auto"
     rules: Mapping[str, Any] = field(default_factory=dict[str, Any])
     metrics: Metrics | None = None
+    repeat: int = 1
+
+    def open(self) -> Source:
+        """The samples that are played."""
+        source = open_source(self.data)
+        return source if self.repeat == 1 else RepeatedSource(source, self.repeat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +125,7 @@ class Opened:
                 held.callback(judge.close)
             return judge
 
-        self.source: Callable[[str], Source] = cache(lambda part: open_source(named[part].data))
+        self.source: Callable[[str], Source] = cache(lambda part: named[part].open())
         self.judge: Callable[[str], Judge] = cache(judge_of)
         self.close = held.close
 
@@ -161,13 +170,21 @@ class Player:
                 self.opened.source(part),
                 protocol=mode.protocol or self.setup.protocol,
                 judge=self.opened.judge(part),
-                **mode.rules({**self.setup.rules, **self.setup.part(part).rules}),
+                **mode.rules(self._rules(part)),
             )
             if mode.changes is not None:
                 plain = self.task(part, PLAIN).protocol
                 task = replace(task, protocol=mode.changes(task.protocol, plain))
             self._tasks[part, mode] = task
         return self._tasks[part, mode]
+
+    def _rules(self, part: str) -> dict[str, Any]:
+        """What replaces the protocols' own; tokens are those of the agent's model by default."""
+        rules = {**self.setup.rules, **self.setup.part(part).rules}
+        if rules.get("tokens") is None and self.opened.source(part).tokens is None:
+            agent = self.setup.agent
+            rules["tokens"] = family_in(agent if isinstance(agent, str) else agent.name)
+        return rules
 
     def play(self, part: str, mode: Mode, block: Block) -> list[Entry]:
         """Play a block.

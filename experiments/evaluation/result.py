@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, cast
 
 from agents.judging.usage import Usage, total
@@ -38,7 +39,10 @@ MEASURED = (
     "visual_tokens",
     "full_tokens",
     "generated_tokens",
+    "calls",
+    "views",
     "partly_shown",
+    "repeat",
 )
 """What of a row its numbers are made of."""
 
@@ -60,6 +64,8 @@ def write_results(
 ) -> Result:
     """Write ``episodes.jsonl``, in the source's order, and ``result.json``.
 
+    Of a row only what its numbers are made of is held in memory, unless there are ``metrics``.
+
     Args:
         folder: Where to.
         config: What was evaluated.
@@ -68,25 +74,35 @@ def write_results(
     """
     found: dict[int, Entry] = {}
     spent: list[Mapping[str, Any]] = []
-    for entry in entries:
-        if "spent" in entry:
-            spent.append(entry["spent"])
-        elif entry["at"] in found:
-            raise DataError(f"{folder}: sample {entry['at']} was played twice")
-        else:
-            found[entry["at"]] = entry
-    samples = config["samples"]
-    if missing := [at for at in range(samples) if at not in found]:
-        raise DataError(
-            f"{folder}: {len(missing)} of {samples} samples are missing, the first is number "
-            f"{missing[0]}; play the shards to their end (--resume) and merge all of them"
-        )
+    places: dict[int, tuple[int, int]] = {}
+    with TemporaryFile(dir=folder) as lines:
+        for entry in entries:
+            if "spent" in entry:
+                spent.append(entry["spent"])
+                continue
+            at = entry["at"]
+            if at in found:
+                raise DataError(f"{folder}: sample {at} was played twice")
+            if "row" in entry:
+                line = sealed_line(entry["row"]).encode("ascii")
+                places[at] = lines.tell(), len(line)
+                lines.write(line)
+                entry = entry if metrics else {"row": slim(entry["row"])}
+            found[at] = entry
+        samples = config["samples"]
+        if missing := [at for at in range(samples) if at not in found]:
+            raise DataError(
+                f"{folder}: {len(missing)} of {samples} samples are missing, the first is number "
+                f"{missing[0]}; play the shards to their end (--resume) and merge all of them"
+            )
+        with whole_file(folder / EPISODES) as stream:
+            for _, (begin, size) in sorted(places.items()):
+                lines.seek(begin)
+                stream.write(lines.read(size).decode("ascii"))
     ordered = [found[at] for at in sorted(found)]
     rows = [entry["row"] for entry in ordered if "row" in entry]
     refused = [entry["refused"] for entry in ordered if "refused" in entry]
     refusals = [*refused, *config["refused_rows"]]
-    with whole_file(folder / EPISODES) as stream:
-        stream.writelines(map(sealed_line, rows))
     result = {
         **summarised(rows, refusals, config["seed"], metrics),
         **_described(config),
@@ -107,7 +123,22 @@ def summarised(
 ) -> Result:
     """The numbers of rows, and ``metrics``, what their own function says."""
     made = summarise(rows, refused, seed=seed)
-    return made if metrics is None else {**made, "metrics": dict(metrics(rows))}
+    return made if metrics is None else {**made, "metrics": _averaged(rows, metrics)}
+
+
+def _averaged(rows: Sequence[Row], metrics: Metrics) -> dict[str, Any]:
+    """The further numbers; where samples were played several times, means over the repetitions.
+
+    A metric may put several rows together, and those of one repetition are a whole benchmark.
+    """
+    by_number: dict[int, list[Row]] = {}
+    for row in rows:
+        by_number.setdefault(row.get("repeat", {}).get("number", 0), []).append(row)
+    if len(by_number) < 2:
+        return dict(metrics(rows))
+    found = [metrics(some) for _, some in sorted(by_number.items())]
+    shared = [key for key in found[0] if all(key in one for one in found)]
+    return {key: sum(one[key] for one in found) / len(found) for key in shared}
 
 
 def _described(config: Config) -> Result:

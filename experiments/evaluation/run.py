@@ -51,7 +51,7 @@ class Options:
     """How an evaluation is carried out.
 
     Attributes:
-        limit: Samples of each part, from the start; all by default.
+        limit: Samples of each part, from the start, however often each is played; all by default.
         batch: Samples of a block.
         max_refused: Share of a part's pictures that may be refused.
         shard: ``(i, n)`` plays the blocks i, i + n, i + 2n, … only, and sums nothing up.
@@ -200,7 +200,8 @@ class Evaluation:
     def _blocks(self, part: str) -> tuple[list[Block], int]:
         """The blocks of this shard, and the number of samples of all."""
         source, options = self.player.opened.source(part), self.options
-        ids = list(source.ids()[: options.limit])
+        times = self.player.setup.part(part).repeat
+        ids = list(source.ids()[: options.limit and options.limit * times])
         if len(set(ids)) < len(ids):
             twice = next(i for i in ids if ids.count(i) > 1)
             raise DataError(f"source {source.name!r} has the id {twice!r} twice")
@@ -227,6 +228,7 @@ class Evaluation:
             **({"reference_of": _spec(setup.agent)} if agent is not setup.agent else {}),
             **({"checkpoint": weights} if weights else {}),
             "data": _spec(given.data),
+            **({"repeat": given.repeat} if given.repeat > 1 else {}),
             "fingerprint": task.source.fingerprint(),
             "samples": total,
             **mode.described(),

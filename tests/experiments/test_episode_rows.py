@@ -39,7 +39,8 @@ SCHEMA = {
     "id": "str", "question": "str", "references": "list of str", "answer_type": "str",
     "choices": "list", "kind": "str", "source": "str", "metadata": "dict", "turns": "list of dict",
     "answer": "str", "correct": "bool", "score": "float", "judge": "str", "reason": "str",
-    "well_formed": "bool", "flaws": "list", "requested": "bool", "futile_request": "bool",
+    "well_formed": "bool", "flaws": "list", "calls": "int", "requested": "bool",
+    "futile_request": "bool",
     "visual_tokens": "int", "full_tokens": "int", "generated_tokens": "null",
     "views": "list of list of int", "regions": "list of list of int", "reward": "dict",
 }  # fmt: skip

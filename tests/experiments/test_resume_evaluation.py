@@ -19,9 +19,9 @@ from trainers.files import read_sealed, write_sealed
 from trainers.results import LOCK, Stamp
 
 SCRIPT = Path(__file__).with_name("counting_vt.py")
-N = 60
+N, BATCH = 60, 3
 ARGV = ["eval", "--agent", "counting:p=0.5", "--judge", "counting", "--data", f"generated:n={N}",
-        "--batch", "3", "--mode", "visionthink", "--mode", "random@trained"]  # fmt: skip
+        "--batch", str(BATCH), "--mode", "visionthink", "--mode", "random@trained"]  # fmt: skip
 MODES = ("visionthink", "random-trained")
 
 
@@ -89,12 +89,17 @@ def test_a_killed_evaluation_goes_on(shards: str, undisturbed: Path, tmp_path: P
     out, rng = tmp_path / "out", random.Random(f"kills {shards}")
     resume: list[str] = []
     acts = 0
+    before = done(out)
     for kill in range(3 if shards == "1" else 1):
         log = tmp_path / f"log{kill}"
         process = counting(out, log, "--shards", shards, *resume)
         # wait for something that is new, at a random place of what is left
         acts = rng.randrange(4, 30)
         kill_after(process, log, acts)
+        begun = sum(line[0] == "act" for line in noted(log))
+        kept = sum(map(len, done(out).values())) - sum(map(len, before.values()))
+        if shards == "1":  # of what was begun the block in flight is lost, and no more
+            assert begun - kept <= BATCH
         before = done(out)
         resume = ["--resume"]
     assert 0 < sum(map(len, before.values())) < 2 * N

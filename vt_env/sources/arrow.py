@@ -164,13 +164,20 @@ class DatasetRows(Rows):
     Args:
         data: The set.
         without: Columns to leave out, given the features.
+        encoded: Columns of pictures that are written as text; they are not read on opening.
     """
 
-    def __init__(self, data: Any, without: Callable[[Any], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        data: Any,
+        without: Callable[[Any], Sequence[str]],
+        encoded: Sequence[str] = (),
+    ) -> None:
         data = data.remove_columns(without(data.features))
         self.names = data.column_names
         self._features = data.features
         self._data = data.with_format("arrow")
+        self._light = self._data.remove_columns([name for name in encoded if name in self.names])
 
     def __len__(self) -> int:
         return len(self._data)
@@ -178,7 +185,7 @@ class DatasetRows(Rows):
     def opening(self) -> Iterator[Row]:
         """As :meth:`Rows.opening`."""
         for start in range(0, len(self), _BATCH):
-            table = self._data[start : start + _BATCH]
+            table = self._light[start : start + _BATCH]
             yield from values_of(table, self.names, self._features, opening=True)
 
     def whole(self, number: int) -> Row:
@@ -196,6 +203,7 @@ class ParquetRows(Rows):
         files: One or more, with the same columns.
         features: Reads ``datasets.Features`` from an Arrow schema.
         without: Columns to leave out, given the features.
+        encoded: Columns of pictures that are written as text; they are not read on opening.
 
     Raises:
         DataError: If a file cannot be read, or has other columns than the first.
@@ -206,8 +214,10 @@ class ParquetRows(Rows):
         files: Sequence[Path],
         features: Callable[[Any], Any],
         without: Callable[[Any], Sequence[str]],
+        encoded: Sequence[str] = (),
     ) -> None:
         self._files = list(files)
+        self._encoded = frozenset(encoded)
         self._open: dict[Path, Any] = {}
         self._lock = threading.Lock()
         self._at: tuple[int, int, Iterator[Any]] | None = None
@@ -232,12 +242,13 @@ class ParquetRows(Rows):
 
     def opening(self) -> Iterator[Row]:
         """As :meth:`Rows.opening`."""
+        light = set(self.names) - self._encoded
         for path in self._files:
             file = self._file(path)
             leaves = [
                 column.path
                 for column in (file.schema.column(i) for i in range(len(file.schema)))
-                if not _is_bytes(column) and column.path.partition(".")[0] in self.names
+                if not _is_bytes(column) and column.path.partition(".")[0] in light
             ]
             if not leaves:
                 yield from [dict.fromkeys(self.names, PRESENT)] * file.metadata.num_rows

@@ -27,6 +27,7 @@ from vt_env.sources.columns import (
     numbered_after,
     top_column,
 )
+from vt_env.sources.encoded import EncodedTsv
 from vt_env.sources.hf_files import files_of, is_saved, numbers_of, one_split, saved_split, sliced
 from vt_env.sources.places import Place
 from vt_env.sources.serving import Reader, RowSource
@@ -39,7 +40,12 @@ Without = Callable[[Mapping[str, Any]], Sequence[str]]
 
 
 def local_rows(
-    path: Path, split: str | None, subset: str | None, table: ColumnTable, without: Without
+    path: Path,
+    split: str | None,
+    subset: str | None,
+    table: ColumnTable,
+    without: Without,
+    encoded: Sequence[str] = (),
 ) -> Rows:
     """The rows of a folder or a file.
 
@@ -49,6 +55,7 @@ def local_rows(
         subset: A folder in it.
         table: Columns by field.
         without: Chooses columns to leave out.
+        encoded: Columns of pictures that are written as base64.
 
     Raises:
         DataError: If it is no data set, or has no such split or subset.
@@ -62,13 +69,15 @@ def local_rows(
         data = _loaded(path, lambda: datasets.load_from_disk(str(saved_split(path, name))))
         if not (path / "dataset_dict.json").is_file():
             _check_name(data, name)
-        rows: Rows = DatasetRows(data, without)
+        rows: Rows = DatasetRows(data, without, encoded)
     else:
-        rows = rows_of_files(files_of(path, subset, name), table, without)
+        rows = rows_of_files(files_of(path, subset, name), table, without, encoded)
     return rows if ends is None else rows.chosen(numbers_of(ends, len(rows)))
 
 
-def rows_of_files(files: Sequence[Path], table: ColumnTable, without: Without) -> Rows:
+def rows_of_files(
+    files: Sequence[Path], table: ColumnTable, without: Without, encoded: Sequence[str] = ()
+) -> Rows:
     """The rows of files of one format.
 
     Raises:
@@ -77,7 +86,9 @@ def rows_of_files(files: Sequence[Path], table: ColumnTable, without: Without) -
     datasets = hf_datasets()
     kind = files[0].suffix.lower()
     if kind == ".parquet":
-        return ParquetRows(files, datasets.Features.from_arrow_schema, without)
+        return ParquetRows(files, datasets.Features.from_arrow_schema, without, encoded)
+    if kind == ".tsv" and encoded:
+        return EncodedTsv(files[0], encoded)
     if kind not in (".arrow", ".tar"):
         return TextRows(files, table)
     names = [str(file) for file in files]
@@ -87,7 +98,7 @@ def rows_of_files(files: Sequence[Path], table: ColumnTable, without: Without) -
             return datasets.concatenate_datasets([datasets.Dataset.from_file(n) for n in names])
         return datasets.load_dataset("webdataset", data_files={"train": names}, split="train")
 
-    return DatasetRows(_loaded(files[0], load), without)
+    return DatasetRows(_loaded(files[0], load), without, encoded)
 
 
 def _check_name(data: Any, split: str | None) -> None:

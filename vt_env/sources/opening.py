@@ -30,6 +30,7 @@ SOURCES: Registry[Source] = Registry(
         "folder": "vt_env.sources.serving:FolderSource",
         "hf": "vt_env.sources.hf:HuggingFaceSource",
         "chosen": "vt_env.sources.chosen:ChosenSource",
+        "training": "experiments.benchmarks.training:training_source",
     },
 )
 

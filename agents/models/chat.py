@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from vt_env.marks import safe
@@ -24,6 +24,10 @@ class Chat:
         tokenizer: With a chat template.
         image_id: The token that the template puts where a picture stands.
         around: The tokens before and after a picture that the template does not put there.
+
+    Attributes:
+        opened: What the template writes of a turn by itself, from ``<think>`` on; mostly nothing.
+            A turn's text begins with it, as a turn's tokens do with those of the prompt.
     """
 
     def __init__(self, tokenizer: Any, image_id: int, around: Sequence[int] = ()) -> None:
@@ -33,6 +37,7 @@ class Chat:
         marks = tokenizer.convert_ids_to_tokens([image_id, *around])
         self._marks = tuple(mark for mark in marks if not mark.startswith("<|"))
         self._remembered = lru_cache(maxsize=4096)(self._tokenised)
+        self.opened = self._opened()
 
     def opening(
         self, messages: Sequence[Mapping[str, Any]], image_tokens: Sequence[int]
@@ -61,6 +66,21 @@ class Chat:
         return self._expanded(
             self._tokens(self._key(messages, after_turn=True), True), image_tokens
         )
+
+    def start(self, text: str) -> list[int]:
+        """The tokens that a turn has to begin with to begin so, after what is opened already."""
+        if "</think>" in self.opened:
+            text = text.rpartition("</think>")[2].lstrip("\n")
+        elif self.opened:
+            text = text.removeprefix("<think>")
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def _opened(self) -> str:
+        asked = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
+        render = partial(self.tokenizer.apply_chat_template, asked, tokenize=False)
+        before, after = render(), render(add_generation_prompt=True)
+        _, mark, rest = after[len(before) :].partition("<think>")
+        return mark + rest
 
     def _tokens(self, key: str, after_turn: bool) -> tuple[int, ...]:
         """Of a key that is not too long to be remembered, once."""

@@ -41,7 +41,6 @@ SUITES: Mapping[str, Sequence[str]] = {
 """The paper's nine benchmarks (2507.13348, Table 2), and two that are asked for beside them."""
 
 Result = Mapping[str, Any]
-_MORE = re.compile(r"\b(shows) (?:[2-9]|\d\d+) pictures")
 
 
 def benchmark_source(name: str = "", **options: Any) -> BenchmarkSource:
@@ -175,14 +174,11 @@ def _line(name: str, mode: str, result: Result, whole: float | None) -> dict[str
 
 
 def left_out(results: Mapping[str, Result]) -> dict[str, dict[str, int]]:
-    """Rows of each benchmark that were left out, by reason and number, the most frequent first.
-
-    That a row shows several pictures is one reason, however many they are.
-    """
+    """Rows of each benchmark that were left out, by reason and number, the most frequent first."""
     found: dict[str, dict[str, int]] = {}
     for name, result in results.items():
         one = next(iter(result["modes"].values())) if "modes" in result else result
-        reasons = Counter(_MORE.sub(r"\1 several pictures", r["reason"]) for r in one["refusals"])
+        reasons = Counter(r["reason"] for r in one["refusals"])
         if reasons:
             found[name] = dict(reasons.most_common())
     return found
@@ -355,6 +351,7 @@ def _sample(
             answer_type=item.answer_type,
             choices=item.choices,
             metadata=item.metadata,
+            more_images=tuple(encoded_picture(image, place) for image in item.more_images),
         )
     except DataError as error:
         return Refusal(label, str(error))

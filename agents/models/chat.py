@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from vt_env.marks import safe
@@ -24,10 +24,6 @@ class Chat:
         tokenizer: With a chat template.
         image_id: The token that the template puts where a picture stands.
         around: The tokens before and after a picture that the template does not put there.
-
-    Attributes:
-        opened: What the template writes of a turn by itself, from ``<think>`` on; mostly nothing.
-            A turn's text begins with it, as a turn's tokens do with those of the prompt.
     """
 
     def __init__(self, tokenizer: Any, image_id: int, around: Sequence[int] = ()) -> None:
@@ -37,7 +33,6 @@ class Chat:
         marks = tokenizer.convert_ids_to_tokens([image_id, *around])
         self._marks = tuple(mark for mark in marks if not mark.startswith("<|"))
         self._remembered = lru_cache(maxsize=4096)(self._tokenised)
-        self.opened = self._opened()
 
     def opening(
         self, messages: Sequence[Mapping[str, Any]], image_tokens: Sequence[int]
@@ -75,7 +70,12 @@ class Chat:
             text = text.removeprefix("<think>")
         return self.tokenizer.encode(text, add_special_tokens=False)
 
-    def _opened(self) -> str:
+    @cached_property
+    def opened(self) -> str:
+        """What the template writes of a turn by itself, from ``<think>`` on; mostly nothing.
+
+        The text of a turn begins with it; its tokens are the prompt's.
+        """
         asked = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
         render = partial(self.tokenizer.apply_chat_template, asked, tokenize=False)
         before, after = render(), render(add_generation_prompt=True)

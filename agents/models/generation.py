@@ -46,7 +46,7 @@ class KVCache:
         """These rows in this order, each as often as it is named."""
         if list(rows) == list(range(len(self.valid))):
             return self
-        index = torch.LongTensor(rows).to(self.valid.device)
+        index: Any = torch.tensor(rows, device=self.valid.device)
         cache = copy(self.past)
         cache.layers = [_apart(layer) for layer in cache.layers]
         cache.reorder_cache(index)

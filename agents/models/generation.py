@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ class KVCache:
         """These rows in this order, each as often as it is named."""
         if list(rows) == list(range(len(self.valid))):
             return self
-        index: Any = torch.tensor(rows, device=self.valid.device)
+        index = cast("Any", torch.tensor(rows, device=self.valid.device))
         cache = copy(self.past)
         cache.layers = [_apart(layer) for layer in cache.layers]
         cache.reorder_cache(index)

@@ -348,7 +348,7 @@ def _refuse_longer(
     """
     for name in names:
         other: Any = value_at(row, name)
-        number = len(other) if isinstance(other, list | tuple) else 0
+        number = len(cast("list[Any]", other)) if isinstance(other, list | tuple) else 0
         if name != chosen and number > pictures:
             raise DataError(
                 f"{chosen!r} has {pictures} of the pictures and {name!r} {number}: say which is "

@@ -56,7 +56,7 @@ class OpenRLHF:
     def _executor(self, case: Case) -> Any:
         size = len(case.groups[0].transcripts)
         settings = [f"model.path={self.model}", "rollout.probes=0", f"rollout.group_size={size}"]
-        settings += overrides_of(case)
+        settings += ["rollout.max_new_tokens=120", *overrides_of(case)]
         run = OpenRLHFRun(self.folder, Path.cwd(), self.recipe(*settings), max_length=800)
         run.write()
         return executor_for(run.folder)()

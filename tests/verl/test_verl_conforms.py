@@ -50,7 +50,8 @@ class Verl:
     def play(self, case: Case) -> list:
         size = len(case.groups[0].transcripts)
         if case.name not in self.runs:
-            settings = [f"rollout.group_size={size}", *overrides_of(case)]
+            settings = [f"rollout.group_size={size}", "rollout.max_new_tokens=120"]
+            settings += overrides_of(case)
             room = {"max_length": 800, "max_prompt": 300, "max_rest": 500}
             self.runs[case.name] = run_of(self.model, self.folder / case.name, *settings, **room)
             self.runs[case.name].write()

@@ -122,6 +122,7 @@ check: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python benchmarks/environment.py
 	$(BIN)/python benchmarks/first_look.py --images $(DATA)/images
+	$(BIN)/python benchmarks/pictures.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/judges.py
 	$(BIN)/python benchmarks/evaluation.py

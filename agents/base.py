@@ -77,7 +77,8 @@ class Reply:
     """One turn of an agent.
 
     Attributes:
-        text: The turn, exactly as generated, up to a stop string where one ended it.
+        text: The turn, exactly as generated, up to a stop string where one ended it. It begins with
+            what the chat template has opened of it, where a model here spoke.
         prompt_ids: Where the agent is a model: the tokens that stand between its previous turn (or
             the beginning) and this one, image tokens included. An episode's sequence is
             ``prompt_ids + token_ids`` of its replies, one after the other.

@@ -145,7 +145,7 @@ class ScriptedAgent(ABC):
     ) -> list[Reply]:
         """Ask or answer as told, and by the rule where nothing is."""
         pairs = list(zip(conversations, arms, strict=True))
-        free = [c for c, arm in pairs if arm is None and c.can_request and len(c.images) == 1]
+        free = [c for c, arm in pairs if arm is None and c.can_request and not _has_seen_more(c)]
         reasons = {id(c): why for c, why in zip(free, self.reasons(free), strict=True)}
         turns: list[str] = []
         for conversation, arm in pairs:
@@ -163,6 +163,11 @@ class ScriptedAgent(ABC):
     def look(self, conversation: Conversation, view: View) -> Guess:
         """What the answerer makes of a view."""
         return self.answerer.guess(conversation.question, view, conversation.sample)
+
+
+def _has_seen_more(conversation: Conversation) -> bool:
+    """Whether a call has brought a view beside those of the question."""
+    return len(conversation.images) > len(conversation.sample.images)
 
 
 class Direct(ScriptedAgent):

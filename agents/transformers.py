@@ -194,8 +194,7 @@ class TransformersAgent:
                 f"forced must have one text for each of {len(conversations)} conversations, got "
                 f"{len(forced)}"
             )
-        encode = self.vlm.tokenizer.encode
-        ids = {text: encode(text, add_special_tokens=False) for text in set(forced) if text}
+        ids = {text: self.vlm.chat.start(text) for text in set(forced) if text}
         return [ids.get(text, []) if text else [] for text in forced]
 
     def _turns(
@@ -243,6 +242,8 @@ class TransformersAgent:
                 )
                 rollout.add_turn(reply.text, ids)
                 replies[index] = reply
+                if self.vlm.recurrent:
+                    rollout.forget()
         return [replies[index] for index in range(len(rollouts))]
 
     def _ended(self, ends: Sequence[str], ids: Sequence[int]) -> bool:

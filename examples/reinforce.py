@@ -50,9 +50,9 @@ def play(env: gym.vector.VectorEnv, agent: Agent, rng: np.random.Generator) -> l
     while info["active"].any():
         actions, waiting, views = [""] * len(rollouts), [], {}
         for row in (rows := np.flatnonzero(info["active"])):
-            rollout, pixels = rollouts[row], observations["image"][row]
+            rollout = rollouts[row]
             rollout.messages[:] = info["messages"][row]
-            if info["new_image"][row]:
+            for pixels in observations["images"][row]:
                 fresh = View(Image.fromarray(pixels), "shown")
                 rollout.views.append(views.setdefault(id(pixels), fresh))
             seen = (rollout.messages, rollout.views, 0, True, rng, NO_SAMPLE, rollout.id)

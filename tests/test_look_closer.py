@@ -352,6 +352,31 @@ def test_a_turn_that_asks_for_a_region_brings_it(name: str) -> None:
 # ---------------------------------------------------------------------- what onlookers see
 
 
+def test_onlookers_see_every_picture_and_the_newest_parts_beside_each_other() -> None:
+    two = np.full((480, 640, 3), 255, np.uint8), np.full((240, 320, 3), 255, np.uint8)
+    env = make(Sample("w", "Q", ("x",), two[0], more_images=two[1:]), render_mode="rgb_array")
+    env.reset()
+    canvas = env.render()
+    assert isinstance(canvas, np.ndarray)
+    white = (canvas == 255).all(-1)
+    cell = (480 - 16) // 2
+    assert white[40, 40]
+    assert white[40, 16 + cell + 20]
+    env.step(zoom(100, 100, 300, 200, 0))
+    env.step(zoom(10, 10, 110, 60, 1))
+    canvas = env.render()
+    assert isinstance(canvas, np.ndarray)
+    blue, red = ((canvas == np.array(ink)).all(-1) for ink in ((0, 90, 160), (180, 60, 20)))
+    left, right = slice(0, 16 + cell - 8), slice(16 + cell - 8, 480)
+    above, below = slice(0, 250), slice(250, 540)
+    assert blue[above, left].any()
+    assert red[above, right].any()
+    assert not (red[above, left].any())
+    assert not (blue[above, right].any())
+    assert blue[below, left].any()
+    assert red[below, right].any()
+
+
 def test_onlookers_see_the_box_on_its_source_and_the_part_below() -> None:
     white = Sample("w", "Q", ("x",), np.full((480, 640, 3), 255, np.uint8))
     env = make(white, render_mode="rgb_array")

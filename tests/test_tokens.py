@@ -102,6 +102,28 @@ def test_one_processor_class_serves_all_three(model_type: str) -> None:
     assert IMAGE_PROCESSOR_MAPPING_NAMES[model_type]["pil"] == "Qwen2VLImageProcessorPil"
 
 
+@pytest.mark.parametrize("size", [*PICTURES, (200, 1), (3, 400), (4000, 3000)])
+def test_other_geometries_are_those_of_their_processors(size: tuple[int, int]) -> None:
+    from transformers import Gemma4ImageProcessorPil, Glm4vImageProcessorPil
+    from transformers.models.gemma4.image_processing_pil_gemma4 import (
+        get_aspect_ratio_preserving_size as fitted,
+    )
+
+    width, height = size
+    glm = token_counter("glm-v")
+    assert isinstance(glm, TokenCounter)
+    rows, columns = glm.grid(width, height)
+    assert rows * columns == Glm4vImageProcessorPil().get_number_of_image_patches(height, width)
+    gemma = Gemma4ImageProcessorPil()
+    for budget in (70, 280, 1120):
+        counter = token_counter(f"gemma-4:budget={budget}")
+        patches = 9 * counter.count(width, height)
+        wide_high = fitted(height, width, gemma.patch_size, budget * 9, gemma.pooling_kernel_size)
+        assert patches == wide_high[0] * wide_high[1] // gemma.patch_size**2
+    whole = token_counter("gemma-4").count(2048, 1024)
+    assert whole == token_counter("gemma-4").count(1024, 512) == 253
+
+
 def test_known_counts() -> None:
     whole, capped = token_counter("qwen2.5-vl"), token_counter("qwen2.5-vl:max_pixels=1003520")
     assert [whole.count(w, h) for w, h in ((512, 1024), (1024, 2048))] == [666, 2701]

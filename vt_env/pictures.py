@@ -1,8 +1,10 @@
 """Pictures as an environment shows them: the original, and smaller versions for a first look.
 
-A :class:`Picture` is decoded at most once and shrunk at most once per factor, whoever asks and from
-whichever thread, so that a group of rollouts on one question shares the work. How files are told
-apart, refused and made RGB is in :mod:`vt_env.picture_files`.
+A :class:`Picture` is shrunk at most once per factor, whoever asks and from whichever thread, so
+that a group of rollouts on one question shares the work. It holds its encoded bytes and the small
+views; the whole picture is decoded once for as long as somebody is shown it, or it is among those
+used last (:data:`vt_env.decoding.RECENT`). How files are told apart, refused and made RGB is in
+:mod:`vt_env.picture_files`.
 
 Sizes are (width, height) in pixels; arrays are uint8 [H, W, 3].
 """
@@ -10,9 +12,9 @@ Sizes are (width, height) in pixels; arrays are uint8 [H, W, 3].
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vt_env.decoding import RECENT
 from vt_env.errors import ConfigError, PictureError, unknown_name
 from vt_env.picture_files import FORMATS, OpenPicture, PictureRules, open_picture
 from vt_env.regions import Box, Region
@@ -31,6 +34,8 @@ FIRST_LOOKS = ("lanczos", "reduce", "draft")
 """Ways to make the first look; see :class:`Picture`."""
 
 _DRAFT_DIVISORS = (2, 4, 8)
+_BYTES_PER_PIXEL = 4
+"""Of Pillow's RGB."""
 
 
 class View:
@@ -60,18 +65,25 @@ class View:
         self.file = file
         self.region = region
         self.asked_on = asked_on
+        self._array: weakref.ref[NDArray[np.uint8]] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self.image.size
 
-    @cached_property
+    @property
     def array(self) -> NDArray[np.uint8]:
-        """The pixels: uint8 [H, W, 3], made once and read-only."""
-        pixels = np.asarray(self.image, dtype=np.uint8)
-        pixels.setflags(write=False)
+        """The pixels: uint8 [H, W, 3], read-only, and one array for all who hold it."""
+        pixels = self._array and self._array()
+        if pixels is None:
+            pixels = np.asarray(self.image, dtype=np.uint8)
+            pixels.setflags(write=False)
+            self._array = weakref.ref(pixels)
         return pixels
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_array": None}
 
     def __repr__(self) -> str:
         return f"View({self.size[0]}x{self.size[1]}, {self.method})"
@@ -139,6 +151,7 @@ class Picture:
         self._size: tuple[int, int] | None = None
         self._notice = ""
         self._views: dict[float | tuple[int, int], View] = {}
+        self._original: weakref.ref[View] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -161,11 +174,15 @@ class Picture:
 
     @property
     def original(self) -> View:
-        """The whole picture, decoded on first use."""
+        """The whole picture, decoded unless somebody holds it or it was used not long ago."""
         with self._lock:
-            if 1.0 not in self._views:
-                self._views[1.0] = self._decode()
-            return self._views[1.0]
+            view = self._original and self._original()
+            if view is None:
+                view = self._decode()
+                self._original = weakref.ref(view)
+            width, height = view.size
+            RECENT.use(view, _BYTES_PER_PIXEL * width * height)
+            return view
 
     def shrunk(self, factor: float) -> View:
         """The picture with both sides multiplied by ``factor``, made on first use.
@@ -242,7 +259,7 @@ class Picture:
         """Refuses a picture that cannot be shown.
 
         Args:
-            decode: Decode it too, which alone finds truncated files. The result is kept.
+            decode: Decode it too, which alone finds truncated files.
 
         Raises:
             PictureError: With what was expected, what came and what to do.

@@ -31,6 +31,12 @@ _FONT = ImageFont.load_default(14)
 _LINE = 18
 _COLUMNS = 62
 
+_BESIDE = 3
+"""Parts that are drawn beside each other at most."""
+
+Cell = tuple[int, int, int, int]
+"""Left, top, width and height on the canvas."""
+
 Line = tuple[str, str]
 """A line of text and the name of its ink."""
 
@@ -42,13 +48,32 @@ def transcript(dialogue: Dialogue, reward: Reward | None = None) -> str:
     for message in dialogue.messages[1:]:
         marks = [b for b in message["content"] if b["type"] == "image"]
         for view in (next(views) for _ in marks):
-            tokens = dialogue.protocol.tokens.count(*view.size)
-            part = f", {_part(view.region)}" if _is_part(view) else ""
-            lines.append(f"[image {view.size[0]} x {view.size[1]}, {tokens} visual tokens{part}]")
+            lines.append(told_of(dialogue, view))
         who = "policy" if message["role"] == "assistant" else "environment"
         lines.append(f"{who}> {printable(block_text(message['content']))}")
     lines.extend(text for text, _ in _verdict_lines(dialogue, reward))
     return "\n".join(lines)
+
+
+def told_of(dialogue: Dialogue, view: View) -> str:
+    """One of its views in a line: the size, the visual tokens, and of what it is a part."""
+    tokens = dialogue.protocol.tokens.count(*view.size)
+    part = f", {_part(view.region)}" if _is_part(view) else ""
+    return f"[image {view.size[0]} x {view.size[1]}, {tokens} visual tokens{part}]"
+
+
+def boxed(dialogue: Dialogue, view: View) -> Image.Image | None:
+    """The source of a part as it was first shown, with the part's box; ``None`` of no part."""
+    region = view.region
+    if region is None or not _is_part(view):
+        return None
+    image = dialogue.views[region.picture].image.copy()
+    scale = image.width / region.of[0], image.height / region.of[1]
+    left, top, right, bottom = (int(edge * scale[i % 2]) for i, edge in enumerate(region.box.edges))
+    corners = (left, top, max(left, right - 1), max(top, bottom - 1))
+    wide = max(1, image.width // 64)
+    ImageDraw.Draw(image).rectangle(corners, outline=_INK["bad"], width=wide)
+    return image
 
 
 def draw(dialogue: Dialogue, reward: Reward | None = None) -> NDArray[np.uint8]:
@@ -67,60 +92,70 @@ def printable(text: str) -> str:
 
 
 def _draw_view(canvas: Image.Image, pen: ImageDraw.ImageDraw, dialogue: Dialogue) -> None:
-    """What was shown: a whole picture, or its parts' boxes on it and the last part below."""
-    room = (_LEFT - 2 * _MARGIN, CANVAS[1] - 3 * _MARGIN - 2 * _LINE)
-    view = dialogue.views[-1]
-    if _is_part(view) and view.region is not None:
-        half = room[0], (room[1] - _MARGIN) // 2
-        _draw_source(canvas, pen, dialogue, view.region.picture, half)
-        _draw_part(canvas, pen, view, (_MARGIN, 2 * _MARGIN + half[1]), half)
+    """What was shown: whole pictures; or the boxes of parts on them, and the newest parts below."""
+    parts = [(n, view) for n, view in enumerate(dialogue.views, 1) if _is_part(view)]
+    places = range(len(dialogue.pictures))
+    high = CANVAS[1] - 3 * _MARGIN - 2 * _LINE
+    if not parts:
+        for cell, place in zip(_cells(_MARGIN, high, len(places)), places, strict=True):
+            _draw_whole(canvas, pen, dialogue, place, cell)
     else:
-        _draw_whole(canvas, pen, dialogue, room)
+        half, newest = (high - _MARGIN) // 2, parts[-_BESIDE:]
+        for cell, place in zip(_cells(_MARGIN, half, len(places)), places, strict=True):
+            _draw_source(canvas, pen, dialogue, place, cell)
+        cells = _cells(2 * _MARGIN + half, half, len(newest))
+        for cell, (number, view) in zip(cells, newest, strict=True):
+            shown = _paste(canvas, view, view.size, cell)
+            _frame(pen, (cell[0] - 1, cell[1] - 1, cell[0] + shown[0], cell[1] + shown[1]), number,
+                   view is parts[-1][1])  # fmt: skip
     for index, text in enumerate(_caption(dialogue)):
         top = CANVAS[1] - _MARGIN - (2 - index) * _LINE
         pen.text((_MARGIN, top), text, _INK["quiet"], _FONT)
 
 
+def _cells(top: int, height: int, number: int) -> list[Cell]:
+    """Places side by side in the left half of the canvas."""
+    width = (_LEFT - _MARGIN) // number
+    return [(_MARGIN + i * width, top, width - _MARGIN, height) for i in range(number)]
+
+
 def _draw_whole(
-    canvas: Image.Image, pen: ImageDraw.ImageDraw, dialogue: Dialogue, room: Size
+    canvas: Image.Image, pen: ImageDraw.ImageDraw, dialogue: Dialogue, place: int, cell: Cell
 ) -> None:
-    """The view shown last, at its size relative to the original, in a frame of the original's."""
-    view = dialogue.views[-1]
-    full_width, full_height = view.region.of if view.region else dialogue.picture.size
-    scale = min(room[0] / full_width, room[1] / full_height)
-    frame = (max(1, int(full_width * scale)), max(1, int(full_height * scale)))
-    pen.rectangle(
-        (_MARGIN - 1, _MARGIN - 1, _MARGIN + frame[0], _MARGIN + frame[1]), outline=_INK["frame"]
-    )
-    _paste(canvas, view, scale, view.size)
+    """A picture as shown last, at its size relative to the original, in the original's frame."""
+    views = [v for v in dialogue.views if v.region is None or v.region.picture == place]
+    width, height = dialogue.pictures[place].size
+    scale = min(cell[2] / width, cell[3] / height)
+    edge = cell[0] + max(1, int(width * scale)), cell[1] + max(1, int(height * scale))
+    pen.rectangle((cell[0] - 1, cell[1] - 1, *edge), outline=_INK["frame"])
+    _paste(canvas, views[-1], views[-1].size, cell, scale)
 
 
 def _draw_source(
-    canvas: Image.Image, pen: ImageDraw.ImageDraw, dialogue: Dialogue, picture: int, room: Size
+    canvas: Image.Image, pen: ImageDraw.ImageDraw, dialogue: Dialogue, place: int, cell: Cell
 ) -> None:
     """A source picture as it was first shown, with the boxes of its parts, the last one apart."""
-    first = dialogue.views[picture]
-    width, height = dialogue.pictures[picture].size
-    scale = min(room[0] / width, room[1] / height)
-    _paste(canvas, first, scale, (width, height))
-    parts = [v.region for v in dialogue.views if v.region and _is_part(v)]
-    for region in parts:
-        if region.picture != picture:
+    width, height = dialogue.pictures[place].size
+    scale = min(cell[2] / width, cell[3] / height)
+    _paste(canvas, dialogue.views[place], (width, height), cell)
+    parts = [(n, view.region) for n, view in enumerate(dialogue.views, 1) if _is_part(view)]
+    for number, region in parts:
+        if region is None or region.picture != place:
             continue
-        last = region is parts[-1]
-        left, top, right, bottom = (_MARGIN + int(edge * scale) for edge in region.box.edges)
+        left, top, right, bottom = (
+            cell[i % 2] + int(edge * scale) for i, edge in enumerate(region.box.edges)
+        )
         corners = (left, top, max(left, right - 1), max(top, bottom - 1))
-        pen.rectangle(corners, outline=_INK["bad" if last else "policy"], width=2 if last else 1)
+        _frame(pen, corners, number, number == parts[-1][0])
 
 
-def _draw_part(
-    canvas: Image.Image, pen: ImageDraw.ImageDraw, view: View, place: Size, room: Size
+def _frame(
+    pen: ImageDraw.ImageDraw, corners: tuple[int, int, int, int], number: int, last: bool
 ) -> None:
-    """One part, as large as there is room, in a frame of its box's colour."""
-    scale = min(room[0] / view.size[0], room[1] / view.size[1])
-    shown = _paste(canvas, view, scale, view.size, place)
-    edge = (place[0] - 1, place[1] - 1, place[0] + shown[0], place[1] + shown[1])
-    pen.rectangle(edge, outline=_INK["bad"])
+    """A box with the number of the view that shows it."""
+    ink = _INK["bad" if last else "policy"]
+    pen.rectangle(corners, outline=ink, width=2 if last else 1)
+    pen.text((corners[0] + 4, corners[1] + 2), str(number), ink, _FONT)
 
 
 def _caption(dialogue: Dialogue) -> tuple[str, str]:
@@ -147,16 +182,13 @@ def _part(region: Region | None) -> str:
 
 
 def _paste(
-    canvas: Image.Image,
-    view: View,
-    scale: float,
-    size: Size,
-    place: Size = (_MARGIN, _MARGIN),
+    canvas: Image.Image, view: View, size: Size, cell: Cell, scale: float | None = None
 ) -> Size:
-    """Show a view as if it had a size, scaled; in how many pixels of the canvas."""
+    """Show a view as if it had a size, as large as there is room; in how many pixels."""
+    scale = scale or min(cell[2] / size[0], cell[3] / size[1])
     shown = (max(1, int(size[0] * scale)), max(1, int(size[1] * scale)))
     how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
-    canvas.paste(view.image.resize(shown, how), place)
+    canvas.paste(view.image.resize(shown, how), cell[:2])
     return shown
 
 

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import numpy as np
+
+from vt_env.decoding import at_once
 from vt_env.dialogue import Dialogue
 from vt_env.errors import ConfigError
 from vt_env.judges import Judge, JudgeLike, Query, Verdict, make_judge
@@ -56,6 +60,17 @@ class Task:
         pictures = self.pictures(sample)
         return [Dialogue(self.protocol, sample, pictures, place) for place in range(copies)]
 
+    def begin_all(self, samples: Sequence[Sample], copies: int = 1) -> list[list[Dialogue]]:
+        """Dialogues about several samples, whose picture files are decoded on all cores.
+
+        Raises:
+            PictureError: As :meth:`begin`, for the first sample that has a refused picture.
+        """
+        begin = partial(self.begin, copies=copies)
+        if any(map(has_files, samples)):
+            return at_once(begin, samples)
+        return [begin(sample) for sample in samples]
+
     def start_judging(self, dialogues: Sequence[Dialogue]) -> None:
         """Let a judge that can begin with dialogues that are over, while others still go on.
 
@@ -90,6 +105,11 @@ class Task:
         if query is None or not self.judge.per_rollout:
             return query
         return replace(query, rollout=dialogue.rollout)
+
+
+def has_files(sample: Sample) -> bool:
+    """Whether any of its pictures has to be decoded."""
+    return not all(isinstance(image, np.ndarray) for image in sample.images)
 
 
 def make_task(

@@ -7,9 +7,9 @@ sides are a quarter of the tokens only between the bounds; below the lower one t
 blown up again and may cost as much as the original.
 
 Source: ``smart_resize`` in the Qwen2-VL image processor of Hugging Face transformers, which the
-tests compare with. Models of InternVL's kind cut a picture into tiles of one size instead, as
-``get_optimal_tiled_canvas`` in the GOT-OCR2 image processor does. Sizes are (width, height) in
-pixels.
+tests compare with; GLM-V's is the same with other bounds. Models of InternVL's kind cut a picture
+into tiles of one size instead, as ``get_optimal_tiled_canvas`` in the GOT-OCR2 image processor
+does, and Gemma 4 brings every picture to one budget of tokens. Sizes are (width, height) in pixels.
 """
 
 from __future__ import annotations
@@ -82,6 +82,61 @@ class TileCounter:
         return sorted(grids, key=lambda grid: grid[0] * grid[1])
 
 
+@dataclass(frozen=True)
+class BudgetCounter:
+    """Geometry of a family of Gemma 4's kind: every picture is brought to a budget, up or down.
+
+    So neither half the sides nor a crop costs less: the lever is the budget, not the size. As
+    ``get_aspect_ratio_preserving_size`` in the Gemma 4 image processor.
+
+    Attributes:
+        name: The family.
+        patch: Side of a patch in pixels.
+        pool: Side of a token in patches.
+        budget: Visual tokens of a picture at most; the checkpoints know 70, 140, 280, 560 and 1120.
+
+    Raises:
+        ConfigError: When a value is below 1.
+    """
+
+    name: str
+    patch: int
+    pool: int
+    budget: int
+
+    def __post_init__(self) -> None:
+        if min(self.patch, self.pool, self.budget) < 1:
+            raise ConfigError(f"{self.name}: patch, pool and budget must be 1 or more")
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """The size inside the model: the largest of its shape within the budget, rounded down.
+
+        Raises:
+            PictureError: When a side is below 1, or the picture too thin for the budget.
+        """
+        if min(width, height) < 1:
+            raise PictureError(f"expected sides of at least 1 pixel, got {width}x{height}")
+        factor, area = self.patch * self.pool, self.budget * (self.patch * self.pool) ** 2
+        scale = math.sqrt(area / (width * height))
+        wide = math.floor(scale * width / factor) * factor
+        high = math.floor(scale * height / factor) * factor
+        if not wide and not high:
+            raise PictureError(f"a budget of {self.budget} has no room for {width}x{height} pixels")
+        if not high:
+            wide, high = min(width // height, self.budget) * factor, factor
+        elif not wide:
+            wide, high = factor, min(height // width, self.budget) * factor
+        return wide, high
+
+    def count(self, width: int, height: int) -> int:
+        """Visual tokens of one picture, without the marks before and after it.
+
+        Arguments and errors are those of :meth:`resized`.
+        """
+        wide, high = self.resized(width, height)
+        return wide * high // (self.patch * self.pool) ** 2
+
+
 MAX_ASPECT = 200
 """Qwen's processors refuse a picture whose longer side is more than this many times the shorter."""
 
@@ -110,6 +165,8 @@ class TokenCounter:
         min_pixels: A picture with a smaller area is enlarged to at least this one.
         max_pixels: A picture with a larger area is shrunk to at most this one, except where the
             short side is already a single token.
+        frames: How often the area counts: GLM-V takes a picture for two frames of a video, and
+            first enlarges one that has a side below a token.
 
     Raises:
         ConfigError: When a value is below 1, or the bounds are the wrong way round or leave no room
@@ -121,12 +178,13 @@ class TokenCounter:
     merge: int
     min_pixels: int
     max_pixels: int
+    frames: int = 1
 
     def __post_init__(self) -> None:
-        for key in ("patch", "merge", "min_pixels", "max_pixels"):
+        for key in ("patch", "merge", "min_pixels", "max_pixels", "frames"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{self.name}: {key} must be 1 or more, got {getattr(self, key)}")
-        if self.max_pixels < max(self.min_pixels, self.factor**2):
+        if self.max_pixels < max(self.min_pixels, self.frames * self.factor**2):
             raise ConfigError(
                 f"{self.name}: max_pixels must be at least min_pixels ({self.min_pixels}) and the "
                 f"{self.factor**2} pixels of one token, got {self.max_pixels}"
@@ -140,13 +198,14 @@ class TokenCounter:
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """The size that a picture of ``width`` x ``height`` pixels has inside the model.
 
-        With f = factor, A = width * height and round-half-to-even, each side s becomes
+        With f = factor, A = frames * width * height and round-half-to-even, each side s becomes
 
             f * round(s / f)
             max(f, f * floor(s / (f * sqrt(A / max_pixels))))   if that exceeds max_pixels
             f * ceil(s * sqrt(min_pixels / A) / f)              if that falls below min_pixels
 
-        Boxes that Qwen2.5-VL writes are in pixels of this size, not of the original.
+        where what exceeds or falls below is ``frames`` times the new area. Boxes that Qwen2.5-VL
+        writes are in pixels of this size, not of the original.
 
         Args:
             width: In pixels.
@@ -165,14 +224,18 @@ class TokenCounter:
                 f"expected an aspect ratio of at most {MAX_ASPECT}:1, got {width}x{height} pixels; "
                 "crop or pad the picture"
             )
-        f, area = self.factor, width * height
+        f = self.factor
+        if self.frames > 1 and min(width, height) < f:
+            scale = max(f / height, f / width)
+            width, height = int(width * scale), int(height * scale)
+        area = self.frames * width * height
         wide, high = round(width / f) * f, round(height / f) * f
         # The order of the divisions is the processor's: another one rounds differently.
-        if wide * high > self.max_pixels:
+        if self.frames * wide * high > self.max_pixels:
             scale = math.sqrt(area / self.max_pixels)
             wide = max(f, math.floor(width / scale / f) * f)
             high = max(f, math.floor(height / scale / f) * f)
-        elif wide * high < self.min_pixels:
+        elif self.frames * wide * high < self.min_pixels:
             scale = math.sqrt(self.min_pixels / area)
             wide = math.ceil(width * scale / f) * f
             high = math.ceil(height * scale / f) * f
@@ -201,12 +264,17 @@ FAMILIES: dict[str, TokenCounter] = {
         TokenCounter("qwen2-vl", patch=14, merge=2, min_pixels=3_136, max_pixels=12_845_056),
         TokenCounter("qwen2.5-vl", patch=14, merge=2, min_pixels=3_136, max_pixels=12_845_056),
         TokenCounter("qwen3-vl", patch=16, merge=2, min_pixels=65_536, max_pixels=16_777_216),
+        TokenCounter("qwen3.5", patch=16, merge=2, min_pixels=65_536, max_pixels=16_777_216),
+        TokenCounter(
+            "glm-v", patch=14, merge=2, min_pixels=12_544, max_pixels=11_760_000, frames=2
+        ),
         TokenCounter("tiny", patch=4, merge=2, min_pixels=64, max_pixels=65_536),
     )
 }
-"""By name, with the bounds of the released checkpoints (their ``preprocessor_config.json``).
+"""By name, with the bounds of the released checkpoints (their ``preprocessor_config.json``); those
+of GLM-V are its processor class's.
 
-The processor *class* has other defaults (at most 1,003,520 pixels): what a run uses is what its
+Qwen's processor *class* has other defaults (at most 1,003,520 pixels): what a run uses is what its
 checkpoint says. ``tiny`` is for small models on 32x32 pictures: 16 tokens, and 4 at half the sides.
 """
 
@@ -231,12 +299,18 @@ def _internvl(*, tile: int = 448, per_tile: int = 256, most: int = 12) -> TileCo
     return TileCounter("internvl", tile, per_tile, most)
 
 
+def _gemma(*, budget: int = 280) -> BudgetCounter:
+    """The geometry of Gemma 4's released checkpoints."""
+    return BudgetCounter("gemma-4", 16, 3, budget)
+
+
 COUNTERS: Registry[Counter] = Registry(
     "visual-token family",
     "vt.families",
     {
         **{name: _bounded(family) for name, family in FAMILIES.items()},
         "internvl": _internvl,
+        "gemma-4": _gemma,
         "hf": "vt_env.hf_tokens:ProcessorCounter",
     },
 )

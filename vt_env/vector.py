@@ -2,7 +2,8 @@
 
 Made for policies that are language models: generation is dear, so no action is ever thrown away.
 
-* A group's picture is decoded and shrunk once.
+* A group's picture is decoded and shrunk once, the files of several groups on all cores. A tool may
+  so be called from several threads, though never from two for one rollout or its siblings.
 * A group's rewards are known when its last rollout is done, and come then, in one piece, with
   ``terminated`` or, for rollouts that went over a budget, ``truncated``. Until then a finished
   rollout waits: ``info["active"]`` says which rows need an action; whatever is given for the others
@@ -26,6 +27,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from vt_env.actions import Action, NoTurn, ToolCall
+from vt_env.decoding import at_once
 from vt_env.dialogue import Dialogue
 from vt_env.env import (
     as_number,
@@ -41,6 +43,7 @@ from vt_env.order import SampleOrder, options_of
 from vt_env.rewards import Reward, RewardConfig, group_rewards
 from vt_env.samples import Sample
 from vt_env.spaces import Turn
+from vt_env.task import has_files
 
 _RESET_OPTIONS = ("reset_mask", "sample_ids")
 _NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
@@ -139,9 +142,10 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
             groups = self._groups_to_reset(given.get("reset_mask"))
             samples = self._choose(len(groups), given.get("sample_ids"))
             changed = np.zeros(self.num_envs, bool)
-            for group, sample in zip(groups, samples, strict=True):
+            begun = self.task.begin_all(samples, self.group_size)
+            for group, dialogues in zip(groups, begun, strict=True):
                 rows = self._rows(group)
-                self.dialogues[rows] = self.task.begin(sample, self.group_size)
+                self.dialogues[rows] = dialogues
                 self._ended[rows] = False
                 changed[rows] = True
             return self._observation(), self._info(changed)
@@ -178,10 +182,7 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
             action = actions[row]
             turns[row] = action if isinstance(action, NoTurn) else as_turn(action, grammar)
         with self._all_or_none():
-            taken: dict[int, Action] = {}
-            for row, turn in turns.items():
-                self.dialogues[row] = dialogue = self.dialogue(row).fork()
-                taken[row] = dialogue.apply(turn)
+            taken = self._taken(turns)
             info = self._info(active)
             _put(info, "action", taken, self.num_envs)
             self.task.start_judging([self.dialogue(row) for row in turns])
@@ -189,6 +190,24 @@ class VisionThinkVectorEnv(gym.vector.VectorEnv[VectorObservation, Any, NDArray[
             over = np.array([d is not None and d.truncated for d in self.dialogues])
             terminated, truncated = self._ended & ~over, self._ended & over
             return self._observation(), rewards, terminated, truncated, info
+
+    def _taken(self, turns: Mapping[int, str | NoTurn]) -> dict[int, Action]:
+        """Every row's turn; groups that call a tool on picture files take theirs on all cores."""
+        mark = self.task.protocol.grammar.mark
+        calling: dict[int, list[int]] = {}
+        rest: list[int] = []
+        for row, turn in turns.items():
+            self.dialogues[row] = dialogue = self.dialogue(row).fork()
+            calls = isinstance(turn, str) and mark in turn and has_files(dialogue.sample)
+            (calling.setdefault(row // self.group_size, []) if calls else rest).append(row)
+
+        def take(rows: Sequence[int]) -> dict[int, Action]:
+            return {row: self.dialogue(row).apply(turns[row]) for row in rows}
+
+        taken = take(rest)
+        for actions in at_once(take, list(calling.values())):
+            taken |= actions
+        return taken
 
     @contextmanager
     def _all_or_none(self) -> Generator[None]:

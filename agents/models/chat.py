@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from vt_env.marks import safe
@@ -61,6 +61,26 @@ class Chat:
         return self._expanded(
             self._tokens(self._key(messages, after_turn=True), True), image_tokens
         )
+
+    def start(self, text: str) -> list[int]:
+        """The tokens that a turn has to begin with to begin so, after what is opened already."""
+        if "</think>" in self.opened:
+            text = text.rpartition("</think>")[2].lstrip("\n")
+        elif self.opened:
+            text = text.removeprefix("<think>")
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    @cached_property
+    def opened(self) -> str:
+        """What the template writes of a turn by itself, from ``<think>`` on; mostly nothing.
+
+        The text of a turn begins with it; its tokens are the prompt's.
+        """
+        asked = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
+        render = partial(self.tokenizer.apply_chat_template, asked, tokenize=False)
+        before, after = render(), render(add_generation_prompt=True)
+        _, mark, rest = after[len(before) :].partition("<think>")
+        return mark + rest
 
     def _tokens(self, key: str, after_turn: bool) -> tuple[int, ...]:
         """Of a key that is not too long to be remembered, once."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -38,18 +39,26 @@ class KVCache:
     @property
     def nbytes(self) -> int:
         """Bytes of the keys and values."""
-        tensors = (getattr(layer, kind) for layer in self.past.layers for kind in _KINDS)
+        tensors = (getattr(layer, kind, None) for layer in self.past.layers for kind in _KINDS)
         return sum(tensor.nbytes for tensor in tensors if tensor is not None)
 
     def take(self, rows: Sequence[int]) -> KVCache:
         """These rows in this order, each as often as it is named."""
         if list(rows) == list(range(len(self.valid))):
             return self
-        index = torch.tensor(rows, device=self.valid.device)
+        index = cast("Any", torch.tensor(rows, device=self.valid.device))
         cache = copy(self.past)
-        cache.layers = [copy(layer) for layer in cache.layers]
-        cache.batch_select_indices(index)
+        cache.layers = [_apart(layer) for layer in cache.layers]
+        cache.reorder_cache(index)
         return KVCache(cache, self.valid[index])
+
+
+def _apart(layer: Any) -> Any:
+    """A layer's cache that can be changed alone; its tensors are shared, its tables are not."""
+    made = copy(layer)
+    tables = {name: dict(value) for name, value in vars(made).items() if isinstance(value, dict)}
+    vars(made).update(tables)
+    return made
 
 
 @dataclass(frozen=True, slots=True)

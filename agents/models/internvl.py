@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import GotOcr2ImageProcessorPil
 
 from agents.models.vlm import VisionLanguageModel
 from vt_env.errors import ConfigError
@@ -28,7 +27,7 @@ class InternVL(VisionLanguageModel):
     """A model of type ``internvl``: the checkpoints whose names end in ``-hf``."""
 
     families: ClassVar[Sequence[str]] = ("internvl",)
-    pillow_processor: ClassVar[Any] = GotOcr2ImageProcessorPil
+    pillow_processor: ClassVar[str] = "GotOcr2ImageProcessorPil"
 
     def _around(self) -> tuple[int, int]:
         words = self.tokenizer.get_vocab()

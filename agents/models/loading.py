@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+import transformers
 from transformers import (
     AutoConfig,
-    AutoImageProcessor,
     AutoModelForImageTextToText,
     AutoTokenizer,
     GenerationConfig,
@@ -20,12 +20,12 @@ from transformers.utils import logging
 from transformers.utils.import_utils import is_torchvision_available
 
 from agents.models.internvl import InternVL
-from agents.models.qwen import QwenVL
+from agents.models.qwen import GlmV, QwenVL
 from agents.models.vlm import VisionLanguageModel
 from vt_env.errors import ConfigError, unknown_name
 
 FAMILIES: dict[str, type[VisionLanguageModel]] = {
-    name: kind for kind in (QwenVL, InternVL) for name in kind.families
+    name: kind for kind in (QwenVL, GlmV, InternVL) for name in kind.families
 }
 """By model type: those whose positions and picture features are handled, and tested, here. Others,
 which mask or position pictures in their own ways, are played through a server."""
@@ -93,8 +93,8 @@ def load_processor(path: str | Path) -> VisionLanguageModel:
             raise unknown_name("model type", config.model_type, FAMILIES)
         shell = SimpleNamespace(config=config, generation_config=_generation(path, config))
         family = FAMILIES[config.model_type]
-        processor = AutoImageProcessor if is_torchvision_available() else family.pillow_processor
-        image_processor = processor.from_pretrained(path)
+        name = "AutoImageProcessor" if is_torchvision_available() else family.pillow_processor
+        image_processor = getattr(transformers, name).from_pretrained(path)
         return family(shell, AutoTokenizer.from_pretrained(path), image_processor)
     except ConfigError:
         raise

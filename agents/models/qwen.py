@@ -1,7 +1,7 @@
-"""Qwen's line: pictures in patches of any number, and positions in three dimensions (M-RoPE).
+"""Qwen's line, and GLM-V: pictures in any number of patches, and positions in three dimensions.
 
 Text advances all three by one. The tokens of a picture share the time at which it begins, and
-spread over height and width; what follows begins after its longer side. As in
+spread over height and width; what follows begins after its longer side (M-RoPE). As in
 ``Qwen2_5_VLModel.get_rope_index`` (arXiv 2409.12191, section 2.1), but for any stretch of a
 sequence, so that a cached conversation can be continued.
 """
@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import Qwen2VLImageProcessorPil
 
 from agents.models.vlm import VisionLanguageModel
 from vt_env.errors import ConfigError
@@ -65,13 +64,15 @@ def positions(
 
 
 def counter_of(processor: Any) -> TokenCounter:
-    """How an image processor of the Qwen family sizes pictures."""
+    """How an image processor that cuts patches sizes pictures; GLM-V's counts the frames too."""
+    frames = processor.temporal_patch_size if type(processor).__name__.startswith("Glm") else 1
     return TokenCounter(
         "checkpoint",
         patch=processor.patch_size,
         merge=processor.merge_size,
         min_pixels=processor.size["shortest_edge"],
         max_pixels=processor.size["longest_edge"],
+        frames=frames,
     )
 
 
@@ -82,7 +83,7 @@ def patches(processor: Any, views: Sequence[View]) -> tuple[torch.Tensor, torch.
     faster on small pictures.
 
     Args:
-        processor: An image processor of the Qwen family.
+        processor: An image processor of Qwen's line, or GLM-V's.
         views: One or more.
 
     Returns:
@@ -134,10 +135,10 @@ def _cut(processor: Any, views: Sequence[View]) -> torch.Tensor:
 
 
 class QwenVL(VisionLanguageModel):
-    """A model of type ``qwen2_vl``, ``qwen2_5_vl`` or ``qwen3_vl``."""
+    """A model of type ``qwen2_vl``, ``qwen2_5_vl``, ``qwen3_vl`` or ``qwen3_5``."""
 
-    families: ClassVar[Sequence[str]] = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
-    pillow_processor: ClassVar[Any] = Qwen2VLImageProcessorPil
+    families: ClassVar[Sequence[str]] = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
+    pillow_processor: ClassVar[str] = "Qwen2VLImageProcessorPil"
 
     @cached_property
     def counter(self) -> TokenCounter:
@@ -169,6 +170,13 @@ class QwenVL(VisionLanguageModel):
         )
         layers = [made.pooler_output, *(getattr(made, "deepstack_features", None) or [])]
         return torch.cat([_together(layer) for layer in layers], -1)
+
+
+class GlmV(QwenVL):
+    """A model of type ``glm4v`` (GLM-4.1V) or ``glm46v`` (GLM-4.6V-Flash)."""
+
+    families: ClassVar[Sequence[str]] = ("glm4v", "glm46v")
+    pillow_processor: ClassVar[str] = "Glm4vImageProcessorPil"
 
 
 def _together(pieces: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:

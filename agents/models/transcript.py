@@ -199,9 +199,10 @@ def reply_of(
         forced: How many of the first tokens the caller chose.
         ends: Stop strings, with which a turn ends too.
     """
-    text, ended = processor.decode(ids), False
+    opened = processor.chat.opened
+    text, ended = opened + processor.decode(ids), False
     if ends:
-        text, ended = cut_turn(text, ends, len(processor.decode(ids[:forced])))
+        text, ended = cut_turn(text, ends, len(opened) + len(processor.decode(ids[:forced])))
     return Reply(
         text=text,
         prompt_ids=tuple(prompt),

@@ -45,7 +45,7 @@ class VisionLanguageModel(ABC):
 
     Attributes:
         families: The model types.
-        pillow_processor: Their image processor where there is no torchvision.
+        pillow_processor: The name of their image processor where there is no torchvision.
         model: The stock model of transformers.
         tokenizer: Its tokenizer, with a chat template.
         image_processor: Its image processor.
@@ -56,7 +56,7 @@ class VisionLanguageModel(ABC):
     """
 
     families: ClassVar[Sequence[str]]
-    pillow_processor: ClassVar[Any]
+    pillow_processor: ClassVar[str]
 
     def __init__(self, model: Any, tokenizer: Any, image_processor: Any) -> None:
         if model.config.model_type not in self.families:
@@ -75,6 +75,15 @@ class VisionLanguageModel(ABC):
         penalty[self.forbidden] = _FORBIDDEN
         self._penalty = penalty
 
+    @cached_property
+    def recurrent(self) -> bool:
+        """Whether layers carry a state from token to token, as linear attention does.
+
+        Padding between two turns would change the state, so every turn is read from the beginning.
+        """
+        kinds = getattr(self.model.config.get_text_config(), "layer_types", None) or ()
+        return "linear_attention" in kinds
+
     @property
     def device(self) -> torch.device:
         """Where the model is."""
@@ -87,8 +96,9 @@ class VisionLanguageModel(ABC):
     def _marks(self) -> list[int]:
         """Tokens that stand for pictures or for nothing."""
         config = self.model.config
-        names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
-        ids = [getattr(config, name, None) for name in names]
+        kinds = ("vision_start", "vision_end", "image_start", "image_end")
+        kinds = ("image", "video", *kinds, "video_start", "video_end")
+        ids = [getattr(config, f"{kind}_token_id", None) for kind in kinds]
         ids.append(self.tokenizer.get_vocab().get("<|vision_pad|>"))
         ids += [self.tokenizer.pad_token_id, self.tokenizer.unk_token_id, *self._around()]
         return [token for token in ids if token not in (None, self.tokenizer.eos_token_id)]
@@ -183,7 +193,7 @@ class VisionLanguageModel(ABC):
         return self.model.model.language_model(
             inputs_embeds=embedded,
             position_ids=self._position_ids(positions),
-            attention_mask=mask,
+            attention_mask=self._masks(mask, ids.shape[1]),
             use_cache=cache is not None,
             **{self._cache_name: cache},
             **deeper,
@@ -194,6 +204,12 @@ class VisionLanguageModel(ABC):
         """What the language model calls its cache: transformers 5.24 renamed it."""
         known = inspect.signature(self.model.model.language_model.forward).parameters
         return "cache" if "cache" in known else "past_key_values"
+
+    def _masks(self, mask: torch.Tensor | None, tokens: int) -> Any:
+        """The mask as the language model takes it; a state is told which new tokens are none."""
+        if mask is None or not self.recurrent:
+            return mask
+        return {"full_attention": mask, "linear_attention": mask[:, 0, -1, -tokens:]}
 
     def _position_ids(self, positions: torch.Tensor) -> torch.Tensor:
         """Positions as the language model takes them."""

@@ -81,10 +81,17 @@ def call_turn() -> str:
     return request_turn(BLURRY).replace("\n", "")
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer, with its chat template; always the same."""
+def make_tokenizer(more: Iterable[str] = ()) -> PreTrainedTokenizerFast:
+    """The tokenizer, with its chat template; always the same.
+
+    Args:
+        more: Further texts whose words it knows.
+    """
     cut = pre_tokenizers.Split(Regex(_PIECE), "isolated")
-    pieces = [piece for text in _texts() for piece, _ in cut.pre_tokenize_str(text)]
+    marks = re.compile("|".join(map(re.escape, TAGS)))
+    further = [part for text in more for part in marks.split(text) if part]
+    texts = [*_texts(), *further]
+    pieces = [piece for text in texts for piece, _ in cut.pre_tokenize_str(text)]
     return word_level(pieces, cut, CHAT_TEMPLATE, TAGS)
 
 

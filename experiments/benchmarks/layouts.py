@@ -164,29 +164,33 @@ def mathverse(cells: Cells, variant: str) -> Item:
 
 
 def mmmu(cells: Cells, variant: str) -> Item:
-    """One picture a question: rows that show several are refused.
+    """Up to seven pictures, which marks as ``<image 2>`` in question and options name.
 
     An open answer may be a written list of accepted ones; the published metric takes it literally.
     """
     shown = [i for i in _IMAGES if cells.raw(f"image_{i}") is not None]
-    if len(shown) != 1:
-        raise DataError(f"shows {len(shown)} pictures, and an episode has one original")
+    if not shown or (len(shown) > 1 and shown[-1] != len(shown)):
+        raise DataError(f"has the pictures {shown}; expected one, or several from image_1 on")
+    image, *more = (cells.raw(f"image_{i}") for i in shown)
     name = cells.text("id")
     if not (match := _MMMU_ID.fullmatch(name)):
         raise DataError(f"the column 'id' must be SPLIT_SUBJECT_NUMBER, got {name!r}")
-    answer, question, image = cells.text("answer"), cells.text("question"), f"image_{shown[0]}"
+    answer, question = cells.text("answer"), cells.text("question")
     known = {"subject": match[1], "question_type": cells.text("question_type")}
     if known["question_type"] == "multiple-choice":
         choices = cells.literal("options")
         if answer not in LETTERS[: len(choices)]:
             raise DataError(f"the answer {answer!r} is none of the {len(choices)} options")
         return Item(
-            f"{question}\n{lettered(choices)}", (answer,), cells.raw(image), name, match[1], "mcq",
-            choices, known, "choice",
+            f"{question}\n{lettered(choices)}", (answer,), image, name, match[1], "mcq",
+            choices, known, "choice", tuple(more),
         )  # fmt: skip
     several = variant != "official" and answer.startswith("[")
     references = cells.literal("answer") if several else (answer,)
-    return Item(question, references, cells.raw(image), name, match[1], metadata=known, form="open")
+    return Item(
+        question, references, image, name, match[1],
+        metadata=known, form="open", more_images=tuple(more),
+    )  # fmt: skip
 
 
 def mmbench(cells: Cells, variant: str) -> Item:
@@ -242,6 +246,7 @@ class Item:
         choices: Option texts.
         metadata: What the metric needs beside that.
         form: Which suffix is put after the question.
+        more_images: The cells of further pictures.
     """
 
     question: str
@@ -253,6 +258,7 @@ class Item:
     choices: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     form: str = ""
+    more_images: tuple[Any, ...] = ()
 
 
 class Cells:

@@ -100,8 +100,7 @@ def open_benchmark(
             ``datasets`` loads it from the Hub.
         variant: ``fixed``, ``official`` or ``rules``, as for :meth:`Benchmark.judge`.
         **options: See :class:`~vt_env.sources.admission.Admission`. ``max_refused`` is the
-            benchmark's own by default: 0, since with a row less it is another benchmark; more for
-            MMMU, whose questions about several pictures are refused.
+            benchmark's own by default: 0, since with a row less it is another benchmark.
 
     Raises:
         ConfigError: On an unknown name, variant or option.
@@ -197,6 +196,7 @@ def _sample(
             answer_type=item.answer_type,
             choices=item.choices,
             metadata=item.metadata,
+            more_images=tuple(encoded_picture(image, place) for image in item.more_images),
         )
     except DataError as error:
         return Refusal(label, str(error))

@@ -7,7 +7,6 @@ Sources and judges are named by specs, so that other processes can open them too
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,7 +37,6 @@ SUITES: Mapping[str, Sequence[str]] = {
 """
 
 Result = Mapping[str, Any]
-_MORE = re.compile(r"\b(shows) (?:[2-9]|\d\d+) pictures")
 
 
 def benchmark_source(name: str = "", **options: Any) -> BenchmarkSource:
@@ -176,14 +174,11 @@ def _line(name: str, mode: str, result: Result, whole: float | None) -> dict[str
 
 
 def left_out(results: Mapping[str, Result]) -> dict[str, dict[str, int]]:
-    """Rows of each benchmark that were left out, by reason and number, the most frequent first.
-
-    That a row shows several pictures is one reason, however many they are.
-    """
+    """Rows of each benchmark that were left out, by reason and number, the most frequent first."""
     found: dict[str, dict[str, int]] = {}
     for name, result in results.items():
         one = next(iter(result["modes"].values())) if "modes" in result else result
-        reasons = Counter(_MORE.sub(r"\1 several pictures", r["reason"]) for r in one["refusals"])
+        reasons = Counter(r["reason"] for r in one["refusals"])
         if reasons:
             found[name] = dict(reasons.most_common())
     return found

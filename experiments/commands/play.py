@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,18 @@ from agents import Agent, Conversation, answer_turn, closing, make_agent, reques
 from experiments.commands.options import add_task_options, natural, task_of
 from experiments.parsing import Parser, option
 from experiments.terminal import visible
-from vt_env import ConfigError, DataError, Query, Verdict, View
+from vt_env import ConfigError, DataError, Query, ToolError, Verdict
 from vt_env.actions import NoTurn
+from vt_env.dialogue import Dialogue
 from vt_env.env import VisionThinkEnv
 from vt_env.prompts import block_text
+from vt_env.regions import Box, Region
+from vt_env.render import boxed, told_of
 from vt_env.samples import Sample
 
 DESCRIPTION = """\
-Walk through one episode in the terminal. The picture is drawn in half blocks where the terminal
-shows colours; --save writes what an onlooker sees as PNG files.
+Walk through one episode in the terminal. Pictures are drawn in half blocks where the terminal shows
+colours, a part beside its box on the source; --save writes what an onlooker sees as PNG files.
 
 You are the policy: type an answer, or /look to ask for the original, or a whole turn with its
 tags; /help lists the commands, /quit ends. Or name an --agent and watch.
@@ -34,13 +38,16 @@ tags; /help lists the commands, /quit ends. Or name an --agent and watch.
 --web plays on a page, with boxes drawn on the picture and pictures of your own. Only this machine
 can open it, with the address that is printed.
 """
-_HELP = """\
+_LOOK = "/look LEFT TOP RIGHT BOTTOM [PICTURE], in the picture's own pixels"
+_HELP = f"""\
 /look   ask for the original, where that is still possible
+{_LOOK}: ask for a part, where a tool shows one
 /help   this
 /quit   end without an answer
 All else is an answer; one that begins with a slash is written <answer>/usr/bin</answer>.
 A whole turn has its tags: <think>…</think><answer>…</answer>."""
-_COMMAND = re.compile(r"/[a-z]*")
+_COMMAND = re.compile(r"/[a-z]*(?: +[0-9]{1,6}){0,5}")
+_COLUMNS = 64
 
 
 def describe(parser: Parser) -> None:
@@ -175,21 +182,29 @@ def _show_news(env: VisionThinkEnv, shown: int) -> int:
     if dialogue.done:
         return shown
     for view in dialogue.views[shown:]:
-        width, height = view.size
-        tokens = dialogue.protocol.tokens.count(width, height)
         if sys.stdout.isatty():
-            sys.stdout.write(half_blocks(view) + "\n")
-        _say(f"[image {width} x {height}, {tokens} visual tokens]")
+            sys.stdout.write(picture(view.image, boxed(dialogue, view)) + "\n")
+        _say(told_of(dialogue, view))
     _say(f"environment> {block_text(dialogue.messages[-1]['content'])}")
     return len(dialogue.views)
 
 
-def half_blocks(view: View, columns: int = 64) -> str:
-    """A picture as text: two pixels a character, in 24-bit colours."""
-    width, height = view.size
+def picture(image: Image.Image, source: Image.Image | None = None) -> str:
+    """A picture as text; a part beside its source, on which its box is drawn."""
+    if source is None:
+        return "\n".join(half_blocks(image, _COLUMNS))
+    left, right = half_blocks(source, _COLUMNS // 2), half_blocks(image, _COLUMNS // 2)
+    blank = " " * min(_COLUMNS // 2, source.width)
+    pairs = zip_longest(left, right)
+    return "\n".join(f"{one or blank}  {other or ''}".rstrip() for one, other in pairs)
+
+
+def half_blocks(image: Image.Image, columns: int) -> list[str]:
+    """A picture as lines of text: two pixels a character, in 24-bit colours."""
+    width, height = image.size
     columns = min(columns, width)
     rows = max(2, round(height * columns / width / 2) * 2)
-    pixels = np.asarray(view.image.resize((columns, rows), Image.Resampling.BOX))
+    pixels = np.asarray(image.resize((columns, rows), Image.Resampling.BOX))
     lines: list[str] = []
     for top, bottom in zip(pixels[::2], pixels[1::2], strict=True):
         cells = [
@@ -197,24 +212,45 @@ def half_blocks(view: View, columns: int = 64) -> str:
             for a, b in zip(top, bottom, strict=True)
         ]
         lines.append("".join(cells) + "\x1b[0m")
-    return "\n".join(lines)
+    return lines
 
 
 def _typed_turn(env: VisionThinkEnv) -> str:
     can_look = env.dialogue.can_request
-    _say(f"(type an answer{', /look to ask for the original' if can_look else ''}, or /help)")
+    _say(f"(type an answer{', /look to see more' if can_look else ''}, or /help)")
     while True:
         line = _typed_line()
         if not _COMMAND.fullmatch(line):
             return line if "<" in line else answer_turn(line, "I answer.")
-        if line == "/look" and can_look:
-            return request_turn("I ask for the original.")
         if line == "/quit":
             raise _Quit
-        if line == "/look":
-            _say("the original cannot be asked for any more: type an answer")
-        else:
+        if line.split()[0] != "/look":
             _say(_HELP if line == "/help" else f"there is no command {line}\n{_HELP}")
+        elif not can_look:
+            _say("nothing can be asked for any more: type an answer")
+        else:
+            try:
+                return _look(env.dialogue, [int(number) for number in line.split()[1:]])
+            except ToolError as error:
+                _say(f"{error}: {_LOOK}")
+
+
+def _look(dialogue: Dialogue, numbers: Sequence[int]) -> str:
+    """The turn that asks for the original, or for a box of one of the pictures.
+
+    Raises:
+        ToolError: If the protocol has no tool for it, or there is no such place.
+    """
+    if not numbers and dialogue.protocol.tool("resize_image"):
+        return request_turn("I ask for the original.")
+    edges, (number, *_) = numbers[:4], [*numbers[4:], 1]
+    if len(edges) < 4 or not 1 <= number <= len(dialogue.pictures):
+        raise ToolError("a place is four numbers, and a picture's own from 1 up")
+    size = dialogue.pictures[number - 1].size
+    box = Box(*edges)
+    if box.width <= 0 or box.height <= 0 or not box.within(Box.of(size)).area:
+        raise ToolError(f"no pixel of a picture of {size[0]} x {size[1]} is in {box}")
+    return dialogue.ask(Region(number - 1, box, size), "I look closer.")
 
 
 def _typed_line() -> str:

@@ -15,12 +15,16 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForImageTextToText,
     GenerationConfig,
+    Glm4vConfig,
+    Glm4vImageProcessorPil,
+    Glm46VConfig,
     GotOcr2ImageProcessorPil,
     InternVLConfig,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2VLConfig,
     Qwen2VLImageProcessorPil,
+    Qwen3_5Config,
     Qwen3VLConfig,
 )
 
@@ -29,7 +33,9 @@ from agents.models.vlm import VisionLanguageModel
 
 _QWEN = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
 _INTERNVL = ("<img>", "</img>", "<IMG_CONTEXT>")
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *_QWEN, *_INTERNVL)
+_GLM = ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|image|>", "<|video|>")
+_GLM = (*_GLM, "<|begin_of_image|>", "<|end_of_image|>")
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *_QWEN, *_INTERNVL, *_GLM)
 
 _TURNS = """\
 {%- for message in messages -%}FIRST{{- '<|im_start|>' + message['role'] + '\\n' -}}
@@ -46,11 +52,23 @@ _DEFAULT_SYSTEM = (
     "{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}{%- endif -%}"
 )
 _QWEN_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+_GLM_TURNS = (
+    _TURNS.replace("FIRST", "{%- if loop.first -%}{{- '[gMASK]<sop>' -}}{%- endif -%}")
+    .replace("'<|im_start|>' + message['role'] + '\\n'", "'<|' + message['role'] + '|>\\n'")
+    .replace("IMAGE", "<|begin_of_image|><|image|><|end_of_image|>")
+    .replace("{{- '<|im_end|>\\n' -}}\n", "")
+    .replace("<|im_start|>assistant\\n", "<|assistant|>\\n")
+)
 TEMPLATES = {
     "qwen2_vl": _TURNS.replace("FIRST", _DEFAULT_SYSTEM).replace("IMAGE", _QWEN_IMAGE),
     "qwen2_5_vl": _TURNS.replace("FIRST", _DEFAULT_SYSTEM).replace("IMAGE", _QWEN_IMAGE),
     "qwen3_vl": _TURNS.replace("FIRST", "").replace("IMAGE", _QWEN_IMAGE),
+    "qwen3_5": _TURNS.replace("FIRST", "")
+    .replace("IMAGE", _QWEN_IMAGE)
+    .replace("assistant\\n", "assistant\\n<think>\\n"),
     "internvl": _TURNS.replace("FIRST", "").replace("IMAGE", "<IMG_CONTEXT>\\n"),
+    "glm4v": _GLM_TURNS,
+    "glm46v": _GLM_TURNS,
 }
 _ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
 _MROPE = {**_ROPE, "mrope_section": [4, 6, 6]}
@@ -69,6 +87,11 @@ def picture(width: int, height: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+def ends_with(family: str) -> str:
+    """How a turn ends; in GLM-V's by the mark that begins the user's."""
+    return "<|user|>" if family.startswith("glm") else "<|im_end|>"
+
+
 def tokenizer(family: str) -> PreTrainedTokenizerFast:
     """One token a byte."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -78,7 +101,7 @@ def tokenizer(family: str) -> PreTrainedTokenizerFast:
     made.add_special_tokens(list(SPECIAL))
     fast = PreTrainedTokenizerFast(
         tokenizer_object=made,
-        eos_token="<|im_end|>",
+        eos_token=ends_with(family),
         pad_token="<|endoftext|>",
         additional_special_tokens=list(SPECIAL[1:]),
         model_max_length=4096,
@@ -96,7 +119,7 @@ def make(family: str) -> VisionLanguageModel:
         model = AutoModelForImageTextToText.from_config(
             _config(family, words), attn_implementation="sdpa", dtype=torch.float32
         )
-    stop, pad = words.eos_token_id, words.pad_token_id
+    stop, pad = words.convert_tokens_to_ids(ends_with(family)), words.pad_token_id
     model.generation_config = GenerationConfig(eos_token_id=stop, pad_token_id=pad)
     return FAMILIES[family](model.eval(), words, _image_processor(family))
 
@@ -115,7 +138,8 @@ def save(vlm: VisionLanguageModel, folder: Path) -> Path:
 def _image_processor(family: str) -> Any:
     if family == "internvl":
         return GotOcr2ImageProcessorPil(size={"height": 16, "width": 16})
-    return Qwen2VLImageProcessorPil(
+    kind = Glm4vImageProcessorPil if family.startswith("glm") else Qwen2VLImageProcessorPil
+    return kind(
         patch_size=4,
         merge_size=2,
         temporal_patch_size=2,
@@ -163,6 +187,21 @@ def _config(family: str, words: PreTrainedTokenizerFast) -> Any:
             image_token_id=ids["<IMG_CONTEXT>"],
             image_seq_length=4,
         )
+    if family.startswith("glm"):
+        marks = {
+            "image_token_id": ids["<|image|>"],
+            "video_token_id": ids["<|video|>"],
+            "image_start_token_id": ids["<|begin_of_image|>"],
+            "image_end_token_id": ids["<|end_of_image|>"],
+            "video_start_token_id": ids["<|begin_of_image|>"],
+            "video_end_token_id": ids["<|end_of_image|>"],
+        }
+        text |= {"model_type": "glm4v_text"}
+        vision = {**_VISION, "intermediate_size": 128, "out_hidden_size": 64, "image_size": 32}
+        kind = Glm4vConfig if family == "glm4v" else Glm46VConfig
+        if family == "glm46v":
+            vision["model_type"] = "glm4v_vision"
+        return kind(text_config=text, vision_config=vision, **marks)
     if family == "qwen2_vl":
         vision = {**_VISION, "embed_dim": 64, "mlp_ratio": 2}
         return Qwen2VLConfig(text_config=text, vision_config=vision, **marks)
@@ -172,4 +211,12 @@ def _config(family: str, words: PreTrainedTokenizerFast) -> Any:
         return Qwen2_5_VLConfig(text_config=text, vision_config=vision, **marks)
     text["rope_parameters"] = {**_MROPE, "mrope_interleaved": True}
     vision |= {"num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]}
+    if family == "qwen3_5":
+        del vision["deepstack_visual_indexes"]
+        heads = {"linear_num_key_heads": 2, "linear_num_value_heads": 4}
+        sizes = {"linear_key_head_dim": 16, "linear_value_head_dim": 16}
+        kinds = {"layer_types": ["linear_attention", "full_attention"]}
+        return Qwen3_5Config(
+            text_config={**text, **heads, **sizes, **kinds}, vision_config=vision, **marks
+        )
     return Qwen3VLConfig(text_config=text, vision_config=vision, **marks)

@@ -203,20 +203,20 @@ def test_shards_of_several_agents_are_not_merged_as_one(copies, tmp_path, capsys
     assert "several agents" in capsys.readouterr().err
 
 
-def test_rows_with_several_pictures_are_counted_and_told(tmp_path, monkeypatch, capsys):
+def test_rows_with_several_pictures_are_played_with_all_of_them(tmp_path, monkeypatch, capsys):
     datasets.disable_progress_bars()
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    rows = [row("mmmu", id=f"validation_Math_{i}") for i in range(9)]
-    rows[4] |= {"image_2": rows[4]["image_1"]}
-    rows[7] |= {"image_2": rows[7]["image_1"], "image_3": rows[7]["image_1"]}
+    rows = [row("mmmu", id=f"validation_Math_{i}") for i in range(4)]
+    rows[1] |= {"image_2": rows[1]["image_1"]}
+    rows[3] |= {"image_2": rows[3]["image_1"], "image_3": rows[3]["image_1"]}
     table("mmmu", *rows).save_to_disk(tmp_path / "copies" / "mmmu")
     data = ["--suite", "paper", "--benchmark", "mmmu", "--suite-data", str(tmp_path / "copies")]
     out = tmp_path / "out"
-    assert main(["eval", *data, "--agent", "direct", "--out", str(out)]) == 0
-    shown = capsys.readouterr().out
-    assert "left out of mmmu: 2 shows several pictures, and an episode has one original" in shown
-    told = json.loads((out / "suite.json").read_text())
-    assert told["agents"]["direct"][0]["refused"] == 2
-    assert sum(told["left_out"]["mmmu"].values()) == 2
+    assert main(["eval", *data, "--agent", "request", "--out", str(out)]) == 0
+    assert "left out of mmmu" not in capsys.readouterr().out
     result = json.loads((out / "mmmu" / "result.json").read_text())
-    assert (result["n"], result["refused"], len(result["refusals"])) == (7, 2, 2)
+    assert (result["n"], result["refused"]) == (4, 0)
+    lines = (out / "mmmu" / "episodes.jsonl").read_text().splitlines()
+    played = [json.loads(line) for line in lines]
+    one, two, _, three = (episode["visual_tokens"] for episode in played)
+    assert (two, three) == (2 * one, 3 * one)

@@ -11,10 +11,18 @@ import gymnasium as gym
 import numpy as np
 
 from agents import Reply, rollout
-from trainers.conformance import Case, Rollout, Script, stretches
+from trainers.conformance import Case, Rollout, Script, said, stretches
 from vt_env import parse
 from vt_env.discrete import DiscreteActions
 from vt_env.vector import VisionThinkVectorEnv
+
+
+def speaking(folder: Path) -> Path:
+    """A checkpoint of the tiny policy that knows the recorded words and has learnt nothing."""
+    from agents.tiny import make_vlm, save
+    from agents.tiny.tokenizer import make_tokenizer
+
+    return save(make_vlm(tokenizer=make_tokenizer(said())), folder)
 
 
 def overrides_of(case: Case) -> list[str]:
@@ -174,9 +182,11 @@ class Loop:
         )  # fmt: skip
         rollouts = reinforce.play(env, Words(case, self.vlm), np.random.default_rng(0))
         advantages = reinforce.advantages_of(rollouts).tolist()
-        return by_group(case, [self._told(r, a) for r, a in zip(rollouts, advantages, strict=True)])
+        first = [len(group.sample.images) for group in case.groups for _ in range(size)]
+        told = map(self._told, rollouts, advantages, first)
+        return by_group(case, list(told))
 
-    def _told(self, rollout, advantage: float) -> Rollout:
+    def _told(self, rollout, advantage: float, first: int) -> Rollout:
         ids, own = [], []
         for reply in rollout.replies:
             ids += [*reply.prompt_ids, *reply.token_ids]
@@ -184,7 +194,7 @@ class Loop:
         return Rollout(
             reward=rollout.reward,
             advantage=advantage,
-            requested=len(rollout.views) > 1,
+            requested=len(rollout.views) > first,
             visual_tokens=ids.count(self.vlm.image_id),
             stretches=stretches(ids, own, self.vlm.tokenizer.decode),
         )

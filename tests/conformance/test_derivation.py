@@ -60,6 +60,12 @@ BY_HAND = [
     # r = 1/2 is not below θ = 0.5: 2 + 0.25 - 0.3 after a request.
     ("weights", "mixed", [2.25, 0.25, 1.95, -0.05, 1.7, 2.0, 0.0, -0.3]),
     # The whole picture once: 0.2; a quarter of it: 0.05.
+    # 0.2 · 48/48 for the first look, and 16, 20 and 24 of 48 more for the parts.
+    ("crops", "crops", [1.3, 1.3 - 3.2 / 48, 1.3 - 7.2 / 48, 0.3 - 4.8 / 48, 0.8, None, 1.3 - 4 / 48, 1.3 - 6.4 / 48]),  # noqa: E501
+    # Right: 2 directly, 2 after a call, r = 2/4 ≥ 0.2, so those with a call pay 0.1. 0.2 for both
+    # pictures once; each part costs 70 of 97.
+    ("pictures", "pictures", [1.3, 1.2 - 14 / 97, 0.2 - 14 / 97, 1.2 - 28 / 97, 0.8, None, -0.3 - 28 / 97, 0.3]),  # noqa: E501
+    ("budget", "budget", [1.5, 0.5, 1.5, 0.5, 0.0, 1.0, 1.0, 0.0]),
     ("general", "general", [1.3, 0.3, -0.2, 0.8, -0.2, None, -0.2, 1.3]),
     ("low", "low", [1.45, 0.45, -0.05, 0.95, -0.05, None, -0.05, 1.45]),
 ]  # fmt: skip
@@ -73,6 +79,8 @@ def test_rewards_worked_out_by_hand(settings, group, rewards):
 def test_the_rest_by_hand():
     assert column("paper", "mixed", "visual_tokens") == [4, 4, 20, 20, 20, 4, 4, 20]
     assert column("none", "odd-sizes", "visual_tokens") == [4] * 4 + [19] * 4
+    assert column("crops", "crops", "visual_tokens") == [48, 64, 84, 72, 48, 84, 68, 80]
+    assert column("budget", "budget", "turns") == [1, 1, 2, 2, 2, 3, 3, 3]
     assert column("none", "mixed", "turns") == [1, 1, 2, 2, 2, 2, 1, 2]
     assert column("paper", "mixed", "penalty") == [0, 0, 0.1, 0.1, 0.1, 0, 0, 0.1]
     assert column("paper", "all-alike", "deviation") == [0.0] * 8

@@ -10,6 +10,10 @@ import pytest
 from PIL import Image
 
 from experiments.cli import main
+from experiments.commands.play import picture
+from vt_env.env import VisionThinkEnv
+from vt_env.regions import Box, Region
+from vt_env.render import boxed
 
 
 def lines(path: Path) -> list[dict]:  # type: ignore[type-arg]
@@ -261,6 +265,42 @@ def test_play_by_hand(
     assert sorted(p.name for p in (tmp_path / "steps").iterdir()) == [
         "turn0.png", "turn1.png", "turn2.png"
     ]  # fmt: skip
+
+
+def test_play_by_hand_looks_at_parts_of_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "mine.png"
+    Image.new("RGB", (640, 480), "red").save(image)
+    typed = iter(["/look", "/look 900 0 950 40", "/look 0 0 9 9 2", "/look 320 0 640 240", "Red"])
+    monkeypatch.setattr("builtins.input", lambda _: next(typed))
+    argv = ["play", "--image", str(image), "--question", "What colour is it?", "--answer", "red"]
+    steps = tmp_path / "steps"
+    assert main([*argv, "--protocol", "deepeyes", "--save", str(steps)]) == 0
+    shown = capsys.readouterr().out
+    for said in (
+        "a place is four numbers, and a picture's own from 1 up: /look LEFT TOP RIGHT BOTTOM",
+        "no pixel of a picture of 640 x 480 is in [900, 0, 950, 40]",
+        "[image 320 x 240, 99 visual tokens, [320, 0, 640, 240] of picture 1]",
+        "correct",
+    ):
+        assert said in shown
+    assert sorted(path.name for path in steps.iterdir()) == ["turn0.png", "turn1.png", "turn2.png"]
+
+
+def test_a_part_is_drawn_beside_its_box_on_the_source() -> None:
+    env = VisionThinkEnv("generated:n=3,side=128", protocol="deepeyes")
+    env.reset(seed=0)
+    size = env.dialogue.picture.size
+    env.step(env.dialogue.ask(Region(0, Box(0, 0, 64, 64), size), "Closer."))
+    part = env.dialogue.views[-1]
+    source = boxed(env.dialogue, part)
+    assert source is not None
+    assert source.getpixel((0, 30)) == source.getpixel((63, 63)) == (180, 60, 20)
+    assert boxed(env.dialogue, env.dialogue.views[0]) is None
+    lines = picture(part.image, source).splitlines()
+    assert len(lines) == 16
+    assert all(line.count("▀") == 64 and "  " in line for line in lines)
 
 
 def test_play_without_a_reference_is_unscored(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import ExitStack
 
 import pytest
@@ -47,14 +48,14 @@ class Remote:
 
     def __init__(self, stack: ExitStack) -> None:
         self.stack = stack
-        self.urls: dict[tuple[str, RewardConfig | None], str] = {}
+        self.urls: dict[tuple[str, RewardConfig | None], str] = {}  # by rules and reward
 
     def play(self, case: Case) -> list[list[Rollout]]:
         return asyncio.run(self._play(case, self._url(case)))
 
     def _url(self, case: Case) -> str:
         reward = None if case.reward.needs_group else case.reward
-        if (key := (case.protocol, reward)) not in self.urls:
+        if (key := (json.dumps(case.environment), reward)) not in self.urls:
             samples = {g.sample.id: g.sample for c in cases() for g in c.groups}
             task = make_task(list(samples.values()), judge=Recorded(), **case.environment)
             serving = Serving(port=0, sessions=200)
@@ -78,11 +79,14 @@ class Remote:
             Rollout(
                 reward=episode.reward.total if config else episode.last.reward,
                 penalty=episode.reward.penalty,
-                requested=len(episode.views) > 1,
+                requested=len(episode.views) > len(group.sample.images),
                 visual_tokens=episode.last.visual_tokens,
             )
             for episode in episodes
         ]
+
+
+SEVERAL_VIEWS = ["crops", "pictures", "budget"]
 
 
 @pytest.fixture(scope="module")
@@ -96,11 +100,11 @@ def test_rewards(remote):
 
 
 def test_groups(remote):
-    check_groups(remote, ["paper", "rate", "price", "general"])
+    check_groups(remote, ["paper", "rate", "price", "general", *SEVERAL_VIEWS])
 
 
 def test_visual_tokens(remote):
-    check_visual_tokens(remote, ["none", "general", "low"])
+    check_visual_tokens(remote, ["none", "general", "low", *SEVERAL_VIEWS])
 
 
 def test_no_scores_are_not_zeros(remote):

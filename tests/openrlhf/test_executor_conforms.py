@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 from engines import ScriptedEngine, play
 
 sys.path.append(str(Path(__file__).parents[1] / "conformance"))
-from conformance_adapters import overrides_of
+from conformance_adapters import overrides_of, speaking
 
 from trainers.conformance import (
     Case,
@@ -36,11 +36,13 @@ class OpenRLHF:
 
     Args:
         recipe: Makes the recipe.
+        model: An untrained policy.
         folder: Of the run.
     """
 
-    def __init__(self, recipe: Any, folder: Path) -> None:
+    def __init__(self, recipe: Any, model: Path, folder: Path) -> None:
         self.recipe = recipe
+        self.model = model
         self.folder = folder
         self.executors: dict[str, Any] = {}
 
@@ -53,8 +55,9 @@ class OpenRLHF:
 
     def _executor(self, case: Case) -> Any:
         size = len(case.groups[0].transcripts)
-        settings = ["rollout.probes=0", f"rollout.group_size={size}", *overrides_of(case)]
-        run = OpenRLHFRun(self.folder, Path.cwd(), self.recipe(*settings), max_length=400)
+        settings = [f"model.path={self.model}", "rollout.probes=0", f"rollout.group_size={size}"]
+        settings += ["rollout.max_new_tokens=120", *overrides_of(case)]
+        run = OpenRLHFRun(self.folder, Path.cwd(), self.recipe(*settings), max_length=800)
         run.write()
         return executor_for(run.folder)()
 
@@ -90,9 +93,17 @@ class OpenRLHF:
         return made
 
 
+SEVERAL_VIEWS = ["crops", "pictures", "budget"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return speaking(tmp_path_factory.mktemp("speaking"))
+
+
 @pytest.fixture
-def adapter(recipe, tmp_path):
-    return OpenRLHF(recipe, tmp_path)
+def adapter(recipe, model, tmp_path):
+    return OpenRLHF(recipe, model, tmp_path)
 
 
 def test_rewards(adapter):
@@ -100,9 +111,9 @@ def test_rewards(adapter):
 
 
 def test_groups_in_flight_together(adapter):
-    check_groups(adapter, ["paper", "rate", "price"])
+    check_groups(adapter, ["paper", "rate", "price", *SEVERAL_VIEWS])
 
 
 def test_masks_and_pictures(adapter):
-    check_masks(adapter, ["paper", "general", "low"], turn_end="<|im_end|>")
-    check_visual_tokens(adapter, ["none", "general", "low"])
+    check_masks(adapter, ["paper", "general", "low", *SEVERAL_VIEWS], turn_end="<|im_end|>")
+    check_visual_tokens(adapter, ["none", "general", "low", *SEVERAL_VIEWS])

@@ -92,6 +92,46 @@ def test_one_picture_in_a_list_and_placeholders_in_the_question(table):
     assert sample.question == "What [image] is it?"
 
 
+def test_numbered_columns_and_marks_are_several_pictures_in_their_order(table):
+    pictures = {f"image_{i}": f"images/{name}.png" for i, name in enumerate("aba", 1)}
+    row = table.row(image=..., question="<image 1> Is <image 3> <image 2>?", image_4="", **pictures)
+    sample = open_source(table.jsonl(row))[0]
+    assert [path.name for path in sample.images] == ["a.png", "b.png", "a.png"]
+    assert sample.question == "[image 1] Is [image 3] [image 2]?"
+    one = table.row(image=..., image_1="images/a.png", question="<image 1>\nWho?")
+    assert open_source(table.jsonl(one))[0].question == "Who?"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"images": ["images/a.png", "images/b.png"]},
+            "'image' has 1 of the pictures and 'images' 2: say which is meant, columns=image:image "
+            "or columns=image:images",
+        ),
+        ({"question": "Like <image 2>?"}, "names <image 2>, and pictures are 1 to 1"),
+        (
+            {"image": ..., "image_1": "images/a.png", "image_2": None, "image_3": "images/b.png"},
+            "image_3 has a picture, and image_2 has none",
+        ),
+    ],
+)
+def test_which_pictures_are_meant_is_never_guessed(table, changes, reason):
+    path = table.jsonl(table.row(**changes))
+    with pytest.raises(DataError) as caught:
+        open_source(path)
+    assert reason in str(caught.value)
+
+
+def test_a_list_as_long_as_the_preferred_column_is_passed_over(table):
+    path = table.jsonl(table.row(image="images/a.png", images=["images/b.png"]))
+    assert [image.name for image in open_source(path)[0].images] == ["a.png"]
+    named = table.jsonl(table.row(images=["images/a.png", "images/b.png"]))
+    sample = open_source(named, columns={"image": "images"})[0]
+    assert [image.name for image in sample.images] == ["a.png", "b.png"]
+
+
 def test_rows_without_an_id_are_numbered_by_line(table):
     source = open_source(table.jsonl("", table.row(id=...), table.row(id=7)))
     assert source.ids() == ["table-000002", "7"]

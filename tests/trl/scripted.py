@@ -108,7 +108,7 @@ class TRL:
                 reward=reward,
                 penalty=episode.reward.penalty,
                 advantage=advantage,
-                requested=ids.count(start) > 1,
+                requested=ids.count(start) > len(episode.sample.images),
                 visual_tokens=ids.count(processor.image_id),
                 stretches=stretches(ids, trained, processor.tokenizer.decode),
             )

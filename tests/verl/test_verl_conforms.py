@@ -16,7 +16,7 @@ from verl_runs import run_of
 from verl_worker import learn, play
 
 sys.path.append(str(Path(__file__).parents[1] / "conformance"))
-from conformance_adapters import by_group, overrides_of
+from conformance_adapters import by_group, overrides_of, speaking
 
 from agents.models.loading import load_processor
 from trainers.conformance import (
@@ -50,8 +50,10 @@ class Verl:
     def play(self, case: Case) -> list:
         size = len(case.groups[0].transcripts)
         if case.name not in self.runs:
-            settings = [f"rollout.group_size={size}", *overrides_of(case)]
-            self.runs[case.name] = run_of(self.model, self.folder / case.name, *settings)
+            settings = [f"rollout.group_size={size}", "rollout.max_new_tokens=120"]
+            settings += overrides_of(case)
+            room = {"max_length": 800, "max_prompt": 300, "max_rest": 500}
+            self.runs[case.name] = run_of(self.model, self.folder / case.name, *settings, **room)
             self.runs[case.name].write()
         run = self.runs[case.name]
         host(run.folder).tasks["train"] = case.task()
@@ -86,8 +88,12 @@ class Verl:
 
 
 @pytest.fixture(scope="module")
-def adapter(untrained, tmp_path_factory):
-    return Verl(untrained, tmp_path_factory.mktemp("runs"))
+def adapter(tmp_path_factory):
+    model = speaking(tmp_path_factory.mktemp("speaking"))
+    return Verl(model, tmp_path_factory.mktemp("runs"))
+
+
+SEVERAL_VIEWS = ["crops", "pictures", "budget"]
 
 
 def test_rewards(adapter):
@@ -95,9 +101,9 @@ def test_rewards(adapter):
 
 
 def test_groups_in_one_batch(adapter):
-    check_groups(adapter, ["paper", "rate", "price"])
+    check_groups(adapter, ["paper", "rate", "price", *SEVERAL_VIEWS])
 
 
 def test_masks_and_pictures(adapter):
-    check_masks(adapter, ["paper", "general", "low"], turn_end="<|im_end|>")
-    check_visual_tokens(adapter, ["none", "general", "low"])
+    check_masks(adapter, ["paper", "general", "low", *SEVERAL_VIEWS], turn_end="<|im_end|>")
+    check_visual_tokens(adapter, ["none", "general", "low", *SEVERAL_VIEWS])

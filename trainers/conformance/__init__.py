@@ -9,7 +9,7 @@ of it. See ``docs/architecture.md``.
 """
 
 from trainers.conformance.adapters import Adapter, Rollout, Script, stretches
-from trainers.conformance.cases import Case, Expected, Group, Recorded, cases
+from trainers.conformance.cases import Case, Expected, Group, Recorded, cases, said
 from trainers.conformance.checks import (
     check_groups,
     check_masks,
@@ -30,5 +30,6 @@ __all__ = [
     "check_masks",
     "check_rewards",
     "check_visual_tokens",
+    "said",
     "stretches",
 ]

@@ -18,7 +18,7 @@ class Rollout:
         reward: What it learns from; ``None`` or NaN where the rollout is unscored.
         penalty: What the group's rule took away, where a trainer keeps the terms.
         advantage: Of the rollout's tokens, where it is the same for all of them.
-        requested: Whether a second view was shown.
+        requested: Whether a view was shown beside those of the first look.
         visual_tokens: Of all views shown: best counted in what the trainer's model reads.
         stretches: All that its model reads and says, in order, cut wherever it begins or ends to be
             trained on: the text, and whether it is. See :func:`stretches`.

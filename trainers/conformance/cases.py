@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trainers.conformance.derive import derive
+from trainers.conformance.derive import belongs, derive
 from vt_env.errors import unknown_name
 from vt_env.judges import Query, Verdict
 from vt_env.rewards import RewardConfig
@@ -49,7 +49,7 @@ class Expected:
 
     Attributes:
         turns: How many of the recorded turns are taken before the episode is over.
-        requested: Whether a second view is shown.
+        requested: Whether a view is shown beside those of the first look.
         visual_tokens: Of all views shown.
         reward: ``None`` where it is unscored; also for the next two.
         penalty: What the group's rule takes away.
@@ -95,20 +95,22 @@ class Case:
 
     Attributes:
         name: Of the settings, e.g. ``paper``.
-        protocol: The environment's: ``visionthink``, ``general`` or ``low``.
+        protocol: The environment's, such as ``visionthink``.
         reward: Its reward.
         groups: What is played.
+        rules: What of the protocol is set otherwise.
     """
 
     name: str
     protocol: str
     reward: RewardConfig
     groups: tuple[Group, ...]
+    rules: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def environment(self) -> dict[str, Any]:
         """The environment's other settings by name: what the words of a tiny policy need."""
-        return {"protocol": self.protocol, "prompt": "tiny", "tokens": "tiny"}
+        return {"protocol": self.protocol, "prompt": "tiny", "tokens": "tiny", **self.rules}
 
     def task(self) -> Task:
         """The environment's data, rules and judge, for a trainer in this process."""
@@ -124,9 +126,11 @@ class Case:
         file = folder / "conformance.jsonl"
         lines: list[str] = []
         for group in self.groups:
-            sample, picture = group.sample, f"{group.name}.png"
-            Image.fromarray(np.asarray(sample.image)).save(folder / picture)
-            row = {"id": sample.id, "image": picture, "question": sample.question}
+            sample = group.sample
+            pictures = [f"{group.name}-{place}.png" for place, _ in enumerate(sample.images)]
+            for name, image in zip(pictures, sample.images, strict=True):
+                Image.fromarray(np.asarray(image)).save(folder / name)
+            row = {"id": sample.id, "images": pictures, "question": sample.question}
             lines.append(json.dumps({**row, "answers": list(sample.references)}) + "\n")
         file.write_text("".join(lines), "utf-8")
         return f"jsonl:{file}"
@@ -165,28 +169,38 @@ def cases(
 def _read() -> tuple[Case, ...]:
     recorded = json.loads((FOLDER / "transcripts.json").read_text("utf-8"))
     expected = derive(recorded)
-    pictures = {sample["name"]: _picture(sample) for sample in recorded["samples"]}
+    pictures = {sample["name"]: _pictures(sample) for sample in recorded["samples"]}
     question, references = recorded["question"], (recorded["reference"],)
 
     def group(record: Mapping[str, Any], setting: str) -> Group:
         name = record["name"]
+        first, *more = pictures[record["sample"]]
         return Group(
             name,
             record["why"],
-            Sample(name, question, references, pictures[record["sample"]]),
+            Sample(name, question, references, first, more_images=tuple(more)),
             tuple(tuple(facts["turns"]) for facts in record["rollouts"]),
             tuple(Expected(**numbers) for numbers in expected[setting][name]),
         )
 
     def case(setting: Mapping[str, Any]) -> Case:
         name, protocol = setting["name"], setting["protocol"]
-        mine = [record for record in recorded["groups"] if record["protocol"] == protocol]
+        mine = [record for record in recorded["groups"] if belongs(record, setting)]
         groups = tuple(group(record, name) for record in mine)
-        return Case(name, protocol, RewardConfig(**setting["reward"]), groups)
+        rules = setting.get("rules", {})
+        return Case(name, protocol, RewardConfig(**setting["reward"]), groups, rules)
 
     return tuple(map(case, recorded["settings"]))
 
 
-def _picture(sample: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A red picture; nobody looks at it."""
-    return np.full((sample["height"], sample["width"], 3), (220, 40, 40), np.uint8)
+def said() -> list[str]:
+    """All turns, for a policy whose tokenizer has to know their words."""
+    groups = (group for case in _read() for group in case.groups)
+    turns = (turn for group in groups for rollout in group.transcripts for turn in rollout)
+    return list(dict.fromkeys(turns))
+
+
+def _pictures(sample: Mapping[str, Any]) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+    """Red pictures; nobody looks at them."""
+    sizes = [(sample["width"], sample["height"]), *sample.get("more", ())]
+    return [np.full((height, width, 3), (220, 40, 40), np.uint8) for width, height in sizes]

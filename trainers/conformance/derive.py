@@ -3,11 +3,12 @@
 ``transcripts.json`` is written by hand. Beside the turns of each rollout it says what a person
 reads in them, by the rules of ``docs/environment.md``: how many turns are taken before the episode
 is over, whether the answer is right (``null``: cannot be scored), whether every turn keeps the
-format, and which views are shown. Each sample says how many visual tokens its views have. From
-these facts and the settings all numbers follow, in exact fractions:
+format, and which views are shown; the first of them stands for the first look at all pictures. Each
+sample says how many visual tokens its views have. From these facts and the settings all numbers
+follow, in exact fractions:
 
 * visual tokens: the sum over the views shown.
-* A rollout *requested* if it was shown a second view.
+* A rollout *requested* if it was shown more than the first look.
 * Over the scored rollouts of a group: C_d and C_h right answers without and after a request, N_d
   and N_h rollouts of each arm. r = C_d / (C_d + C_h) of counts; of rates r = p_d / (p_d + p_h),
   where p = C / N, or ``untried_rate`` where N = 0. A denominator of 0 leaves r undefined.
@@ -47,10 +48,17 @@ def derive(recorded: Mapping[str, Any]) -> dict[str, dict[str, list[dict[str, An
         setting["name"]: {
             group["name"]: _group(group["rollouts"], samples[group["sample"]], setting["reward"])
             for group in recorded["groups"]
-            if group["protocol"] == setting["protocol"]
+            if belongs(group, setting)
         }
         for setting in recorded["settings"]
     }
+
+
+def belongs(group: Facts, setting: Facts) -> bool:
+    """Whether a group is played with some settings: its own, or all of its protocol."""
+    if "setting" in group:
+        return group["setting"] == setting["name"]
+    return group["protocol"] == setting["protocol"] and "rules" not in setting
 
 
 def _group(

@@ -176,10 +176,9 @@ class RolloutWorker:
         self.tasks = {"train": task_of(config.data.train, config.environment)}
         if config.data.validation:
             self.tasks["validation"] = task_of(config.data.validation, config.environment)
-        encode = self.processor.tokenizer.encode
         starts = _prefixes_of(config.model.agent) if config.rollout.probes else {}
         self.starts = [
-            encode(starts[arm], add_special_tokens=False)
+            self.processor.chat.start(starts[arm])
             for arm in starts
             for _ in range(config.rollout.probes)
         ]

@@ -92,7 +92,7 @@ class Processor(Qwen2_5_VLProcessor):
             ids: What was generated, padding left out.
             **_: What stands before it, and the tools.
         """
-        text = self.base.decode(ids)
+        text = self.base.chat.opened + self.base.decode(ids)
         message = {"role": "assistant", "content": text, "token_ids": list(ids)}
         if calls(self.grammar.read(text)):
             function = {"name": TOOL, "arguments": {"turn": text}}

@@ -155,6 +155,7 @@ def jsonable(value: Any, levels: int = _LEVELS) -> Any:
 
 
 _MARK = "<image>"
+_NUMBERED_MARK = re.compile(r"<image ?([0-9]{1,3})>")
 _NUMBER = re.compile(r"(-?[0-9]{1,6})(?:\.0)?")
 _LISTS = ("answers", "references")
 """Columns of references whose text may spell a list."""
@@ -191,7 +192,8 @@ def read_row(
         references_column, accepted = _need(row, "references", table["references"])
         image_column, image = _need(row, "image", table["image"])
         further = numbered_after(image_column, row)
-        pictures = _pictures([image, *(row[name] for name in further)])
+        pictures = _pictures([image, *_without_gap(row, further)])
+        _refuse_longer(row, table["image"], image_column, len(pictures))
         used = {id_column, question_column, references_column, image_column, *further}
         optional: dict[str, str] = {}
         for key in ("source", "kind", "answer_type"):
@@ -206,7 +208,7 @@ def read_row(
         references = tuple(unwrap(text) for text in texts(accepted, "references"))
         return Sample(
             id=sample_id,
-            question=plain_question(spoken(question, "question")),
+            question=plain_question(spoken(question, "question"), len(pictures)),
             references=tuple(option_meant(text, choices) for text in references),
             image=locate(pictures[0]),
             source=optional["source"] or name,
@@ -222,12 +224,23 @@ def read_row(
         return Refusal(label, "nested too deeply")
 
 
-def plain_question(text: str) -> str:
+def plain_question(text: str, pictures: int = 1) -> str:
     """A question without the marks of the picture around it.
 
     A mark inside a sentence is a word of it, and stays as ``[image]``, which no model's tokenizer
-    takes for a picture.
+    takes for a picture. So do numbered marks where there are several: ``[image 2]``.
+
+    Args:
+        text: The question.
+        pictures: How many it has.
+
+    Raises:
+        DataError: If a numbered mark means none of them.
     """
+    for mark in _NUMBERED_MARK.finditer(text):
+        if not 1 <= int(mark[1]) <= pictures:
+            raise DataError(f"the question names {mark[0]}, and pictures are 1 to {pictures}")
+    text = _NUMBERED_MARK.sub(r"[image \1]" if pictures > 1 else _MARK, text)
     parts = text.split(_MARK)
     while parts and not parts[0].strip():
         parts.pop(0)
@@ -309,6 +322,38 @@ def _need(row: Mapping[str, Any], key: str, names: tuple[str, ...]) -> tuple[str
     if value is None:
         raise DataError(f"the column {column!r} is empty")
     return column, value
+
+
+def _without_gap(row: Mapping[str, Any], columns: Sequence[str]) -> list[Any]:
+    """The cells of numbered columns, up to the first that is empty.
+
+    Raises:
+        DataError: If one has a picture after an empty one: numbers would mean other pictures.
+    """
+    cells = [row[name] for name in columns]
+    filled = [cell not in (None, "", []) for cell in cells]
+    if True in (rest := filled[sum(filled) :]):
+        late = columns[sum(filled) + rest.index(True)]
+        raise DataError(f"{late} has a picture, and {columns[filled.index(False)]} has none")
+    return cells[: sum(filled)]
+
+
+def _refuse_longer(
+    row: Mapping[str, Any], names: Sequence[str], chosen: str, pictures: int
+) -> None:
+    """Refuse a row of which another column that could be meant has more pictures.
+
+    Raises:
+        DataError: With the column that says which is meant.
+    """
+    for name in names:
+        other: Any = value_at(row, name)
+        number = len(cast("list[Any]", other)) if isinstance(other, list | tuple) else 0
+        if name != chosen and number > pictures:
+            raise DataError(
+                f"{chosen!r} has {pictures} of the pictures and {name!r} {number}: say which is "
+                f"meant, columns=image:{chosen} or columns=image:{name}"
+            )
 
 
 def _pictures(cells: Sequence[Any]) -> list[Any]:

@@ -24,6 +24,15 @@ else:  # what else the machine does decides no test
     settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
     settings.load_profile("any machine")
 
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cache_of_the_users(tmp_path_factory: pytest.TempPathFactory):
+    """What a start keeps for the next one is kept for this session only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 REALVQA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
 
 

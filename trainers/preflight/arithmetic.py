@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainers.algorithms import make_algorithm
-from trainers.data import Length, check
+from trainers.lengths import Length, check
 from trainers.preflight import sizes
 from trainers.preflight.findings import Finding, tried
 from trainers.preflight.known import Known

@@ -16,8 +16,9 @@ from agents import Episode
 from agents.models.loading import load_processor, load_vlm, quiet
 from trainers.base import Progress, TrainResult
 from trainers.config import TrainConfig
-from trainers.data import fingerprints, task_of, training_order
+from trainers.data import fingerprints, task_of
 from trainers.files import linked
+from trainers.lengths import training_order
 from trainers.metrics import Numbers
 from trainers.models import Validation, complete
 from trainers.runs import (

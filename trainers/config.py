@@ -91,6 +91,9 @@ class EnvironmentConfig:
         max_turns: Turns that a policy has. ``None``: the protocol's.
         first_look: How the first view is made: ``lanczos``, ``reduce`` or ``draft``, or a bound as
             ``tokens:256`` or ``side:512``. ``None``: the protocol's.
+        max_pixels: Width times height to which a larger picture is shrunk before anything is made
+            of it. It bounds the length of rollouts for every engine and learner, whatever the
+            bound of a checkpoint's own processor. 0: none is shrunk.
         max_pictures: Views of a rollout. ``None``: the protocol's.
         max_visual_tokens: Visual tokens of a rollout. ``None``: the protocol's.
         over_budget: What a rollout is that goes over a budget: ``wrong``, or ``unscored`` and so
@@ -104,9 +107,13 @@ class EnvironmentConfig:
     factor: float | None = None
     max_turns: int | None = None
     first_look: str | None = None
+    max_pixels: int = 0
     max_pictures: int | None = None
     max_visual_tokens: int | None = None
     over_budget: str | None = None
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "max_pixels")
 
 
 @dataclass(frozen=True, slots=True)

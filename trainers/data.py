@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.config import EnvironmentConfig, TrainConfig
-from vt_env import DataError, Task, make_task
+from vt_env import DataError, PictureRules, Task, make_task
 from vt_env.sources import Source
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".index.json", ".gguf", ".h5", ".msgpack")
@@ -84,6 +84,7 @@ def task_of(data: str | Source, rules: EnvironmentConfig) -> Task:
         max_pictures=rules.max_pictures,
         max_visual_tokens=rules.max_visual_tokens,
         over_budget=rules.over_budget,
+        rules=PictureRules(shrink_above=rules.max_pixels) if rules.max_pixels else None,
     )
 
 

@@ -283,6 +283,8 @@ class OpenRLHFConfig:
         offload: Whether optimiser and reference rest in the host's memory.
         checkpointing: Whether activations are computed twice to save memory.
         attention: Transformers' name for it.
+        early: Whether the policy is measured before the first step and saved after it, so that the
+            whole way is tried within one step.
     """
 
     nodes: int = 1
@@ -299,6 +301,7 @@ class OpenRLHFConfig:
     offload: bool = field(default=False, metadata=FREE)
     checkpointing: bool = field(default=True, metadata=FREE)
     attention: str = field(default="flash_attention_2", metadata=FREE)
+    early: bool = field(default=True, metadata=FREE)
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "nodes", "gpus_per_node", "engine_gpus")
@@ -325,6 +328,8 @@ class VerlConfig:
         offload: Whether weights and optimiser rest in the host's memory while the engines play.
         checkpointing: Whether activations are computed twice to save memory.
         attention: Transformers' name for it; without flash attention sequences are padded.
+        early: Whether the policy is measured before the first step. (verl saves every so many steps
+            and at the end, and not after the first one.)
         overrides: Settings of verl's own, ``key=value`` each, which have the last word.
     """
 
@@ -338,6 +343,7 @@ class VerlConfig:
     offload: bool = field(default=True, metadata=FREE)
     checkpointing: bool = field(default=True, metadata=FREE)
     attention: str = field(default="flash_attention_2", metadata=FREE)
+    early: bool = field(default=True, metadata=FREE)
     overrides: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +106,13 @@ def test_openrlhf_takes_the_recipe(name: str) -> None:
 
     assert "openrlhf" in TRAINERS.names()
     checked(load_recipe(name))
+
+
+def test_the_page_has_the_recipes_figures() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "first-gpu-run.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w.-]+)`[^|]*" + r"\| (\d+) " * 5 + r"\|$", page, re.MULTILINE)
+    assert sorted(name for name, *_ in rows) == sorted(ON_GPUS)
+    for name, gpus, *said in rows:
+        config = load_recipe(name)
+        assert int(gpus) == sizes.machines_of(config).gpus
+        assert said == re.findall(r"(\d+) (?:GB|hours)", figures(config))

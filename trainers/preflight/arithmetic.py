@@ -148,7 +148,7 @@ def _smaller(known: Known, machines: Machines, parts: dict[str, float]) -> str:
         advice.append("lower optimiser.microbatch")
     if parts["logits"] + parts["activations"] > parts["weights"] + parts["optimiser"]:
         advice.append(
-            "bound pictures (environment.tokens=FAMILY:max_pixels=N, and the checkpoint's)"
+            "bound pictures (environment.max_pixels)"
         )
     if not machines.offload and machines.engines:
         advice.append(f"set {config.trainer}.offload=true")

@@ -19,7 +19,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from trainers.config import TrainConfig
 from trainers.errors import Damaged
@@ -107,8 +107,9 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     made = dict(below)
     for key, value in above.items():
         old = made.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        made[key] = _merged(old, value) if both else value  # pyright: ignore[reportUnknownArgumentType]
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = _merged(cast("Mapping[str, Any]", old), cast("Mapping[str, Any]", value))
+        made[key] = value
     return made
 
 

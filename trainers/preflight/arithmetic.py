@@ -147,9 +147,7 @@ def _smaller(known: Known, machines: Machines, parts: dict[str, float]) -> str:
     if config.optimiser.microbatch > 1:
         advice.append("lower optimiser.microbatch")
     if parts["logits"] + parts["activations"] > parts["weights"] + parts["optimiser"]:
-        advice.append(
-            "bound pictures (environment.max_pixels)"
-        )
+        advice.append("bound pictures (environment.max_pixels)")
     if not machines.offload and machines.engines:
         advice.append(f"set {config.trainer}.offload=true")
     if machines.engines:

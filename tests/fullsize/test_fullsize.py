@@ -220,6 +220,7 @@ def test_a_step_of_adapters_makes_what_was_rewarded_likelier(vlm) -> None:
     assert all(np.isfinite(norms))
     assert max(norms) > 0
     optimiser.step()
+    before = before.detach()
     with torch.no_grad():
         after = score(vlm, batch).log_probs
         with adapters.off():

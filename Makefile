@@ -9,6 +9,7 @@
 # make test-openrlhf   the same for training through OpenRLHF, in an environment of its own
 # make test-verl   the same for training through verl
 # make learn-openrlhf   the laptop's task through OpenRLHF on a CPU, beside the local trainer
+# make test-fullsize   real widths, vocabulary and pictures with random weights; 20 minutes, 20 GB
 # make test-smollm   a real small language model as a judge, in an environment of its own
 # make docs   these pages and a reference from the docstrings as a site: runs/site/index.html
 # make check-docs   the same, and a look at every page as a reader without a network; needs Chromium
@@ -47,7 +48,7 @@ OPENRLHF_PIP := .venv-openrlhf/bin/python -m $(INSTALL)
 VERL_PIP := .venv-verl/bin/python -m $(INSTALL)
 DATA := experiments/data/realvqa
 
-.PHONY: docs check-docs demo real test fuzz soak release locks test-avx2 test-sse4 test-newest test-python mutation test-openrlhf test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report bench-memory bench-trainers test-openenv bench-remote test-trl learn-trl test-verl
+.PHONY: docs check-docs demo real test fuzz soak release locks test-avx2 test-sse4 test-newest test-python mutation test-openrlhf test-fullsize test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report bench-memory bench-trainers test-openenv bench-remote test-trl learn-trl test-verl
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -82,6 +83,9 @@ mutation: .venv-mutation/.ready
 
 test-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/env python $(GUEST) tests/openrlhf
+
+test-fullsize: .venv-fullsize/.ready
+	.venv-fullsize/bin/python $(GUEST) tests/fullsize
 
 test-verl: .venv-verl/.ready
 	tests/verl/env python $(GUEST) tests/verl
@@ -215,6 +219,14 @@ bench-trl: .venv-trl/.ready
 	$(@D)/bin/python -m pip uninstall -qq -y torchaudio torchcodec
 	$(VERL_PIP) --no-deps verl==0.9.1 tensordict==0.10.0 TransferQueue==0.1.11 pyvers==0.1.0 \
 		--editable .
+	touch $@
+
+# Only Qwen's vocabulary is taken from dashscope.
+.venv-fullsize/.ready: pyproject.toml constraints.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m $(INSTALL) --constraint constraints.txt \
+		pytest --editable ".[cli,train,lora]"
+	$(@D)/bin/python -m $(INSTALL) --no-deps dashscope==2.0.2
 	touch $@
 
 .venv-trl/.ready: pyproject.toml constraints.txt

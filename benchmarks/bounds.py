@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from experiments.provenance import commit
+from trainers.provenance import commit
 
 PACKAGES = ("gymnasium", "numpy", "torch", "transformers", "trl")
 

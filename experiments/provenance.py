@@ -5,29 +5,14 @@ from __future__ import annotations
 import hashlib
 import platform
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from trainers.provenance import commit, versions
 from vt_env.specs import split_outside
-
-_PACKAGES = (
-    "visionthink-gym",
-    "gymnasium",
-    "numpy",
-    "pillow",
-    "mpmath",
-    "rapidocr",
-    "onnxruntime",
-    "torch",
-    "transformers",
-    "peft",
-    "wandb",
-)
 
 
 def provenance(seed: int, fingerprint: str | None, argv: list[str] | None = None) -> dict[str, Any]:
@@ -44,38 +29,10 @@ def provenance(seed: int, fingerprint: str | None, argv: list[str] | None = None
         "seed": seed,
         "data": fingerprint,
         "commit": commit(),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions(),
         "machine": platform.machine(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _versions() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def commit() -> str | None:
-    """The checkout's commit, marked ``+changes`` if files differ from it; ``None`` outside one."""
-    here = Path(__file__).parent
-    try:
-        head = _git(here, "rev-parse", "HEAD")
-        changed = _git(here, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head + ("+changes" if changed else "")
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=20
-    )
-    return done.stdout.strip()
 
 
 _WHOLE = 1 << 20

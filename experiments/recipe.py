@@ -1,7 +1,9 @@
 """Recipes: training runs as data files.
 
 A recipe is TOML. Its tables and keys are the fields of :class:`trainers.TrainConfig`; nothing else
-is allowed in it, and every number says in a comment where it comes from.
+is allowed in it, and every number says in a comment where it comes from. One key is for recipes
+alone: ``base`` names another recipe, a shipped one or a file beside this one, whose settings hold
+where this one says nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from trainers.config import TrainConfig
 from trainers.errors import Damaged
@@ -73,12 +75,42 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
             as TOML; what is no TOML is text.
 
     Raises:
-        ConfigError: If there is no such recipe, it is no TOML, a key is unknown (with the closest
-            match) or missing, or a value is of the wrong type or out of range.
+        ConfigError: If there is no such recipe, it is no TOML, it is its own base, a key is unknown
+            (with the closest match) or missing, or a value is of the wrong type or out of range.
     """
-    path, table = read_toml(name_or_path, FOLDER, "recipe")
+    path, table = _with_base(*read_toml(name_or_path, FOLDER, "recipe"))
     table.setdefault("name", path.stem)
     return typed(TrainConfig, overridden(overrides, table), f"recipe {path.name}")
+
+
+def _with_base(
+    path: Path, table: dict[str, Any], above: Sequence[Path] = ()
+) -> tuple[Path, dict[str, Any]]:
+    """A recipe's table with what its bases say."""
+    base = table.pop("base", None)
+    if base is None:
+        return path, table
+    if not isinstance(base, str):
+        raise _wrong(f"recipe {path.name}", "base", "a recipe's name or file", base)
+    seen = (*above, path.resolve())
+    beside = path.parent / base
+    found, whole = read_toml(beside if beside.is_file() else base, FOLDER, "recipe")
+    if found.resolve() in seen:
+        raise ConfigError(f"recipe {path.name}: its base {base!r} has it as a base itself")
+    _, whole = _with_base(found, whole, seen)
+    whole.pop("name", None)
+    return path, _merged(whole, table)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two tables; where both have a value that of ``above`` holds, and tables are merged."""
+    made = dict(below)
+    for key, value in above.items():
+        old = made.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = _merged(cast("Mapping[str, Any]", old), cast("Mapping[str, Any]", value))
+        made[key] = value
+    return made
 
 
 def read_toml(name_or_path: str | Path, folder: Path, what: str) -> tuple[Path, dict[str, Any]]:

@@ -25,6 +25,15 @@ else:  # neither what else the machine does nor chance decides a test
     settings.register_profile("fresh", anywhere)  # pytest --hypothesis-profile fresh
     settings.load_profile("same")
 
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cache_of_the_users(tmp_path_factory: pytest.TempPathFactory):
+    """What a start keeps for the next one is kept for this session only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 REALVQA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
 
 

@@ -91,6 +91,9 @@ class EnvironmentConfig:
         max_turns: Turns that a policy has. ``None``: the protocol's.
         first_look: How the first view is made: ``lanczos``, ``reduce`` or ``draft``, or a bound as
             ``tokens:256`` or ``side:512``. ``None``: the protocol's.
+        max_pixels: Width times height to which a larger picture is shrunk before anything is made
+            of it. It bounds the length of rollouts for every engine and learner, whatever the
+            bound of a checkpoint's own processor. 0: none is shrunk.
         max_pictures: Views of a rollout. ``None``: the protocol's.
         max_visual_tokens: Visual tokens of a rollout. ``None``: the protocol's.
         over_budget: What a rollout is that goes over a budget: ``wrong``, or ``unscored`` and so
@@ -104,9 +107,13 @@ class EnvironmentConfig:
     factor: float | None = None
     max_turns: int | None = None
     first_look: str | None = None
+    max_pixels: int = 0
     max_pictures: int | None = None
     max_visual_tokens: int | None = None
     over_budget: str | None = None
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "max_pixels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +283,8 @@ class OpenRLHFConfig:
         offload: Whether optimiser and reference rest in the host's memory.
         checkpointing: Whether activations are computed twice to save memory.
         attention: Transformers' name for it.
+        early: Whether the policy is measured before the first step and saved after it, so that the
+            whole way is tried within one step.
     """
 
     nodes: int = 1
@@ -292,6 +301,7 @@ class OpenRLHFConfig:
     offload: bool = field(default=False, metadata=FREE)
     checkpointing: bool = field(default=True, metadata=FREE)
     attention: str = field(default="flash_attention_2", metadata=FREE)
+    early: bool = field(default=True, metadata=FREE)
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "nodes", "gpus_per_node", "engine_gpus")
@@ -318,6 +328,8 @@ class VerlConfig:
         offload: Whether weights and optimiser rest in the host's memory while the engines play.
         checkpointing: Whether activations are computed twice to save memory.
         attention: Transformers' name for it; without flash attention sequences are padded.
+        early: Whether the policy is measured before the first step. (verl saves every so many steps
+            and at the end, and not after the first one.)
         overrides: Settings of verl's own, ``key=value`` each, which have the last word.
     """
 
@@ -331,6 +343,7 @@ class VerlConfig:
     offload: bool = field(default=True, metadata=FREE)
     checkpointing: bool = field(default=True, metadata=FREE)
     attention: str = field(default="flash_attention_2", metadata=FREE)
+    early: bool = field(default=True, metadata=FREE)
     overrides: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

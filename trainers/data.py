@@ -1,35 +1,21 @@
 """What a run begins with, found out before it starts.
 
-The task of a recipe, the order of its samples, a hash of its model; and for trainers that own the
-loop, and take their samples from a list, the samples of all steps in the order in which the local
-trainer plays them. Their pictures are decoded once: one that is refused is reported, and the next
-sample takes its place.
+The task of a recipe, the order of its samples, and hashes of its model and data.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainers.config import EnvironmentConfig, TrainConfig
-from vt_env import DataError, Task, make_task
-from vt_env.calls import said_of_budget
-from vt_env.dialogue import Dialogue
-from vt_env.errors import ConfigError, PictureError
+from vt_env import DataError, PictureRules, Task, make_task
 from vt_env.sources import Source
-
-if TYPE_CHECKING:
-    from agents.models import VisionLanguageModel
-
-logger = logging.getLogger(__name__)
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".index.json", ".gguf", ".h5", ".msgpack")
 """How files of weights end."""
@@ -98,6 +84,7 @@ def task_of(data: str | Source, rules: EnvironmentConfig) -> Task:
         max_pictures=rules.max_pictures,
         max_visual_tokens=rules.max_visual_tokens,
         over_budget=rules.over_budget,
+        rules=PictureRules(shrink_above=rules.max_pixels) if rules.max_pixels else None,
     )
 
 
@@ -142,140 +129,3 @@ def _commit(name: str) -> str | None:
     except HFValidationError:
         return None
     return Path(found).parent.name if isinstance(found, str) else None
-
-
-_SLACK = 128
-"""Tokens to spare, for what the environment says of a call that did not work."""
-
-
-class Length(NamedTuple):
-    """Tokens of the longest rollout that a sample can have.
-
-    Attributes:
-        prompt: Before the policy's first turn.
-        rest: From there on.
-        seen: Visual tokens before the policy's first turn.
-        visual: Visual tokens of all views.
-    """
-
-    prompt: int
-    rest: int
-    seen: int = 0
-    visual: int = 0
-
-    @property
-    def whole(self) -> int:
-        """All of it."""
-        return self.prompt + self.rest
-
-
-class Checked(NamedTuple):
-    """What is known of samples once their pictures were decoded.
-
-    Attributes:
-        longest: Of the longest rollout that each sample can have, by id.
-        refused: Samples whose picture is refused.
-    """
-
-    longest: Mapping[str, Length]
-    refused: Sequence[str]
-
-
-def training_order(
-    task: Task, processor: VisionLanguageModel, config: TrainConfig
-) -> tuple[list[str], Checked]:
-    """The samples of all steps, none twice in one, without those that are refused.
-
-    Raises:
-        DataError: If a step asks for more than there are.
-    """
-    prompts = config.rollout.prompts
-    order = SampleOrder(task.source.ids(), config.seed)
-    position = 0
-    longest: dict[str, Length] = {}
-    refused: list[str] = []
-    played: list[str] = []
-    for _ in range(config.steps):
-        ids: list[str] = []
-        while len(ids) < prompts:
-            more, position = order.take(position, prompts - len(ids), [*ids, *refused])
-            found = check(task, [name for name in more if name not in longest], processor, config)
-            longest |= found.longest
-            refused += found.refused
-            ids += [name for name in more if name in longest]
-        played += ids
-    return played, Checked(longest, refused)
-
-
-def check(
-    task: Task, ids: Iterable[str], processor: VisionLanguageModel, config: TrainConfig
-) -> Checked:
-    """Decode the pictures of samples, and count what their longest rollouts have."""
-
-    def look(sample_id: str) -> tuple[str, Length | PictureError]:
-        try:
-            dialogue = task.begin(task.source.by_id(sample_id))[0]
-            dialogue.picture.original  # noqa: B018 - decoded, or refused
-            return sample_id, longest_rollout(dialogue, processor, config.rollout.max_new_tokens)
-        except PictureError as error:
-            return sample_id, error
-
-    longest: dict[str, Length] = {}
-    refused: list[str] = []
-    with ThreadPoolExecutor(4) as pool:
-        for sample_id, found in pool.map(look, ids):
-            if isinstance(found, PictureError):
-                logger.warning("%s; it is not played", found)
-                refused.append(sample_id)
-            else:
-                longest[sample_id] = found
-    return Checked(longest, refused)
-
-
-def longest_rollout(
-    dialogue: Dialogue, processor: VisionLanguageModel, max_new_tokens: int
-) -> Length:
-    """Tokens of the longest rollout that a dialogue can become.
-
-    Raises:
-        ConfigError: If a tool does not say what it can show, and no budget does.
-    """
-    protocol, messages = dialogue.protocol, dialogue.messages
-    counts = [processor.count(view) for view in dialogue.views]
-    prompt, seen = len(processor.chat.opening(messages, counts)), sum(counts)
-    visual, rest = seen, protocol.max_turns * max_new_tokens
-    if protocol.tools:
-        views, tokens = _most(dialogue)
-        said = [block for _ in range(views) for block in protocol.prompt.result_blocks()]
-        said += protocol.prompt.after_blocks(said_of_budget(dialogue.scene.budget))
-        turn, result = {"role": "assistant", "content": ""}, {"role": "user", "content": said}
-        words = len(processor.chat.continuation([*messages, turn, result], [0] * views))
-        calls = protocol.max_turns - 1
-        visual += _within(dialogue, calls * tokens)
-        rest += calls * (words + views * _SLACK) + visual - seen
-    return Length(prompt, rest, seen, visual)
-
-
-def _most(dialogue: Dialogue) -> tuple[int, int]:
-    """Views that a turn's calls can bring, and their visual tokens."""
-    protocol = dialogue.protocol
-    found: list[tuple[int, int]] = []
-    for tool in protocol.tools:
-        most = tool.most(dialogue.scene)
-        if most is None and protocol.max_visual_tokens is None:
-            raise ConfigError(
-                f"the tool {tool.name!r} does not say how much a call can show: give it a method "
-                "most(), or set environment.max_visual_tokens"
-            )
-        found.append(most or (1, protocol.max_visual_tokens or 0))
-    calls = protocol.grammar.most if protocol.grammar.several == "all" else 1
-    views = calls * max(views for views, _ in found)
-    tokens = calls * max(tokens for _, tokens in found)
-    left = dialogue.scene.budget.pictures
-    return (views if left is None else min(views, left)), tokens
-
-
-def _within(dialogue: Dialogue, tokens: int) -> int:
-    """Visual tokens, as far as the budget goes."""
-    left = dialogue.scene.budget.visual_tokens
-    return tokens if left is None else min(tokens, left)

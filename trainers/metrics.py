@@ -43,6 +43,11 @@ def rollout_metrics(episodes: Sequence[Episode], group_size: int) -> Numbers:
     return made | {f"reward/{name}": value for name, value in _rewards(episodes, groups).items()}
 
 
+def before_training(measured: Numbers) -> Numbers:
+    """An evaluation before the first step, under names that stand in the first step's line."""
+    return {f"before/{name.removeprefix('eval/')}": value for name, value in measured.items()}
+
+
 def evaluation_metrics(episodes: Sequence[Episode]) -> Numbers:
     """Numbers of a greedy evaluation, in the family ``eval``."""
     return {f"eval/{k}": v for k, v in {**_outcomes(episodes), **_requests(episodes)}.items()}

@@ -64,6 +64,10 @@ def not_on_ray(
 ) -> dict[str, bool]:
     """What no trainer can do whose engines and learners are processes of Ray's.
 
+    LoRA: OpenRLHF 0.11.2 sends its engines those parameters that are trained, under the names that
+    peft gives them (``broadcast_to_vllm``), and an engine has the model's own; it saves adapters
+    alone. verl sends adapters as such, which nothing here merges into a checkpoint.
+
     Args:
         config: The recipe.
         algorithm: Its algorithm.

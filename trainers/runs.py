@@ -20,6 +20,7 @@ from trainers.checkpoint import Checkpoint, CheckpointStore
 from trainers.config import TrainConfig
 from trainers.data import task_of
 from trainers.errors import CheckpointError
+from trainers.provenance import STARTS
 from trainers.results import PRIVATE, Mode, Results, Stamp, begin
 from trainers.tracking import EPISODES, LOG, Tracker
 from trainers.wandb_view import wandb_view
@@ -46,7 +47,7 @@ _HOSTED = (
     *("agent.py", "__pycache__/*", "steps-*.jsonl"),
 )
 OWNS = (
-    *(LOG, EPISODES, SNAPSHOT, "result.json", PREFLIGHT, "played.npz", *PAGE),
+    *(LOG, EPISODES, STARTS, SNAPSHOT, "result.json", PREFLIGHT, "played.npz", *PAGE),
     *(f"damaged-{name}*" for name in (LOG, EPISODES)),
     *(f"{CHECKPOINTS}/{before}step-{'[0-9]' * 6}*/*" for before in ("", "broken-")),
     *(f"{library}/{name}" for library in ("openrlhf", "verl") for name in _HOSTED),

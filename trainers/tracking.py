@@ -31,7 +31,7 @@ from trainers.files import PART, opened_line, sealed_line, sync, unused
 
 logger = logging.getLogger(__name__)
 
-FAMILIES = ("train", "rollout", "reward", "env", "judge", "eval", "time")
+FAMILIES = ("train", "rollout", "reward", "env", "judge", "eval", "before", "time")
 LOG = "metrics.jsonl"
 EPISODES = "episodes.jsonl"
 _LAST = 1 << 16

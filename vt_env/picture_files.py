@@ -10,6 +10,7 @@ so that threads cannot disturb each other.
 from __future__ import annotations
 
 import io
+import math
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -166,6 +167,8 @@ class PictureRules:
         max_aspect: Largest ratio of the longer to the shorter side. Qwen's processors refuse what
             is above 200.
         min_side: Shortest side, in pixels.
+        shrink_above: Width times height to which a larger picture is shrunk by LANCZOS when it is
+            decoded; to everybody it then is a picture of that size. 0: none is.
 
     Raises:
         ConfigError: On an unknown format or a limit below 1.
@@ -176,6 +179,7 @@ class PictureRules:
     max_bytes: int = 256 * 2**20
     max_aspect: float = 200.0
     min_side: int = 1
+    shrink_above: int = 0
 
     def __post_init__(self) -> None:
         for name in self.formats:
@@ -186,6 +190,18 @@ class PictureRules:
                 raise ConfigError(
                     f"PictureRules.{limit} must be 1 or more, got {getattr(self, limit)!r}"
                 )
+        if self.shrink_above < 0:
+            raise ConfigError(
+                f"PictureRules.shrink_above must be 0 or more, got {self.shrink_above!r}"
+            )
+
+    def shown_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The size of a picture once it is shrunk to ``shrink_above``, if it is larger."""
+        area = size[0] * size[1]
+        if not 0 < self.shrink_above < area:
+            return size
+        factor = math.sqrt(self.shrink_above / area)
+        return max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
 
     def check_size(self, size: tuple[int, int], name: str) -> None:
         """Refuses a picture by its size.

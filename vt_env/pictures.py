@@ -155,7 +155,10 @@ class Picture:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels, after the EXIF orientation; reads the header only."""
+        """Width and height in pixels, after the EXIF orientation and ``rules.shrink_above``.
+
+        Reads the header only.
+        """
         with self._lock:
             if self._size is None:
                 if isinstance(self.data, np.ndarray):
@@ -287,15 +290,23 @@ class Picture:
         if isinstance(self.data, np.ndarray):
             return None
         with self._open() as opened:
+            if opened.size != self.size:  # it is not this size that would be divided
+                return None
             return opened.draft(divisor, self._shrunk_size(factor))
 
     def _decode(self) -> View:
         if isinstance(self.data, np.ndarray):
             self._size = _array_size(self.data, self.rules)
-            return View(Image.fromarray(self.data), "original", region=self.whole)
+            return self._bounded(Image.fromarray(self.data), None)
         with self._open() as opened:
-            file = self.data if opened.is_plain else None
-            return View(opened.decode(), "original", file, region=self.whole)
+            return self._bounded(opened.decode(), self.data if opened.is_plain else None)
+
+    def _bounded(self, image: Image.Image, file: Path | bytes | None) -> View:
+        """The original, shrunk where it is larger than is shown."""
+        if image.size == self.size:
+            return View(image, "original", file, region=self.whole)
+        made = image.resize(self.size, Image.Resampling.LANCZOS)
+        return View(made, "original", region=self.whole)
 
     @contextmanager
     def _open(self) -> Generator[OpenPicture]:
@@ -306,7 +317,7 @@ class Picture:
                 f"{type(self.data).__name__}; wrap a file name in pathlib.Path"
             )
         with open_picture(self.data, self.rules) as opened:
-            self._size, self._notice = opened.size, opened.notice
+            self._size, self._notice = self.rules.shown_size(opened.size), opened.notice
             yield opened
 
     def _shrunk_size(self, factor: float) -> tuple[int, int]:
@@ -335,4 +346,4 @@ def _array_size(array: NDArray[Any], rules: PictureRules) -> tuple[int, int]:
         )
     size = array.shape[1], array.shape[0]
     rules.check_size(size, "array")
-    return size
+    return rules.shown_size(size)

@@ -56,7 +56,13 @@ class Task:
 
         Raises:
             PictureError: If a picture is refused; the error names the sample.
+            ConfigError: If pictures are shrunk, and the sample says in pixels where its answer is.
         """
+        if self.protocol.rules.shrink_above and sample.answer_box is not None:
+            raise ConfigError(
+                f"sample {sample.id!r} says in pixels where its answer is (answer_box), and larger "
+                "pictures are shrunk before that is looked up: leave out shrink_above (max_pixels)"
+            )
         pictures = self.pictures(sample)
         return [Dialogue(self.protocol, sample, pictures, place) for place in range(copies)]
 

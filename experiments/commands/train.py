@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.commands.options import (
     add_folder_options,
@@ -48,6 +48,9 @@ from trainers.runs import (
 )
 from trainers.wandb_view import wanted_mode
 from vt_env import ConfigError
+
+if TYPE_CHECKING:
+    from experiments.screen import Screen
 
 DESCRIPTION = f"""\
 Train a policy as a recipe says: a TOML file, or a shipped one by its name. Any setting can be
@@ -183,7 +186,8 @@ def _keep_preflight(out: Path, config: TrainConfig) -> None:
 
 def _prepare(trainer: Trainer, config: TrainConfig, out: Path, resume: bool) -> None:
     """Write what a run needs, and say how to start it."""
-    script = trainer.prepare(config, out, resume=resume)  # pyright: ignore[reportAttributeAccessIssue]
+    with _told_on(console(stderr=True)):
+        script = trainer.prepare(config, out, resume=resume)  # pyright: ignore[reportAttributeAccessIssue]
     console().say(f"Start it, on the head of the Ray cluster, with:\n{script}")
 
 
@@ -208,23 +212,33 @@ def _summary(config: TrainConfig, result: TrainResult, out: Path) -> dict[str, A
 def training_bar(name: str, steps: int | None) -> Iterator[Progress]:
     """A progress bar with numbers and time left; a line for every evaluation, also into a file."""
     console()
-    from rich.logging import RichHandler
-
     from experiments.screen import progress_bar
 
-    with progress_bar(name, steps) as bar:
-        handler = RichHandler(console=bar.screen, show_path=False, show_time=False)
-        logging.getLogger("trainers").addHandler(handler)
+    with progress_bar(name, steps) as bar, _told_on(bar.screen):
 
         def progress(step: int, metrics: Mapping[str, float | None]) -> None:
             bar(step, numbers=_line(metrics, _WATCHED))
             if "eval/accuracy" in metrics:
                 bar.screen.say(f"step {step}: {_line(metrics, _MEASURED)}")
 
-        try:
-            yield progress
-        finally:
-            logging.getLogger("trainers").removeHandler(handler)
+        yield progress
+
+
+@contextmanager
+def _told_on(screen: Screen) -> Iterator[None]:
+    """Show what trainers tell besides numbers: how far the decoding of pictures is, refusals."""
+    from rich.logging import RichHandler
+
+    logger = logging.getLogger("trainers")
+    handler = RichHandler(console=screen, show_path=False, show_time=False)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
 
 
 _WATCHED = {

@@ -7,9 +7,11 @@ differs.
 from __future__ import annotations
 
 import atexit
+import logging
 import multiprocessing
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +23,8 @@ from experiments.evaluation.modes import Mode
 from experiments.evaluation.player import Block, Entry, Player, Setup, Worker, WorkerError
 from vt_env import ConfigError
 from vt_env.packages import require_plain_name
+
+logger = logging.getLogger(__name__)
 
 GONE = "a process that played is gone (killed, or out of memory)"
 
@@ -158,20 +162,24 @@ class Actors:
         self._actors = [actor.remote(setup.to_send()) for _ in range(number)]
 
     def play(self, part: str, mode: Mode, blocks: Sequence[Block]) -> Iterator[list[Entry]]:
-        """As they are done; whoever is free takes the next."""
-        left = iter(blocks)
-        running: dict[Any, Any] = {}
+        """As they are done; whoever is free takes the next.
+
+        What an actor had that is gone, as with its machine, the others play.
+        """
+        left = deque(blocks)
+        running: dict[Any, tuple[Any, Block]] = {}
 
         def give(actor: Any) -> None:
-            if (block := next(left, None)) is not None:
-                running[actor.play.remote(part, mode, block)] = actor
+            if left:
+                block = left.popleft()
+                running[actor.play.remote(part, mode, block)] = actor, block
 
         for _ in range(AHEAD):
             for actor in self._actors:
                 give(actor)
         while running:
             (done, *_), _ = self._ray.wait(list(running))
-            give(running.pop(done))
+            actor = running[done][0]
             try:
                 entries: list[Entry] = self._ray.get(done)
             except self._ray.exceptions.RayTaskError as error:
@@ -180,8 +188,22 @@ class Actors:
                     None
                 )
             except self._ray.exceptions.RayError as error:
-                raise WorkerError(f"an actor that played is gone: {error}") from error
+                self._gone(actor, error)
+                lost = [ref for ref, (who, _) in running.items() if who is actor]
+                left.extendleft([running.pop(ref)[1] for ref in lost])
+                for other in self._actors:
+                    give(other)
+                continue
+            del running[done]
+            give(actor)
             yield entries
+
+    def _gone(self, actor: Any, error: Exception) -> None:
+        """Go on without an actor, if there are others."""
+        self._actors = [other for other in self._actors if other is not actor]
+        if not self._actors:
+            raise WorkerError(f"the last actor that played is gone: {error}") from error
+        logger.warning("an actor is gone, %s go on: %.200s", len(self._actors), error)
 
     def close(self) -> None:
         """Close the agents and end the actors, and the cluster if it was started here."""

@@ -13,8 +13,9 @@ pytest.importorskip("transformers")
 from engines import torn_sample
 
 from agents.models.loading import load_processor
-from trainers.data import SampleOrder, task_of, training_order
+from trainers.data import SampleOrder, task_of
 from trainers.hosted.export import export
+from trainers.lengths import training_order
 from trainers.openrlhf.run import OpenRLHFRun
 from vt_env import ConfigError, DataError, make_task
 

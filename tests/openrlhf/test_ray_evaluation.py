@@ -63,7 +63,7 @@ def test_other_data_on_another_machine_is_refused(cluster) -> None:
         actors.close()
 
 
-def test_an_actor_that_is_gone_is_told(cluster) -> None:
+def test_the_last_actor_that_is_gone_is_told(cluster) -> None:
     actors = Actors(Setup("direct", [Part("p", "generated:n=40")]), 1)
     blocks = [[(at, f"test-0-{at:06}")] for at in range(40)]
     playing = actors.play("p", Mode(), blocks)
@@ -72,3 +72,28 @@ def test_an_actor_that_is_gone_is_told(cluster) -> None:
     with pytest.raises(WorkerError, match="is gone"):
         list(playing)
     actors.close()
+
+
+def test_what_a_lost_machine_had_is_played_by_the_others_once() -> None:
+    """Three nodes with an actor each; one is taken away after the first results."""
+    from ray.cluster_utils import Cluster
+
+    ray.shutdown()
+    sizes = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+    machines = Cluster(initialize_head=True, head_node_args={**sizes, "include_dashboard": False})
+    nodes = [machines.add_node(**sizes) for _ in range(2)]
+    ray.init(address=machines.address)
+    actors = Actors(Setup("direct", [Part("p", "generated:n=40")]), 3)
+    try:
+        blocks = [[(at, f"test-0-{at:06}")] for at in range(40)]
+        playing = actors.play("p", Mode(), blocks)
+        found = next(playing)
+        assert len({node["NodeID"] for node in ray.nodes() if node["Alive"]}) == 3
+        machines.remove_node(nodes[0], allow_graceful=False)
+        found += [entry for entries in playing for entry in entries]
+        assert sorted(entry["at"] for entry in found if "at" in entry) == list(range(40))
+        assert len(actors._actors) == 2
+    finally:
+        actors.close()
+        ray.shutdown()
+        machines.shutdown()

@@ -25,6 +25,7 @@ from experiments.recipe import load_recipe  # noqa: E402
 from trainers import make_trainer  # noqa: E402
 from trainers.errors import TrainingError  # noqa: E402
 from trainers.openrlhf.run import OpenRLHFRun  # noqa: E402
+from trainers.tracking import JsonLines  # noqa: E402
 from vt_env import Picture, open_source  # noqa: E402
 
 STEPS = 3
@@ -59,6 +60,7 @@ def recipe_of(tiny: Path, *overrides: str):
 LOUD = (
     "rollout.probes=0",
     "openrlhf.correction=token",
+    "openrlhf.early=true",
     "optimiser.learning_rate=2e-3",
     "tracking.wandb=offline",
 )
@@ -93,6 +95,24 @@ def test_every_step_is_in_the_log_under_the_local_trainers_names(finished):
     measured = [row["step"] for row in finished.rows if "eval/accuracy" in row]
     assert measured == [2, 3]
     assert finished.first.evaluation["eval/n"] == 8
+
+
+def test_the_whole_way_is_tried_within_one_step(finished):
+    """The policy is measured before it, and saved after it; a resume does neither again."""
+    first, *later = rows_of(finished.out)
+    assert first["before/n"] == 8
+    assert first["before/accuracy"] is not None
+    assert not any(name.startswith("before/") for row in later for name in row)
+    saved = (finished.out / "openrlhf" / "log.txt").read_text()
+    assert "global_step1" in saved
+
+
+def test_every_start_says_where_it_comes_from(finished):
+    first, second = JsonLines(finished.out / "starts.jsonl").rows()
+    assert (first["step"], second["step"]) == (0, STEPS)
+    assert first["fingerprints"] == finished.first.fingerprints
+    assert first["versions"].keys() >= {"openrlhf", "vllm", "ray", "deepspeed"}
+    assert first["nodes"][0]["resources"]["GPU"] == 3
 
 
 def test_pictures_come_after_calls_and_are_trained_on(finished):

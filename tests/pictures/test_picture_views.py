@@ -22,6 +22,7 @@ from picture_cases import (
 )
 from PIL import Image, JpegImagePlugin
 
+from vt_env import Sample, make_task
 from vt_env.errors import ConfigError, PictureError
 from vt_env.pictures import Picture, PictureRules, View, shrunk_size
 
@@ -195,3 +196,31 @@ def test_files_are_closed(tmp_path: Path) -> None:
         assert picture.size == picture.original.size
         path.unlink()
         assert picture.shrunk(0.5).array.any()
+
+
+@pytest.mark.parametrize("look", ["lanczos", "reduce", "draft"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", None])
+def test_a_larger_picture_is_shrunk_before_anything_else(look, kind):
+    pixels = np.asarray(scene(640, 480).convert("RGB"))
+    data = pixels if kind is None else encode(scene(640, 480).convert("RGB"), kind)
+    bound = Picture(data, PictureRules(shrink_above=76_800), first_look=look)
+    assert bound.size == (320, 240)  # known from the header
+    assert bound.original.size == (320, 240)
+    assert bound.original.file is None
+    assert bound.shrunk(0.5).size == (160, 120)
+    assert bound.whole.of == (320, 240)
+    free = Picture(data, PictureRules(shrink_above=640 * 480), first_look=look)
+    assert free.original.size == (640, 480)
+
+
+def test_a_bound_that_is_none():
+    assert PictureRules(shrink_above=10**6).shown_size((1, 4_000_000)) == (1, 2_000_000)
+    with pytest.raises(ConfigError, match="shrink_above must be 0 or more"):
+        PictureRules(shrink_above=-1)
+
+
+def test_a_box_in_pixels_and_a_bound_are_refused_together():
+    box = {"answer_box": [0, 0, 2, 2]}
+    boxed = Sample("s", "?", ("a",), np.zeros((8, 8, 3), np.uint8), metadata=box)
+    with pytest.raises(ConfigError, match="leave out shrink_above"):
+        make_task([boxed], rules=PictureRules(shrink_above=16)).begin(boxed)

@@ -184,3 +184,16 @@ def test_without_datasets_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtra, match=r"visionthink-gym\[hf\]"):
         open_source(f"hf:{tmp_path}")
+
+
+def test_without_the_hub_it_says_how_to_bring_the_data(monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DataError) as caught:
+        open_source("hf:Senqiao/VisionThink-Smart-Train,revision=main")
+    said = str(caught.value)
+    assert said.startswith("the Hub cannot be reached for Senqiao/VisionThink-Smart-Train (")
+    assert (
+        "hf download Senqiao/VisionThink-Smart-Train --repo-type dataset --revision main "
+        "--local-dir FOLDER; bring FOLDER here, and write hf:FOLDER"
+    ) in said

@@ -31,7 +31,7 @@ def documented() -> set[str]:
                 names.add(f"{found[0]}/{name[2:]}")
             else:
                 names.add(name if "/" in name else f"{family}/{name}")
-    return names - {"eval/…"}
+    return names - {"eval/…", "before/…"}
 
 
 def generic(name: str) -> str:

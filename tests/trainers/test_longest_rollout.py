@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from agents.models.loading import load_processor
 from agents.tiny import make_vlm, save
-from trainers.data import longest_rollout
+from trainers.lengths import longest_rollout
 from vt_env import ConfigError, Sample, Tool, ToolCall, make_task
 from vt_env.protocol import PRESETS
 

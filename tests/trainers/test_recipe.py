@@ -62,8 +62,37 @@ def test_shipped_recipes_load(name):
 def test_every_number_of_a_shipped_recipe_says_where_it_comes_from(name):
     lines = (FOLDER / f"{name}.toml").read_text().splitlines()
     numbers = [line for line in lines if re.match(r"\w[\w.]*\s*=\s*[-\d\[\"]*\d", line)]
-    assert numbers
+    assert numbers or any(line.startswith("base = ") for line in lines)
     assert not [line for line in numbers if not re.search(r"#\s*\w", line)]
+
+
+def test_a_recipe_may_have_a_base(tmp_path, least):
+    (tmp_path / "longer.toml").write_text('base = "mine.toml"\nsteps = 9\n[rollout]\nprompts = 4\n')
+    (tmp_path / "wider.toml").write_text('base = "longer.toml"\n[rollout]\ngroup_size = 4\n')
+    made = load_recipe(tmp_path / "wider.toml", ["seed=5"])
+    assert (made.name, made.steps, made.seed) == ("wider", 9, 5)
+    assert (made.rollout.prompts, made.rollout.group_size) == (4, 4)
+    assert made.model == load_recipe(least).model
+    write_snapshot(tmp_path, made)  # says everything itself
+    (tmp_path / "longer.toml").unlink()
+    assert read_snapshot(tmp_path) == made
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('base = "b.toml"', "its base 'a.toml' has it as a base itself"),
+        ('base = "a.toml"', "its base 'a.toml' has it as a base itself"),
+        ('base = "papr"', "there is no recipe 'papr'.*Did you mean 'paper'"),
+        ("base = 3", "base must be a recipe's name or file, got 3"),
+        ('base = "paper"\n[rollout]\npromts = 3', "Did you mean 'rollout.prompts'"),
+    ],
+)
+def test_a_base_that_is_none(tmp_path, text, message):
+    (tmp_path / "a.toml").write_text(text)
+    (tmp_path / "b.toml").write_text('base = "a.toml"')
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(tmp_path / "a.toml")
 
 
 OVERRIDES = [

@@ -55,7 +55,7 @@ actor_rollout_ref.actor.optim.weight_decay=0.01 actor_rollout_ref.actor.optim.cl
 actor_rollout_ref.actor.optim.lr_warmup_steps=0 \
 actor_rollout_ref.actor.optim.lr_scheduler_type=constant trainer.nnodes=1 \
 trainer.n_gpus_per_node=8 trainer.total_epochs=1 trainer.total_training_steps=195 \
-trainer.test_freq=5 trainer.val_before_train=False trainer.save_freq=5 \
+trainer.test_freq=5 trainer.val_before_train=True trainer.save_freq=5 \
 trainer.max_actor_ckpt_to_keep=3 trainer.default_local_dir=OUT/verl/checkpoints \
 trainer.resume_mode=auto trainer.project_name=visionthink-gym \
 trainer.experiment_name=qwen2.5-vl-7b trainer.logger=[console,file]"""

@@ -127,3 +127,22 @@ def test_rows_that_cannot_be_read_are_named(tmp_path):
 
     with pytest.raises(DataError, match=r"none.jsonl cannot be read"):
         dataset.VisionThinkDataset(str(Path(tmp_path) / "none.jsonl"))
+
+
+def test_what_is_measured_before_the_first_step_stands_in_its_line(untrained, tmp_path):
+    run = run_of(untrained, tmp_path)
+    run.folder.mkdir()
+    measured = {"val-aux/validation/accuracy/mean@1": 0.25}
+    rows = [{"step": 0, "data": measured}, {"step": 1, "data": {"actor/lr": 0.1}}]
+    file, log = run.folder / "steps-000000.jsonl", JsonLines(tmp_path / "metrics.jsonl")
+    file.write_text(json.dumps(rows[0]) + "\n")
+    run.collect(log)  # the first step is not done
+    assert list(log.rows()) == []
+    for _ in range(2):
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        run.collect(log)
+    assert list(log.rows()) == [{"step": 1, "train/learning_rate": 0.1, "before/accuracy": 0.25}]
+    second = {"step": 2, "data": {"actor/lr": 0.2}}
+    file.write_text("".join(json.dumps(row) + "\n" for row in [*rows, second]))
+    run.collect(log)
+    assert [row["step"] for row in log.rows()] == [1, 2]

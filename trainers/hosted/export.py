@@ -2,8 +2,8 @@
 
 A row names its sample; pictures and references stay in the source, which every process opens for
 itself, so that what is trained on is what the environment shows. All pictures that will be played
-are decoded here once: one that is refused is reported before anything starts, and the next sample
-takes its place, as in the local trainer.
+are decoded once, see :mod:`trainers.lengths`: one that is refused is reported before anything
+starts, and the next sample takes its place, as in the local trainer.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 from agents.models import VisionLanguageModel
 from agents.models.loading import load_processor
-from trainers.data import check, fingerprints, task_of, training_order
+from trainers.data import fingerprints, task_of
 from trainers.hosted.run import HostedRun
+from trainers.lengths import check, training_order
 from trainers.models import parameters_of
 from trainers.runs import same_start
 from vt_env.errors import ConfigError, DataError

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from trainers.errors import CheckpointError, TrainingError
 from trainers.hosted.run import HostedRun
 from trainers.installed import require_release
 from trainers.locks import inherited, keep
+from trainers.provenance import COMMAND, record_start
 from trainers.results import LOCK
 from trainers.runs import RunTrainer, result_of, run_folder, same_recipe, score, store_of
 from trainers.tracking import LOG, JsonLines
@@ -194,6 +195,11 @@ def keep_out(run: HostedRun) -> None:
     keep(run.out / LOCK)
 
 
+def record(run: HostedRun, nodes: Sequence[Any] = ()) -> None:
+    """Write down where this start comes from; called by the process that leads the run."""
+    record_start(run.out, run.saved_steps(), run.fingerprints, nodes)
+
+
 def follow(run: HostedRun, script: Path, look: Callable[[], None]) -> None:
     """Start a run, and wait.
 
@@ -212,7 +218,7 @@ def follow(run: HostedRun, script: Path, look: Callable[[], None]) -> None:
             [script],
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **variables},
+            env={**os.environ, **variables, COMMAND: shlex.join(["vt", *sys.argv[1:]])},
             pass_fds=handles,
             start_new_session=True,
         )

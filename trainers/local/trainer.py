@@ -21,6 +21,7 @@ from trainers.local.play import Player
 from trainers.local.policy import Policy
 from trainers.metrics import Numbers, judge_metrics, rollout_metrics
 from trainers.models import Validation
+from trainers.provenance import record_start
 from trainers.runs import (
     RunTrainer,
     is_due,
@@ -50,6 +51,7 @@ class LocalTrainer(RunTrainer):
             run = LocalRun(config, store, store.newest())
             try:
                 store.check_room(run.policy.saved_bytes())
+                record_start(out, run.step, run.fingerprints)
                 with tracked(config, store, out, run.step) as tracker:
                     run.go(tracker, progress)
             finally:

@@ -19,6 +19,7 @@ from trainers.checkpoint import check_room
 from trainers.metrics import (
     LOGGED_ELSEWHERE,
     Numbers,
+    before_training,
     evaluation_metrics,
     judge_metrics,
     rollout_metrics,
@@ -100,6 +101,7 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
         self.store.newest()
         self.episodes: list[Episode] = []
         self.evaluation: Numbers = {}
+        self.before: Numbers = {}
         self.began = time.perf_counter()
 
     def _play_rows_in_order(self) -> None:
@@ -111,8 +113,10 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
     def fit(self, global_step: int = 0) -> None:
         """Train; the log begins where OpenRLHF's saved state ends."""
         self.began = time.perf_counter()
-        run = self.run
-        with tracked(run.config, self.store, run.out, run.saved_steps()) as self.tracker:
+        run, done = self.run, self.run.saved_steps()
+        with tracked(run.config, self.store, run.out, done) as self.tracker:
+            if run.config.openrlhf.early and done == 0 and self.eval_dataloader:
+                self.before = before_training(self._measure()[0])
             super().fit(global_step)
 
     def train_step(self, rollout_samples: list[Any], global_step: int) -> tuple[dict, int]:
@@ -128,7 +132,8 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
     ) -> None:
         """After every step: measure where that is due, write the log, then save."""
         config = self.run.config
-        metrics = self._metrics(logs_dict or {})
+        metrics = self._metrics(logs_dict or {}) | self.before
+        self.before = {}
         shown: Sequence[Episode] = ()
         measured = self.eval_dataloader and is_due(config, config.evaluation.every, global_step)
         if measured:
@@ -141,7 +146,8 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
         self.began = time.perf_counter()
         self.tracker.log(global_step, metrics)
         self.tracker.episodes(global_step, shown)
-        if is_due(config, config.checkpoint.every, global_step):
+        first = config.openrlhf.early and global_step == 1
+        if first or is_due(config, config.checkpoint.every, global_step):
             self.tracker.sync()
             found = score(self.evaluation, config) if measured else None
             self._save(global_step, client_states or {}, found)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainers.algorithms import make_algorithm
-from trainers.data import Length, check
+from trainers.lengths import Length, check
 from trainers.preflight import sizes
 from trainers.preflight.findings import Finding, tried
 from trainers.preflight.known import Known
@@ -147,9 +147,7 @@ def _smaller(known: Known, machines: Machines, parts: dict[str, float]) -> str:
     if config.optimiser.microbatch > 1:
         advice.append("lower optimiser.microbatch")
     if parts["logits"] + parts["activations"] > parts["weights"] + parts["optimiser"]:
-        advice.append(
-            "bound pictures (environment.tokens=FAMILY:max_pixels=N, and the checkpoint's)"
-        )
+        advice.append("bound pictures (environment.max_pixels)")
     if not machines.offload and machines.engines:
         advice.append(f"set {config.trainer}.offload=true")
     if machines.engines:

@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import socket
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from trainers.installed import version_of
 from trainers.preflight.findings import Finding, tried
 from trainers.preflight.known import Known
 from trainers.preflight.sizes import disk, machines_of
+from trainers.provenance import gpus
 
 _PACKAGES = ("torch", "transformers", "ray", "vllm", "deepspeed", "openrlhf", "verl")
 _KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "HF_HOME", "WANDB_API_KEY")
@@ -36,7 +36,7 @@ def node_report(out: str, mark: str, model: str, judge: str) -> dict[str, Any]:
         "host": socket.gethostname(),
         "python": platform.python_version(),
         "versions": {package: version_of(package) for package in _PACKAGES},
-        "gpus": _gpus(),
+        "gpus": gpus(),
         "cpus": os.cpu_count(),
         "mark": Path(mark).is_file(),
         "free": shutil.disk_usage(place).free,
@@ -123,18 +123,6 @@ def _everywhere(nodes: list[dict[str, Any]], what: str, called: str, advice: str
     if without:
         return Finding(3, called, "no", f"not seen by {', '.join(without)}", advice)
     return Finding(3, called, "ok", "every node sees it")
-
-
-def _gpus() -> list[str]:
-    """Names of this machine's GPUs, as the driver has them."""
-    try:
-        done = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
-            capture_output=True, text=True, check=True, timeout=30,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return done.stdout.split("\n")[:-1]
 
 
 def _is_here(model: str) -> bool:

@@ -16,10 +16,12 @@ from agents import Episode
 from agents.models.loading import load_processor, load_vlm, quiet
 from trainers.base import Progress, TrainResult
 from trainers.config import TrainConfig
-from trainers.data import fingerprints, task_of, training_order
+from trainers.data import fingerprints, task_of
 from trainers.files import linked
+from trainers.lengths import training_order
 from trainers.metrics import Numbers
 from trainers.models import Validation, complete
+from trainers.provenance import record_start
 from trainers.runs import (
     is_due,
     result_of,
@@ -98,6 +100,7 @@ class TRLRun(TrainerCallback):
     def go(self, progress: Progress | None) -> TrainResult:
         """Take the steps that are left."""
         self.progress = progress
+        record_start(self.out, self.step, self.fingerprints)
         self.store.check_room(3 * sum(p.nbytes for p in self.trainer.model.parameters()))
         try:
             with tracked(self.config, self.store, self.out, self.step) as self.tracker:

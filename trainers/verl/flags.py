@@ -223,7 +223,7 @@ def _trainer(run: VerlRun) -> dict[str, object]:
         "trainer.total_epochs": 1,
         "trainer.total_training_steps": config.steps,
         "trainer.test_freq": measured if config.data.validation else -1,
-        "trainer.val_before_train": False,
+        "trainer.val_before_train": config.verl.early and bool(config.data.validation),
         "trainer.save_freq": config.checkpoint.every or config.steps,
         "trainer.max_actor_ckpt_to_keep": config.checkpoint.keep + 1,  # one may not be whole
         "trainer.default_local_dir": str(run.checkpoints),

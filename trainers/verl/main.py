@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainers.hosted.trainer import keep_out, run_main
+from trainers.hosted.trainer import keep_out, record, run_main
 from trainers.verl.run import VerlRun
 
 
@@ -20,7 +20,9 @@ def main(folder: Path, settings: Sequence[str]) -> None:
     Raises:
         Busy: If another process is at work on the run.
     """
-    keep_out(VerlRun.read(folder.resolve()))
+    run = VerlRun.read(folder.resolve())
+    keep_out(run)
+    record(run)
     os.execv(sys.executable, [sys.executable, "-m", "verl.trainer.main_ppo", *settings])
 
 

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from trainers.errors import CheckpointError
 from trainers.hosted.run import HostedRun
 from trainers.hosted.trainer import HostedTrainer
+from trainers.metrics import Numbers, before_training
 from trainers.tracking import JsonLines
 from trainers.verl.flags import checked, command_line
 
@@ -102,8 +103,14 @@ class VerlRun(HostedRun):
     def collect(self, log: JsonLines) -> None:
         """Add verl's new steps to the log, under its names."""
         known = log.last_step()
-        for step, data in self.logged_steps(after=known):
-            log.append({"step": step, **log_row(data)})
+        before: Numbers = {}
+        for step, data in self.logged_steps(after=known or -1):
+            row = log_row(data)
+            if step == 0:
+                before = before_training(row)
+                continue
+            log.append({"step": step, **row, **before})
+            before = {}
 
     def logged_steps(self, after: int) -> Iterator[tuple[int, dict[str, Any]]]:
         """Steps and verl's log of them, those that a resume played again left out.

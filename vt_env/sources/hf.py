@@ -120,10 +120,24 @@ def from_hub(path: str, split: str | None, subset: str | None, revision: str | N
             f"{path}"
         )
     datasets = hf_datasets()
-    data = _loaded(
-        path, lambda: datasets.load_dataset(path, name=subset, split=split, revision=revision)
-    )
+
+    def load() -> Any:
+        try:
+            return datasets.load_dataset(path, name=subset, split=split, revision=revision)
+        except ConnectionError as error:
+            raise DataError(_by_hand(path, revision, error)) from error
+
+    data = _loaded(path, load)
     return one_split(cast("Mapping[str, Any]", data), None) if isinstance(data, Mapping) else data
+
+
+def _by_hand(path: str, revision: str | None, error: Exception) -> str:
+    """What to do where the Hub cannot be reached."""
+    told, at = " ".join(str(error).split()), f" --revision {revision}" if revision else ""
+    return (
+        f"the Hub cannot be reached for {path} ({told:.160}). Where it can: hf download {path} "
+        f"--repo-type dataset{at} --local-dir FOLDER; bring FOLDER here, and write hf:FOLDER"
+    )
 
 
 def _loaded(path: str | Path, load: Callable[[], Any]) -> Any:

@@ -7,6 +7,7 @@ be read in one sitting.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,13 @@ def test_every_test_can_fail() -> None:
         for fault in faults(tree, helpers)
     ]
     assert not found, "\n".join(found)
+
+
+def test_no_two_files_are_one_module() -> None:
+    """pytest imports a file of a folder that is no package by its bare name."""
+    bare = [p for p in TESTS.rglob("*.py") if not (p.parent / "__init__.py").exists()]
+    names = Counter(p.stem for p in bare if p.stem != "conftest" and "cpu" not in p.parts)
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_every_file_is_read_in_one_sitting() -> None:

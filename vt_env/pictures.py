@@ -183,8 +183,9 @@ class Picture:
             if view is None:
                 view = self._decode()
                 self._original = weakref.ref(view)
-            width, height = view.size
-            RECENT.use(view, _BYTES_PER_PIXEL * width * height)
+            if not isinstance(self.data, np.ndarray):  # of pixels it is made in no time
+                width, height = view.size
+                RECENT.use(view, _BYTES_PER_PIXEL * width * height)
             return view
 
     def shrunk(self, factor: float) -> View:

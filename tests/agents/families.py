@@ -35,7 +35,7 @@ _QWEN = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>"
 _INTERNVL = ("<img>", "</img>", "<IMG_CONTEXT>")
 _GLM = ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|image|>", "<|video|>")
 _GLM = (*_GLM, "<|begin_of_image|>", "<|end_of_image|>")
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *_QWEN, *_INTERNVL, *_GLM)
+_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *_QWEN, *_INTERNVL)
 
 _TURNS = """\
 {%- for message in messages -%}FIRST{{- '<|im_start|>' + message['role'] + '\\n' -}}
@@ -98,12 +98,13 @@ def tokenizer(family: str) -> PreTrainedTokenizerFast:
     made = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     made.decoder = decoders.ByteLevel()
-    made.add_special_tokens(list(SPECIAL))
+    special = [*_SPECIAL, *(_GLM if family.startswith("glm") else ())]
+    made.add_special_tokens(special)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=made,
         eos_token=ends_with(family),
         pad_token="<|endoftext|>",
-        additional_special_tokens=list(SPECIAL[1:]),
+        additional_special_tokens=special[1:],
         model_max_length=4096,
         clean_up_tokenization_spaces=False,
     )

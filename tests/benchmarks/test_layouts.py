@@ -246,7 +246,8 @@ def test_without_a_network_the_real_way_to_the_hub_says_so(tmp_path):
         text=True,
         check=False,
     )
-    assert "DataError: data set lmms-lab/ChartQA cannot be loaded" in done.stderr
+    assert "DataError: the Hub cannot be reached for lmms-lab/ChartQA" in done.stderr
+    assert "hf download lmms-lab/ChartQA --repo-type dataset" in done.stderr
 
 
 class Knows:

@@ -286,7 +286,7 @@ def killed(process: subprocess.Popen[str], moved: Callable[[], bool], wait: floa
 def without_times(found: dict[str, bytes]) -> dict[str, bytes]:
     """What two equal commands leave alike: no plots, no times, nothing of ours alone."""
     varies = ("result.json", "report.json", "state.json", "manifest.json", "recipe.toml",
-              "metrics.jsonl")  # fmt: skip
+              "metrics.jsonl", "starts.jsonl")  # fmt: skip
     return {
         name: data for name, data in found.items()
         if not name.startswith(".vt/") and not name.endswith((".png", ".svg", *varies))

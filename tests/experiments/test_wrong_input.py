@@ -168,7 +168,7 @@ def test_commands_of_play(
     shown = capsys.readouterr().out
     assert "/quit   end without an answer" in shown
     assert "there is no command /hint" in shown
-    assert "the original cannot be asked for any more" in shown
+    assert "nothing can be asked for any more: type an answer" in shown
     assert "wrong, " in shown
     typed = iter(["/quit"])
     assert main(["play"]) == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ def test_every_start_adds_a_line(tmp_path: Path, train, tiny: Path) -> None:
     assert {"torch", "transformers", "visionthink-gym"} <= first["versions"].keys()
     assert first["machine"]["cpus"] == os.cpu_count()
     assert first["machine"]["memory"] > 1e9
-    assert "pytest" in first["command"]
+    assert first["command"] == shlex.join(sys.orig_argv)
 
 
 def test_the_command_is_what_a_user_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,8 +64,9 @@ def test_the_first_failure_in_order_is_raised() -> None:
         at_once(work, [1, 2])
 
 
-def test_a_picture_holds_what_is_shown_and_not_what_was_decoded_for_it(files: list[Path]) -> None:
-    picture = Picture(files[0])
+def test_a_picture_holds_what_is_shown_and_not_what_was_decoded_for_it(tmp_path: Path) -> None:
+    Image.effect_noise((640, 480), 50).convert("RGB").save(tmp_path / "large.png")
+    picture = Picture(tmp_path / "large.png")
     shown, decoded = picture.shrunk(0.5), weakref.ref(picture.original)
     assert decoded() is picture.original
     RECENT.clear()

@@ -2,9 +2,9 @@
 
 A :class:`Picture` is shrunk at most once per factor, whoever asks and from whichever thread, so
 that a group of rollouts on one question shares the work. It holds its encoded bytes and the small
-views; the whole picture is decoded once for as long as somebody is shown it, or it is among those
-used last (:data:`vt_env.decoding.RECENT`). How files are told apart, refused and made RGB is in
-:mod:`vt_env.picture_files`.
+views; a whole picture of more than a megabyte is decoded once for as long as somebody is shown it,
+or it is among those used last (:data:`vt_env.decoding.RECENT`). How files are told apart, refused
+and made RGB is in :mod:`vt_env.picture_files`.
 
 Sizes are (width, height) in pixels; arrays are uint8 [H, W, 3].
 """
@@ -34,6 +34,8 @@ FIRST_LOOKS = ("lanczos", "reduce", "draft")
 """Ways to make the first look; see :class:`Picture`."""
 
 _DRAFT_DIVISORS = (2, 4, 8)
+_SMALL = 2**20
+"""Bytes of a whole picture that stays with its owner, once decoded."""
 _BYTES_PER_PIXEL = 4
 """Of Pillow's RGB."""
 
@@ -183,9 +185,11 @@ class Picture:
             if view is None:
                 view = self._decode()
                 self._original = weakref.ref(view)
-            if not isinstance(self.data, np.ndarray):  # of pixels it is made in no time
-                width, height = view.size
-                RECENT.use(view, _BYTES_PER_PIXEL * width * height)
+            width, height = view.size
+            if (size := _BYTES_PER_PIXEL * width * height) > _SMALL:
+                RECENT.use(view, size)
+            else:
+                self._views[1] = view
             return view
 
     def shrunk(self, factor: float) -> View:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import takewhile
 
 from agents.answerers import Answerer, Guess, make_answerer
 from agents.base import Conversation, Reply, answer_turn, request_turn
@@ -166,8 +167,10 @@ class ScriptedAgent(ABC):
 
 
 def _has_seen_more(conversation: Conversation) -> bool:
-    """Whether a call has brought a view beside those of the question."""
-    return len(conversation.images) > len(conversation.sample.images)
+    """Whether a call has brought a view beside those of the question; a remote one has no sample."""
+    asked = takewhile(lambda message: message["role"] != "assistant", conversation.messages)
+    marks = [block for message in asked for block in message["content"] if block["type"] == "image"]
+    return len(conversation.images) > len(marks)
 
 
 class Direct(ScriptedAgent):

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from vt_env.errors import ConfigError
 from vt_env.pictures import View
+from vt_env.regions import Box
 from vt_env.registry import Registry
 from vt_env.samples import Sample
 from vt_env.tools.counterfactual import SHOWS
@@ -21,12 +22,14 @@ class Guess:
         confidence: How sure it is, in [0, 1].
         how: How it came to it, in a sentence.
         sharper_helps: Whether a sharper view could change its mind.
+        where: What should be looked at closer, in pixels of the view; ``None``: all of it.
     """
 
     text: str
     confidence: float
     how: str
     sharper_helps: bool = True
+    where: Box | None = None
 
     @classmethod
     def nothing(cls, sought: str) -> Guess:

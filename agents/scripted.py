@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import takewhile
 
 from agents.answerers import Answerer, Guess, make_answerer
@@ -18,7 +19,7 @@ from agents.steering import FORCED, Arm
 from vt_env.errors import ConfigError, PictureError
 from vt_env.judges import JudgeLike, Query, make_judge
 from vt_env.pictures import Picture, View
-from vt_env.regions import Box, Region
+from vt_env.regions import Box, Region, frame
 from vt_env.tools import ToolError
 
 
@@ -150,20 +151,42 @@ class ScriptedAgent(ABC):
         reasons = {id(c): why for c, why in zip(free, self.reasons(free), strict=True)}
         turns: list[str] = []
         for conversation, arm in pairs:
-            reason = FORCED if arm == "request" else reasons.get(id(conversation))
-            turns.append(self._answer(conversation) if reason is None else request_turn(reason))
+            if arm == "request":
+                turns.append(request_turn(FORCED))
+            elif (reason := reasons.get(id(conversation))) is not None:
+                turns.append(self.request(conversation, reason))
+            else:
+                turns.append(self._answer(conversation))
         return [
             Reply(turn, asking=self.asking if id(conversation) in reasons else None)
             for turn, conversation in zip(turns, conversations, strict=True)
         ]
 
+    def request(self, conversation: Conversation, reason: str) -> str:
+        """The turn that asks."""
+        return request_turn(reason)
+
     def _answer(self, conversation: Conversation) -> str:
-        guess = self.look(conversation, conversation.images[-1])
+        guess = self.guess(conversation)
         return answer_turn(guess.text, guess.how)
+
+    def guess(self, conversation: Conversation) -> Guess:
+        """What the answerer makes of what was shown: of the last view, if nothing else is said."""
+        return self.look(conversation, conversation.images[-1])
 
     def look(self, conversation: Conversation, view: View) -> Guess:
         """What the answerer makes of a view."""
         return self.answerer.guess(conversation.question, view, conversation.sample)
+
+
+def _region(view: View, where: Box | None, wider: int) -> Region | None:
+    """A place on a view as a part of its picture, grown by half its sides for each ``wider``."""
+    shown = view.region
+    if shown is None or where is None:
+        return shown
+    grown = where.widened(wider * where.width / 2, wider * where.height / 2)
+    edges = frame("view", shown, view.size).to_source(grown.edges)
+    return Region(shown.picture, Box(*edges).within(shown.box), shown.of)
 
 
 def _has_seen_more(conversation: Conversation) -> bool:
@@ -240,7 +263,7 @@ class SizeThreshold(ScriptedAgent):
 
 
 class Confident(ScriptedAgent):
-    """Asks when its own answer is doubtful and a closer look could help.
+    """Looks closer, once, when its own answer is doubtful and that could help.
 
     Args:
         threshold: Answers directly at this confidence or above, in [0, 1].
@@ -257,10 +280,21 @@ class Confident(ScriptedAgent):
 
     def asks(self, conversation: Conversation) -> str | None:
         """By the answerer's confidence."""
-        guess = self.look(conversation, conversation.images[-1])
+        guess = self.guess(conversation)
         if guess.confidence >= self.threshold or not guess.sharper_helps:
             return None
         return f"{guess.how} I am {guess.confidence:.0%} sure, which is too little."
+
+    def request(self, conversation: Conversation, reason: str) -> str:
+        """For the part that the answerer wants to see, where a tool shows parts; else for all.
+
+        A call that was refused, as one for a very small part may be, is made again for more.
+        """
+        region = _region(conversation.images[-1], self.guess(conversation).where, conversation.turn)
+        if region is not None and conversation.ask is not None:
+            with suppress(ToolError):
+                return conversation.ask(region, reason)
+        return request_turn(reason)
 
 
 class Oracle(ScriptedAgent):

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,10 @@ PREFIXES: Mapping[str, str] = {
     "request": "<think>The image does not show enough.</think>\n<tool_call>",
 }
 """Beginnings of a turn that decide it: for an answer, and for a request."""
+
+_DECIDED = 0.99
+"""The two words at which these part have at least this probability together, or it is not told how
+likely a request was: there is a third way to go on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +75,10 @@ class _Rollout(Transcript):
 class TransformersAgent:
     """``make_agent("transformers:PATH,temperature=1")``.
 
+    A reply says how likely a request was (:attr:`~agents.base.Reply.asking`) where the turn began
+    freely and the two words at which :attr:`prefixes` part were all there was to say: the second's
+    probability at temperature 1. What follows the word is taken to be as in the prefix.
+
     A token depends on the rollout's own generator and on what the rollout has seen, not on which
     rollouts share a batch (but for rounding: a sum in another order can differ in the last bit).
 
@@ -96,6 +104,8 @@ class TransformersAgent:
     """
 
     prefixes: Mapping[str, str] = PREFIXES
+    """Beginnings of a turn by what it does: ``direct`` and ``request``, which holds ``<tool_call>``
+    where that is said; and by a tool's name, where a call of it begins in words of its own."""
 
     def __init__(
         self,
@@ -225,6 +235,7 @@ class TransformersAgent:
                 temperature=self.temperature,
                 forced=[starts[i] for i in indices] if any(starts[i] for i in indices) else None,
                 ended=[partial(self._ended, marks) for marks in ends] if any(ends) else None,
+                watch=(len(self._parting[0]), self._parting[1]),
             )
             for place, index in enumerate(indices):
                 rollout = rollouts[index]
@@ -241,10 +252,40 @@ class TransformersAgent:
                     ends=ends[place],
                 )
                 rollout.add_turn(reply.text, ids)
+                if conversations[index].can_request and not starts[index]:
+                    asking = self._asking(ids, generated.watched[place : place + 1])
+                    reply = replace(reply, asking=asking)
                 replies[index] = reply
                 if self.vlm.recurrent:
                     rollout.forget()
         return [replies[index] for index in range(len(rollouts))]
+
+    @cached_property
+    def _parting(self) -> tuple[list[int], list[int]]:
+        """The tokens that an answer and a request both begin with, and the two at which they part.
+
+        None, where a model has no words for one of them.
+        """
+        try:
+            starts = [self.vlm.chat.start(self.prefixes[arm]) for arm in ("direct", "request")]
+        except ConfigError:
+            return [], []
+        pairs = list(zip(*starts, strict=False))
+        at = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
+        return starts[0][:at], [token for pair in pairs[at : at + 1] for token in pair]
+
+    def _asking(self, ids: Sequence[int], parting: Sequence[Sequence[float]]) -> float | None:
+        """The probability of a request where a turn had to begin with the one or the other word.
+
+        Args:
+            ids: The turn, freely said.
+            parting: The probabilities of both words, if the batch came to where they stand.
+        """
+        common = self._parting[0]
+        if not parting or list(ids[: len(common)]) != common or len(ids) == len(common):
+            return None
+        direct, request = parting[0]
+        return request if direct + request >= _DECIDED else None
 
     def _ended(self, ends: Sequence[str], ids: Sequence[int]) -> bool:
         """Whether what was said last closes a turn; no token is less than a letter of it."""

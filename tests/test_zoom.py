@@ -197,3 +197,10 @@ def test_single_settings_of_a_presets_tool_can_be_changed() -> None:
         make_protocol("visionthink", tools=[{"space": "model"}])
     with pytest.raises(ConfigError, match="does not; give space='view'"):
         make_protocol("deepeyes", tools=[{"space": "model"}], tokens="internvl")
+
+
+def test_shares_that_reach_the_edge_are_written_as_pixels_where_both_are_read() -> None:
+    mixed = Zoom(space="unit", mixed=True, min_side=1)
+    for box in (Box(40, 30, 400, 300), Box(40, 30, 200, 150)):
+        asked = mixed.arguments_for(scene(), Region(0, box, (400, 300)))
+        assert mixed.apply(scene(), asked).views[0].region == Region(0, box, (400, 300)), asked

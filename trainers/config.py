@@ -126,7 +126,8 @@ class RolloutConfig:
         temperature: Of sampling; above 0.
         max_new_tokens: Tokens a turn may have.
         probes: Rollouts of each group that are forced to answer directly, and as many that are
-            forced to request. A forced decision is trained on only where its advantage is positive.
+            forced to request, or, of several tools, to call each. A forced decision is trained on
+            only where its advantage is positive.
         rounds: Times that a step may play further questions in place of groups whose rewards are
             all equal, the first included: DAPO's dynamic sampling (2503.14476, Eq. 11), bounded.
     """

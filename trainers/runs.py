@@ -10,7 +10,7 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,7 @@ def score(evaluation: Mapping[str, float | None], config: TrainConfig) -> float 
 
 
 def check_start(config: TrainConfig) -> None:
-    """Refuse what can be seen of a recipe without a model: algorithm, data and judges.
+    """Refuse what can be seen of a recipe without a model: algorithm, data, judges and probes.
 
     Raises:
         ConfigError: On a setting that is wrong.
@@ -132,12 +132,14 @@ def check_start(config: TrainConfig) -> None:
         MissingExtra: If a judge needs a package that is not installed.
     """
     from trainers.algorithms import make_algorithm  # it needs torch
+    from trainers.probes import probe_starts
     from trainers.refusing import check_channel
 
     check_channel(config, make_algorithm(config.algorithm.name, **config.algorithm.options))
     check_model(config)
     for data in filter(None, (config.data.train, config.data.validation)):
-        task_of(data, config.environment).close()
+        with closing(task_of(data, config.environment)) as task:
+            probe_starts(config, task.protocol)
 
 
 def check_model(config: TrainConfig) -> None:

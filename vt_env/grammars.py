@@ -114,6 +114,13 @@ class Grammar:
             return said
         return f"<think>{action.thought}</think>\n{said}"
 
+    def begun(self, tool: str = "") -> str:
+        """What a call begins with; of one tool, where calls name theirs, up to its arguments."""
+        if self.form == "line":
+            return f"{self.mark}:"
+        named = f'{{"name": {json.dumps(tool)},' if tool and self.form == "json" else ""
+        return f"<{self.mark}>{named}"
+
     def _written(self, call: ToolCall) -> str:
         arguments = dict(call.arguments)
         if self.form == "line":

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
+from vt_env.errors import ConfigError
 from vt_env.marks import safe
 
 _TURN = "THE-TURN-OF-THE-MODEL"
@@ -63,12 +64,19 @@ class Chat:
         )
 
     def start(self, text: str) -> list[int]:
-        """The tokens that a turn has to begin with to begin so, after what is opened already."""
+        """The tokens that a turn has to begin with to begin so, after what is opened already.
+
+        Raises:
+            ConfigError: If the model has no token for a part of the text.
+        """
         if "</think>" in self.opened:
             text = text.rpartition("</think>")[2].lstrip("\n")
         elif self.opened:
             text = text.removeprefix("<think>")
-        return self.tokenizer.encode(text, add_special_tokens=False)
+        ids = self.tokenizer.encode(text, add_special_tokens=False)
+        if (unknown := self.tokenizer.unk_token_id) is not None and unknown in ids:
+            raise ConfigError(f"the model has no words for a turn that begins with {text!r}")
+        return ids
 
     @cached_property
     def opened(self) -> str:

@@ -129,11 +129,13 @@ class Generated:
         ids: The tokens of each row, the end-of-turn token included.
         log_probs: Of the same shape, in nats.
         cached: Tokens of each row that are in the cache already: all, or all but the last.
+        watched: For each row the probabilities, at temperature 1, of the tokens that were watched.
     """
 
     ids: list[list[int]]
     log_probs: list[list[float]]
     cached: list[int]
+    watched: list[list[float]]
 
 
 @torch.no_grad()
@@ -147,6 +149,7 @@ def decode(
     temperature: float,
     forced: Sequence[Sequence[int]] | None = None,
     ended: Sequence[Ended] | None = None,
+    watch: tuple[int, Sequence[int]] = (0, ()),
 ) -> Generated:
     """Generate a turn for every row.
 
@@ -160,6 +163,7 @@ def decode(
             log-probability is then that at temperature 1.
         forced: Tokens that each row begins with.
         ended: Of each row, whether its turn is over before its end-of-turn token.
+        watch: A place in the turn, and tokens whose probabilities there are told.
     """
     rows, longest = draws.shape
     uniform = torch.from_numpy(draws).to(vlm.device, torch.float32)
@@ -170,7 +174,10 @@ def decode(
     steps: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     starts = [len(start) for start in forced or [()] * rows]
     own: list[list[int]] = [[] for _ in starts]
+    watched: list[list[float]] = []
     for step in range(longest):
+        if step == watch[0] and watch[1]:
+            watched = logits.softmax(-1)[:, list(watch[1])].tolist()
         log_probs = (logits / (temperature or 1.0)).log_softmax(-1)
         token = _sampled(log_probs, uniform[:, step]) if temperature else log_probs.argmax(-1)
         if step < script.shape[1]:
@@ -187,7 +194,8 @@ def decode(
         cache.valid = torch.cat([cache.valid, active[:, None]], 1)
         logits = _next(vlm, cache, token, at + step)
         active = goes_on
-    return _turns(*(torch.stack(column, 1) for column in zip(*steps, strict=True)))
+    ids, said, spoken = (torch.stack(column, 1) for column in zip(*steps, strict=True))
+    return _turns(ids, said, spoken, watched)
 
 
 def _next(
@@ -201,13 +209,19 @@ def _next(
     return vlm.logits(hidden[:, -1])
 
 
-def _turns(ids: torch.Tensor, log_probs: torch.Tensor, active: torch.Tensor) -> Generated:
+def _turns(
+    ids: torch.Tensor,
+    log_probs: torch.Tensor,
+    active: torch.Tensor,
+    watched: list[list[float]],
+) -> Generated:
     lengths = active.sum(1).tolist()
     steps = ids.shape[1]
     return Generated(
         [row[:n] for row, n in zip(ids.tolist(), lengths, strict=True)],
         [row[:n] for row, n in zip(log_probs.tolist(), lengths, strict=True)],
         [n - (n == steps) for n in lengths],  # the last step's token is not prefilled
+        watched,
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from agents.answerers import Guess
 from agents.ocr.bars import bars, is_number, mended, number_format, usual_format
+from agents.ocr.layout import doubtful
 from agents.ocr.reader import Word
 
 _SAME_NAME = 0.75
@@ -31,7 +32,8 @@ def value_of(question: str, words: Sequence[Word]) -> Guess:
         return Guess.nothing("bar of that name")
     usual = number_format(bar.value.text) == usual_format(found)
     trust = bar.confidence * score * (0.9 + 0.1 * share) * (1.0 if usual else 0.7)
-    return Guess(bar.value.text, trust, f"The number at {bar.label.text!r}.")
+    how = f"The number at {bar.label.text!r}."
+    return Guess(bar.value.text, trust, how, where=doubtful([bar.label, bar.value]))
 
 
 def extreme(words: Sequence[Word], highest: bool) -> Guess:
@@ -46,7 +48,8 @@ def extreme(words: Sequence[Word], highest: bool) -> Guess:
     kind = "largest" if highest else "smallest"
     how = f"{bar.value.text} is the {kind} of {len(found)} numbers."
     name = bar.label.text.strip(" -–|") or bar.label.text
-    return Guess(name, read * share, how)
+    where = doubtful([word for b in found for word in (b.label, b.value)])
+    return Guess(name, read * share, how, where=where)
 
 
 def line_end(name: str, words: Sequence[Word], image: NDArray[np.uint8] | None) -> Guess:
@@ -74,7 +77,8 @@ def line_end(name: str, words: Sequence[Word], image: NDArray[np.uint8] | None) 
     usual = number_format(word.text) in others
     trust = score * min(legend.confidence, word.confidence)
     trust *= (1.0 if clear else 0.6) * (1.0 if usual else 0.8)
-    return Guess(word.text, trust, f"It ends the line of the colour of {legend.text!r}.")
+    how = f"It ends the line of the colour of {legend.text!r}."
+    return Guess(word.text, trust, how, where=doubtful([legend, word]))
 
 
 def _right_ends(words: Sequence[Word]) -> list[Word]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from agents.answerers import Guess
-from agents.ocr.layout import below, right_of
+from agents.ocr.layout import below, doubtful, right_of
 from agents.ocr.reader import Word
 
 _AMOUNT = re.compile(
@@ -41,20 +41,21 @@ def total(words: Sequence[Word]) -> Guess:
     An amount that is printed again elsewhere (as payment, say) is preferred.
     """
     printed = Counter(amount for word in words for amount in amounts(word.text))
-    found: list[tuple[float, float, str, str]] = []
+    found: list[tuple[float, float, str, Word, Word]] = []
     for label in words:
         weight = _label_weight(label.text)
         beside = _amounts_beside(label, words) if weight else []
         if not beside:
             continue
-        amount, read = beside[-1]
+        amount, word = beside[-1]
         weight += 0.04 if printed[amount] > 1 else 0.0
         weight -= 0.3 if len(beside) > 1 else 0.0  # a row of a table, often of taxes
-        found.append((weight, min(read, label.confidence), amount, label.text))
+        found.append((weight, min(word.confidence, label.confidence), amount, label, word))
     if not found:
         return Guess.nothing("total")
-    weight, read, amount, label = max(found, key=lambda f: (f[0], f[1]))
-    return Guess(amount, read * max(0.0, min(1.0, weight)), f"The amount beside {label!r}.")
+    weight, read, amount, label, word = max(found, key=lambda f: (f[0], f[1]))
+    how = f"The amount beside {label.text!r}."
+    return Guess(amount, read * max(0.0, min(1.0, weight)), how, where=doubtful([label, word]))
 
 
 def _label_weight(text: str) -> float:
@@ -70,10 +71,10 @@ def _label_weight(text: str) -> float:
     return 0.5 if _PAID.search(text) else 0.0
 
 
-def _amounts_beside(label: Word, words: Sequence[Word]) -> list[tuple[str, float]]:
-    """The amounts in a label's own text and to its right, each with the words' confidence."""
+def _amounts_beside(label: Word, words: Sequence[Word]) -> list[tuple[str, Word]]:
+    """The amounts in a label's own text and to its right, each with the word that it is in."""
     row = (label, *right_of(label, words))
-    return [(amount, word.confidence) for word in row for amount in amounts(word.text)]
+    return [(amount, word) for word in row for amount in amounts(word.text)]
 
 
 def amounts(text: str) -> list[str]:
@@ -111,7 +112,8 @@ def date(words: Sequence[Word]) -> Guess:
     text, word = max(found, key=lambda f: (often[_digits(f[0])], id(f[1]) in near))
     certain = 1.0 if id(word) in near or often[_digits(text)] > 1 else 0.95
     agreed = 1.0 if len(often) == 1 else 0.9
-    return Guess(text, word.confidence * certain * agreed, "The date printed first or most often.")
+    how = "The date printed first or most often."
+    return Guess(text, word.confidence * certain * agreed, how, where=doubtful([word]))
 
 
 def _plausible(match: re.Match[str]) -> bool:
@@ -146,7 +148,8 @@ def issuer(words: Sequence[Word]) -> Guess:
     text = re.sub(r"\s*\([^)]*\d[^)]*\)?\s*", " ", word.text).strip(" ,:-") or word.text
     legal = list(_LEGAL.finditer(text))
     text = text[: legal[-1].end()] if legal else text
-    return Guess(text, word.confidence * (0.95 if legal else 0.85), "The name at the head.")
+    trust = word.confidence * (0.95 if legal else 0.85)
+    return Guess(text, trust, "The name at the head.", where=doubtful([word]))
 
 
 def shop(words: Sequence[Word]) -> Guess:
@@ -157,9 +160,9 @@ def shop(words: Sequence[Word]) -> Guess:
         return Guess.nothing("name")
     first = re.match(r"[\w.&'-]+", word.text)
     text = first.group() if first else word.text
-    if legal:
-        return Guess(text, 0.95 * word.confidence, "The first word of the legal name.")
-    return Guess(text, 0.85 * word.confidence, "The name at the head.")
+    how = "The first word of the legal name." if legal else "The name at the head."
+    trust = word.confidence * (0.95 if legal else 0.85)
+    return Guess(text, trust, how, where=doubtful([word]))
 
 
 def _head_name(words: Sequence[Word]) -> Word | None:

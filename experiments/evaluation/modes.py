@@ -181,6 +181,13 @@ class Mode:
             raise ConfigError(f"the mode {self.name!r} asks by resize_image, which is no tool here")
         if isinstance(self.changes, Shown) and not rules.tools:
             raise ConfigError(f"the mode {self.name!r} needs a protocol with a tool")
+        shown = any(tool.shows_parts for tool in rules.tools) or rules.tool("resize_image")
+        if self.boxes and not shown:
+            names = ", ".join(tool.name for tool in rules.tools)
+            raise ConfigError(
+                f"the mode {self.name!r} needs resize_image or a tool that shows parts, and "
+                f"{names} cannot be asked for one: give it arguments_for"
+            )
 
     def player(self, agent: Agent, plain: Protocol) -> Agent:
         """The agent as it plays in this mode.

@@ -20,7 +20,7 @@ from experiments.evaluation.modes import AtRandom, parse_mode, parse_modes
 from experiments.evaluation.player import Part, Player, Setup
 from experiments.evaluation.run import Evaluation, Options
 from experiments.evaluation.workers import Here
-from vt_env import ConfigError, Verdict
+from vt_env import ConfigError, Tool, Verdict, make_protocol
 from vt_env.regions import Region
 
 MODES = ("low", "full", "visionthink", "always-request", "random@trained", "size-threshold@150")
@@ -323,6 +323,27 @@ def test_a_tool_that_shows_no_parts_is_asked_for_all(tmp_path: Path) -> None:
     (row, *_) = lines(next(tmp_path.glob("**/oracle-crop")) / "episodes.jsonl")
     assert row["turns"][0]["text"] == request_turn(FORCED)
     assert row["requested"]
+
+
+def test_a_tool_that_can_be_asked_for_nothing_is_refused() -> None:
+    class Count(Tool):
+        name, description = "count", "Counts."
+        parameters = {"type": "object", "properties": {}}
+
+        def apply(self, scene, arguments):
+            return "three"
+
+    mode = parse_mode("oracle-crop")
+
+    def check(*tools) -> None:
+        own = make_protocol(tools=[Count(), *tools])
+        for rules in (mode.changes(own, own), own):
+            mode.check(rules)
+
+    for shows in ("resize_image", {"kind": "zoom"}):
+        check(shows)
+    with pytest.raises(ConfigError, match="count cannot be asked for one: give it arguments_for"):
+        check()
 
 
 def test_the_place_of_the_answer_must_be_known(

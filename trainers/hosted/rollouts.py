@@ -13,19 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from agents import AGENTS, Episode, Reply
+from agents import Episode, Reply
 from agents.judging.usage import total
 from agents.models import VisionLanguageModel
 from agents.models.loading import load_processor
 from agents.models.transcript import Transcript, reply_of
 from agents.rollout import AgentError
-from agents.transformers import TransformersAgent
 from trainers.data import task_of
 from trainers.episodes import episode_of
 from trainers.errors import TrainingError
 from trainers.hosted.run import HostedRun
+from trainers.probes import probe_starts
 from vt_env.dialogue import Dialogue
-from vt_env.errors import unknown_name
 from vt_env.pictures import View
 from vt_env.rewards import RewardConfig, group_rewards
 from vt_env.task import Task
@@ -176,12 +175,8 @@ class RolloutWorker:
         self.tasks = {"train": task_of(config.data.train, config.environment)}
         if config.data.validation:
             self.tasks["validation"] = task_of(config.data.validation, config.environment)
-        starts = _prefixes_of(config.model.agent) if config.rollout.probes else {}
-        self.starts = [
-            self.processor.chat.start(starts[arm])
-            for arm in starts
-            for _ in range(config.rollout.probes)
-        ]
+        starts = probe_starts(config, self.tasks["train"].protocol)
+        self.starts = [self.processor.chat.start(start) for start in starts]
         self.engine = uuid4().hex
         self.entering = asyncio.Lock()
         self.room = asyncio.Semaphore(max(TOGETHER, config.rollout.group_size))
@@ -326,11 +321,3 @@ def _thumbnail(view: View) -> View:
     image = view.image.copy()
     image.thumbnail((512, 512))
     return View(image, view.method)
-
-
-def _prefixes_of(agent: str) -> dict[str, str]:
-    """The beginnings of a turn that decide it, of an agent that is a model here."""
-    kind = AGENTS.get(agent)
-    if not isinstance(kind, type) or not issubclass(kind, TransformersAgent):
-        raise unknown_name("agent that is a model", agent, ("transformers", "tiny"))
-    return dict(kind.prefixes)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from agents import Conversation, Episode, Reply, rollout
 from agents.models import VisionLanguageModel
-from agents.steering import Arm
 from agents.transformers import TransformersAgent
 from trainers.config import TrainConfig
 from trainers.data import SampleOrder, task_of
 from trainers.episodes import has_signal
 from trainers.models import agent_of
+from trainers.probes import probe_starts
 from vt_env import DataError, PictureError
 from vt_env.vector import VisionThinkVectorEnv
 
@@ -22,20 +22,18 @@ logger = logging.getLogger(__name__)
 class Probing:
     """An agent some of whose rollouts are forced, at their first turn, into one arm.
 
-    Of every group the first ``probes`` answer directly and the next ``probes`` request. The forced
-    tokens are marked in the replies.
+    The forced tokens are marked in the replies.
 
     Args:
         agent: Who plays.
         group_size: Rollouts of a group.
-        probes: Rollouts of each arm; 0 forces nobody.
+        starts: What the first rollouts of every group begin with, see :mod:`trainers.probes`.
     """
 
-    def __init__(self, agent: TransformersAgent, group_size: int, probes: int) -> None:
+    def __init__(self, agent: TransformersAgent, group_size: int, starts: Sequence[str]) -> None:
         self.agent = agent
         self.group_size = group_size
-        direct: list[Arm | None] = ["direct"] * probes
-        self.arms = [*direct, *["request"] * probes, *[None] * (group_size - 2 * probes)]
+        self.starts = [*starts, *[None] * (group_size - len(starts))]
 
     @property
     def name(self) -> str:
@@ -44,11 +42,11 @@ class Probing:
 
     def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """One turn for each conversation; in the first turn that is every row of the groups."""
-        arms = [
-            self.arms[row % self.group_size] if c.turn == 0 and c.can_request else None
+        forced = [
+            self.starts[row % self.group_size] if c.turn == 0 and c.can_request else None
             for row, c in enumerate(conversations)
         ]
-        return self.agent.steer(conversations, arms)
+        return self.agent.act(conversations, forced)
 
 
 def _groups(episodes: Sequence[Episode], size: int) -> list[Sequence[Episode]]:
@@ -75,6 +73,7 @@ class Player:
                 f"a step asks {rules.prompts} questions, but {self.task.source.name!r} has only "
                 f"{len(self.task.source)} samples; lower rollout.prompts"
             )
+        starts = probe_starts(config, self.task.protocol)
         self.env = VisionThinkVectorEnv(
             rules.prompts * rules.group_size,
             group_size=rules.group_size,
@@ -84,7 +83,7 @@ class Player:
         self.model_agent = agent_of(
             config.model, vlm, temperature=rules.temperature, max_new_tokens=rules.max_new_tokens
         )
-        self.agent = Probing(self.model_agent, rules.group_size, rules.probes)
+        self.agent = Probing(self.model_agent, rules.group_size, starts)
         self.order = SampleOrder(self.task.source.ids(), config.seed)
         self.seed = config.seed
         self.position = position

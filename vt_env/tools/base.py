@@ -193,6 +193,11 @@ class Tool(ABC):
     description: ClassVar[str]
     parameters: ClassVar[Mapping[str, Any]]
 
+    @property
+    def shows_parts(self) -> bool:
+        """Whether it can be asked for a region: whether :meth:`arguments_for` is its own."""
+        return type(self).arguments_for is not Tool.arguments_for
+
     @abstractmethod
     def apply(self, scene: Scene, arguments: Mapping[str, Any]) -> Result | View | str:
         """Carry out a call; a view or a text alone stands for the result that has nothing else.

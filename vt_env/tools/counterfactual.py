@@ -51,6 +51,11 @@ class Counterfactual(Tool):
         self.description = tool.description  # pyright: ignore[reportAttributeAccessIssue]
         self.parameters = tool.parameters  # pyright: ignore[reportAttributeAccessIssue]
 
+    @property
+    def shows_parts(self) -> bool:
+        """As the tool."""
+        return self.tool.shows_parts
+
     def apply(self, scene: Scene, arguments: Mapping[str, Any]) -> Result:
         """Carry out the call, then show something else.
 

@@ -181,9 +181,10 @@ class Zoom(Tool):
         edges = region.box.edges
         if self.point:
             edges = (edges[0] + edges[2]) / 2, (edges[1] + edges[3]) / 2
-        numbers = self._frame(scene, view, ()).from_source(edges)
-        grain = 10**6 if self.space == "unit" else 1
-        made: dict[str, Any] = {self.argument: _outward(numbers, grain)}
+        grain, numbers = 10**6 if self.space == "unit" else 1, list[float]()
+        for _ in range(1 + self.mixed):  # shares that reach 1 would be read as pixels, so they are
+            numbers = _outward(self._frame(scene, view, numbers).from_source(edges), grain)
+        made: dict[str, Any] = {self.argument: numbers}
         if self.label:
             made[self.label] = ""
         if self.picture:

@@ -13,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from agents.base import Conversation, Reply
 from agents.rollout import AgentError
 from agents.tiny.agent import TinyAgent
-from agents.tiny.pages.words import BLURRY, CLEAR, EDGES, ZOOM, zoom_said
+from agents.tiny.pages.words import (
+    BLURRY,
+    CLEAR,
+    EDGES,
+    RESIZE,
+    ZOOM,
+    resize_said,
+    zoom_begun,
+    zoom_said,
+)
 from agents.tiny.tokenizer import TURN_END
 from vt_env.regions import Box
 from vt_env.tools import Zoom
@@ -25,7 +34,12 @@ class PagesAgent(TinyAgent):
     Its longest well-formed turn has 10 tokens.
     """
 
-    prefixes: Mapping[str, str] = {"direct": f"{CLEAR}<answer>", "request": BLURRY}
+    prefixes: Mapping[str, str] = {
+        "direct": f"{CLEAR}<answer>",
+        "request": BLURRY,
+        RESIZE: resize_said(),
+        ZOOM: zoom_begun(),
+    }
 
 
 class Pointed:

@@ -69,7 +69,7 @@ class _Rollout(Transcript):
 
 
 class TransformersAgent:
-    """``make_agent("transformers:PATH,temperature=1")``.
+    """A checkpoint in this process: ``transformers:PATH,temperature=1``.
 
     A token depends on the rollout's own generator and on what the rollout has seen, not on which
     rollouts share a batch (but for rounding: a sum in another order can differ in the last bit).

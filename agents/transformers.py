@@ -73,7 +73,7 @@ class _Rollout(Transcript):
 
 
 class TransformersAgent:
-    """``make_agent("transformers:PATH,temperature=1")``.
+    """A checkpoint in this process: ``transformers:PATH,temperature=1``.
 
     A reply says how likely a request was (:attr:`~agents.base.Reply.asking`) where the turn began
     freely and the two words at which :attr:`prefixes` part were all there was to say: the second's

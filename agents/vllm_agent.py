@@ -22,7 +22,7 @@ from vt_env.errors import ConfigError, MissingExtra
 
 
 class VllmAgent:
-    """``make_agent("vllm:PATH,temperature=1")``; the engine starts at the first turn.
+    """``vllm:PATH,temperature=1``; the engine starts at the first turn.
 
     Args:
         path: Folder or Hub name of a checkpoint of Qwen's line.

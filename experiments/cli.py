@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.parsing import Parser, check_options, meant, option
+from experiments.parsing import Help, Parser, check_options, meant, option
 from experiments.terminal import guard_stderr, one_line
 from vt_env import __version__
 from vt_env.errors import VisionThinkError
@@ -108,7 +108,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def parser_of(name: str) -> Parser:
     """The parser of a command."""
     module = load(f"experiments.commands.{name}")
-    made = Parser(prog=f"vt {name}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = Parser(prog=f"vt {name}", formatter_class=Help)
     module.describe(made)
     option(made, "--debug", "show where an error comes from")
     made.set_defaults(run=module.run)
@@ -124,7 +124,7 @@ def _without_command(words: Sequence[str]) -> None:
         description="VisionThink as a Gymnasium: a policy looks at a small image first and asks "
         f"for the full one only when it needs it.\n\n{lines}",
         epilog="Each command explains itself: vt COMMAND --help",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     top.add_argument("--version", action="version", version=f"vt {__version__}")
     check_options(top, words)

@@ -49,7 +49,13 @@ def user_line(value: Mapping[str, Any]) -> str:
     return json.dumps(value) + "\n"
 
 
-def new_file(path: Path, command: str, overwrite: bool, ours: Callable[[Path], bool]) -> None:
+def new_file(
+    path: Path,
+    command: str,
+    overwrite: bool,
+    ours: Callable[[Path], bool],
+    option: str = "--out",
+) -> None:
     """Refuse a file that a command may not write; nothing is changed.
 
     Args:
@@ -57,14 +63,17 @@ def new_file(path: Path, command: str, overwrite: bool, ours: Callable[[Path], b
         command: The command, for messages.
         overwrite: Whether it may replace a file that it wrote before.
         ours: Whether a file looks like one that it wrote.
+        option: What named it, for messages.
     """
     if path.is_dir():
-        raise ConfigError(f"--out must be a file, but {path} is a folder")
+        raise ConfigError(f"{option} must be a file, but {path} is a folder")
     if os.path.lexists(path):
         if not overwrite:
-            raise ConfigError(f"{path} is there already; choose another --out or add --overwrite")
+            raise ConfigError(
+                f"{path} is there already; choose another {option} or add --overwrite"
+            )
         if path.is_symlink() or not _said_by(path, ours):
-            raise ConfigError(f"{path} was not written by vt {command}; choose another --out")
+            raise ConfigError(f"{path} was not written by vt {command}; choose another {option}")
     part = path.with_name(path.name + PART)
     if os.path.lexists(part) and not (overwrite and part.is_file() and not part.is_symlink()):
         raise ConfigError(
@@ -75,6 +84,14 @@ def new_file(path: Path, command: str, overwrite: bool, ours: Callable[[Path], b
         raise ConfigError(f"cannot write {path}: there is no folder {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"cannot write {path}: no permission in {folder}")
+
+
+def check_folders(folders: Iterable[Path]) -> None:
+    """Refuse what is no folder, so that it holds no results."""
+    for folder in folders:
+        if not folder.is_dir():
+            found = "that is a file" if folder.exists() else "there is none"
+            raise ConfigError(f"expected a folder of results at {folder}, and {found}")
 
 
 def _said_by(path: Path, ours: Callable[[Path], bool]) -> bool:

@@ -22,6 +22,15 @@ _PLAINER = (
 """What argparse says, and the same in plain words."""
 
 
+class Help(argparse.HelpFormatter):
+    """Help whose paragraphs are as wide as the terminal; what has an indented line stays."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        parts = text.strip("\n").split("\n\n")
+        return "\n\n".join(p if "\n " in f"\n{p}" else fill(p, width, indent) for p in parts)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line."""
 

@@ -94,7 +94,7 @@ def _with_base(
         raise _wrong(f"recipe {path.name}", "base", "a recipe's name or file", base)
     seen = (*above, path.resolve())
     beside = path.parent / base
-    found, whole = read_toml(beside if beside.is_file() else base, FOLDER, "recipe")
+    found, whole = read_toml(beside if beside.is_file() else base, FOLDER, f"base of {path.name},")
     if found.resolve() in seen:
         raise ConfigError(f"recipe {path.name}: its base {base!r} has it as a base itself")
     _, whole = _with_base(found, whole, seen)

@@ -22,11 +22,24 @@ RATES = (
     Column("unscored"),
     Column("refused"),
 )
-LEGEND = (
-    "tokens: visual tokens an episode; share: of showing every original once; asks: episodes that "
-    "got a second view; calls, views: an episode; seconds: of the agent, an episode; format: "
-    "episodes in which every turn kept it"
-)
+_TERMS = {
+    "% of full": "of the mode that sees the original at once",
+    "tokens": "visual tokens an episode",
+    "share": "of showing every original once",
+    "asks": "episodes that got a second view, of 100",
+    "calls": "an episode",
+    "views": "an episode",
+    "generated": "tokens that the agent wrote, an episode",
+    "seconds": "of the agent, an episode",
+    "format": "episodes in which every turn kept it",
+}
+"""What headings mean."""
+
+
+def legend(*shown: Table) -> str:
+    """What the headings of tables mean."""
+    names = {name for table in shown for name in table.names}
+    return "; ".join(f"{name}: {told}" for name, told in _TERMS.items() if name in names)
 
 
 def results(first: str, title: str, lines: Mapping[str, Result]) -> Table:
@@ -133,7 +146,8 @@ def modes(title: str, found: Mapping[str, Result]) -> Table:
         title: Above the table.
         found: Results of modes as in ``result.json``, by name.
     """
-    columns = ("n", "accuracy", "% of full", "share", "asks", "generated", "seconds")
+    texts = ("n", "accuracy", "% of full", "share", "asks")
+    columns = [*map(Column, texts), Column("generated", ".1f"), Column("seconds", ".2f")]
     rows = [
         [
             name,
@@ -143,12 +157,11 @@ def modes(title: str, found: Mapping[str, Result]) -> Table:
             _spread(one, "token_ratio", 1, ".2f"),
             _spread(one, "request_rate", 100, ".0f"),
             one["generated_tokens"],
-            one["seconds"],
+            _seconds(one),
         ]
         for name, one in found.items()
     ]
-    return Table(title, [Column("mode", text=True), *(Column(c, ".1f" if c in columns[5:] else "")
-                                                      for c in columns)], rows)  # fmt: skip
+    return Table(title, [Column("mode", text=True), *columns], rows)
 
 
 def _spread(one: Result, key: str, scale: float, form: str) -> str | None:

@@ -134,10 +134,17 @@ class _Handler(BaseHTTPRequestHandler):
         if site.post is None or self._path() != "" or self.headers.get("Origin", own) != own:
             self._send(_NOT_HERE)
         elif not length.isdecimal() or int(length) > site.most:
+            self._pass_over(int(length) if length.isdecimal() else 0)
             told = f"at most {site.most:,} bytes can be sent"
             self._send(Answer.of({"error": told}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
         else:
             self._send(self._taken(site.post, self.rfile.read(int(length))))
+
+    def _pass_over(self, left: int) -> None:
+        """Read what is not taken, up to a bound: who still sends hears no answer."""
+        left = min(left, 8 * self.server.most)
+        while left > 0 and (part := self.rfile.read(min(left, 1 << 16))):
+            left -= len(part)
 
     def _taken(self, post: Post, body: bytes) -> Answer:
         try:

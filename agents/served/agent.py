@@ -22,7 +22,7 @@ _MAX_FAILURES, _FAILURES_OVER = 0.5, 50
 
 
 class OpenAiAgent:
-    """``make_agent("openai:MODEL@http://127.0.0.1:8000/v1,temperature=1")``.
+    """A model behind a server: ``openai:MODEL@http://127.0.0.1:8000/v1,temperature=1``.
 
     A picture that the conversation shows as it is in its file is sent as that file. A turn depends
     on the conversation and on its own generator, not on which conversations share a

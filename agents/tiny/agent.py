@@ -12,7 +12,7 @@ from agents.transformers import TransformersAgent
 
 
 class TinyAgent(TransformersAgent):
-    """``make_agent("tiny:PATH,temperature=1")``; the environment's prompt should be ``tiny``.
+    """``tiny:PATH,temperature=1``; the environment's prompt should be ``tiny``.
 
     Args:
         path: Folder of a checkpoint, or the loaded model.

@@ -140,7 +140,8 @@ def _load(table: Table, root: Path | None) -> Rows:
 def snapshot(folder: Path) -> Path:
     """The folder itself, or the one snapshot in a cache folder of ``huggingface_hub``."""
     if not folder.is_dir():
-        raise DataError(f"expected a benchmark's folder, found nothing at {folder}")
+        found = "a file" if folder.exists() else "nothing"
+        raise DataError(f"expected a folder with a copy of the data, found {found} at {folder}")
     snapshots = sorted((folder / "snapshots").glob("*/"))
     if not snapshots:
         return folder

@@ -88,7 +88,7 @@ def suite_parts(
         raise unknown_name("suite", suite, SUITES)
     check_variant(variant)
     chosen = [BENCHMARKS.make(name) for name in only or SUITES[suite]]
-    if asking := [b.title for b in chosen if b.asks_model and not model and variant != "rules"]:
+    if asking := [b.name for b in chosen if b.asks_model and not model and variant != "rules"]:
         raise ConfigError(
             f"the {variant} metric of {', '.join(asking)} asks a language model: name it with "
             "--judge-model openai:MODEL@URL, leave these out (--benchmark), or take --variant "

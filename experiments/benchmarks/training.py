@@ -115,7 +115,7 @@ def training_source(
     root: str | Path | None = None,
     **options: Unpack[AdmissionOptions],
 ) -> TableSource:
-    """Open a training set.
+    """A published training set: ``training:NAME[,path=DIR][,root=FOLDER]``.
 
     Args:
         name: One of :data:`TRAINING`.

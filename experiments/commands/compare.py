@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.page is not None:
         if len(paths) != 2 or not all(path.is_dir() for path in paths):
             raise ConfigError("--page takes two results, and both must be folders")
-        new_file(arguments.page, "compare", arguments.overwrite, is_page)
+        new_file(arguments.page, "compare", arguments.overwrite, is_page, "--page")
     if len(paths) > 2:
         found = _beside(paths)
     else:

@@ -34,7 +34,7 @@ from experiments.parsing import Parser, option
 from experiments.recipe import load_recipe, typed, write_snapshot
 from experiments.report import ReportConfig, make_report
 from experiments.report.tracked import track
-from experiments.result_tables import LEGEND, results
+from experiments.result_tables import legend, results
 from experiments.targets import Targets, numbers_of
 from trainers import TrainConfig, check_settings, make_trainer
 from trainers.errors import Damaged
@@ -131,8 +131,9 @@ def run(arguments: argparse.Namespace) -> int:
         track(made, recipe.tracking.wandb, recipe.tracking.project, recipe.name, out)
         held.finish()
     screen = console()
-    screen.show(results("mode", f"test split, seed {seed}", result["modes"]))
-    screen.say(LEGEND)
+    shown = results("mode", f"test split, seed {seed}", result["modes"])
+    screen.show(shown)
+    screen.say(legend(shown))
     screen.say("\n".join(["missed:", *missed, ADVICE]) if missed else "all targets reached")
     screen.say(f"open {out / 'report.html'}")
     return int(bool(missed))

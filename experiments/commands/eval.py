@@ -42,6 +42,7 @@ each agent plays it in several ways, and --reference those in which the agent do
 modes:  {", ".join(mode_names())}
 
 agents: vt list agents; with arguments as in random:p=0.3,answerer=ocr
+
 data:   generated[:n=2000,seed=0,split=test], jsonl:FILE, folder:FOLDER, hf:PATH, or just a path
 
   vt eval --merge SHARD... --out DIR      puts together what --shard I/N played

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 
 from experiments.commands.options import console
 from experiments.parsing import Parser, option
@@ -28,7 +30,7 @@ _REGISTRIES = {
 }
 """Where the names of a kind are registered, a plug-in's too."""
 _FILES = {"recipes": "experiments.recipe:FOLDER", "studies": "experiments.study:FOLDER"}
-"""Folders of TOML files, whose first line says what they are."""
+"""Folders of TOML files, whose first sentence says what they are."""
 LISTS = (*_FILES, "keys", *_REGISTRIES)
 SHELLS = ["bash", "zsh", "tcsh"]
 
@@ -51,25 +53,42 @@ def run(arguments: argparse.Namespace) -> None:
     if what == "keys":
         from experiments.recipe import keys
 
-        heads, rows = ("key of a recipe", "type", "default", "what it is"), keys()
+        heads = ("key of a recipe", "type", "default", "what it is")
+        rows = ((*key, _plain(about)) for *key, about in keys())
     console().show(Table("", [Column(head, text=True) for head in heads], list(rows)))
 
 
 def _registered(kind: str) -> Iterator[tuple[str, str]]:
-    """Names with the first line of what is behind them, where that can be imported."""
+    """Names with the first sentence of what is behind them, where that can be imported."""
     registry = load_object(_REGISTRIES[kind])
     for name in registry.names():
         try:
-            about = (registry.get(name).__doc__ or "").strip().partition("\n")[0]
+            benchmark = kind == "benchmarks"
+            told = registry.make(name).title if benchmark else registry.get(name).__doc__
+            about = _first(told or "")
         except (ConfigError, MissingExtra) as error:
             about = f"cannot be used here: {error}"
         yield name, about
 
 
 def _files(kind: str) -> Iterator[tuple[str, str]]:
-    """Files by name with their first line."""
+    """Files by name with their first sentence."""
     for file in sorted(load_object(_FILES[kind]).glob("*.toml") if kind in _FILES else ()):
-        yield file.stem, file.read_text("utf-8").partition("\n")[0].lstrip("# ")
+        lines = file.read_text("utf-8").splitlines()
+        told = takewhile(lambda line: line.startswith("#"), lines)
+        yield file.stem, _first("\n".join(line.lstrip("# ") for line in told))
+
+
+def _first(text: str) -> str:
+    """The first sentence of a text's first paragraph."""
+    paragraph = " ".join(text.strip().partition("\n\n")[0].split())
+    found = re.match(r".*?[.?!](?=\s|$)", paragraph)
+    return _plain(found[0] if found else paragraph)
+
+
+def _plain(text: str) -> str:
+    """A docstring's text without its marks."""
+    return re.sub(r"(?::\w+:)?`+~?([^`]*)`+", r"\1", text)
 
 
 def completion(shell: str) -> str:

@@ -13,6 +13,7 @@ from trainers.results import Mode, Stamp, look
 from vt_env import ConfigError, MissingExtra, Task, make_task
 from vt_env.pictures import FIRST_LOOKS
 from vt_env.protocol import PRESETS
+from vt_env.tokens import COUNTERS
 
 if TYPE_CHECKING:
     from experiments.screen import Screen
@@ -37,7 +38,7 @@ def add_amount_options(parser: argparse.ArgumentParser, what: str) -> None:
 def add_view_options(group: Any) -> None:
     """What the small view is, whose tokens are counted, and how it is asked."""
     option(group, "--tokens FAMILY",
-           "whose visual tokens are counted: qwen2-vl, qwen2.5-vl, qwen3-vl, internvl, tiny; with "
+           f"whose visual tokens are counted: {', '.join(COUNTERS.names())}; with "
            "bounds as in qwen2.5-vl:max_pixels=1003520 (default: what the data was made for, else "
            "what the model's name says, else qwen2.5-vl)")  # fmt: skip
     option(group, "--prompt FILE", "a prompt template in place of the shipped")

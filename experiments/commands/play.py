@@ -23,6 +23,7 @@ from vt_env import ConfigError, DataError, Query, ToolError, Verdict
 from vt_env.actions import NoTurn
 from vt_env.dialogue import Dialogue
 from vt_env.env import VisionThinkEnv
+from vt_env.pictures import Picture
 from vt_env.prompts import block_text
 from vt_env.regions import Box, Region
 from vt_env.render import boxed, told_of
@@ -171,6 +172,7 @@ def _environment(arguments: argparse.Namespace) -> VisionThinkEnv:
 
 def _own(arguments: argparse.Namespace, sample: Sample) -> VisionThinkEnv:
     """The environment of one's own question; without an accepted answer nothing is judged."""
+    Picture(sample.image).check(decode=True)
     judged = sample.references != ("(none)",)
     replaced: dict[str, Any] = {} if judged else {"judge": NoReference()}
     return VisionThinkEnv(task_of(arguments, [sample], **replaced))

@@ -38,6 +38,7 @@ Roll out every sample at the low and at the full resolution, judge, and keep as 
 which the low one is enough as samples that need the full one (arXiv 2507.13348, Sec. 3.5).
 
 agents: vt list agents; models sample at temperature 1 unless their spec says otherwise
+
 data:   generated[:n=2000,seed=0,split=train], jsonl:FILE, folder:FOLDER, hf:PATH, or just a path
 """
 EPILOG = """\

@@ -14,6 +14,7 @@ from experiments.diagnosis import table as diagnosis_table
 from experiments.evaluation.result import EPISODES
 from experiments.files import write_json
 from experiments.plots import accuracy_against_tokens
+from experiments.tables import Table
 
 SUITE, COMPARISON = "suite.json", "comparison.json"
 """Results of several benchmarks, and of several agents."""
@@ -38,15 +39,16 @@ def present(results: Mapping[str, Result], out: Path) -> None:
     about = next(iter(lines.values())).get("data", "")
     if len(lines) > 1:
         _draw(lines, f"Accuracy against visual tokens: {about}", out)
-        _show_several(results, lines)
+        shown = _show_several(results, lines)
     else:
         ((spec, result),) = lines.items()
         kinds = {"all": result, **{k or "(no kind)": v for k, v in result["by_kind"].items()}}
         _draw(kinds, f"Accuracy against visual tokens: {spec} on {about}", out)
         title = f"{spec}: accuracy against visual tokens"
-        screen.show(tables.results("kind", title, kinds))
+        shown = [tables.results("kind", title, kinds)]
+        screen.show(shown[0])
     _show_repeats(lines)
-    screen.say(f"{tables.LEGEND}\nin {out}")
+    screen.say(f"{tables.legend(*shown)}\nin {out}")
     for name, result in lines.items():
         if number := result.get("partly_shown"):
             screen.say(f"{name}: {number} pictures are shown in part: partly_shown in {EPISODES}")
@@ -72,12 +74,14 @@ def _draw(lines: Mapping[str, Result], title: str, out: Path) -> None:
         accuracy_against_tokens(lines, title, out / "plot")
 
 
-def _show_several(results: Mapping[str, Result], lines: Mapping[str, Result]) -> None:
-    screen = console()
+def _show_several(results: Mapping[str, Result], lines: Mapping[str, Result]) -> list[Table]:
+    """Show a table of modes for each agent, and one of those without; these tables."""
+    screen, shown = console(), list[Table]()
     by_mode = {spec: result for spec, result in results.items() if "modes" in result}
     for spec, result in by_mode.items():
         title = f"{spec}: modes, with 95 % bootstrap intervals"
-        screen.show(tables.modes(title, result["modes"]))
+        shown.append(tables.modes(title, result["modes"]))
+        screen.show(shown[-1])
         screen.show(tables.tests(result["tests"]))
         if told := result.get("diagnosis"):
             found = {name: Diagnosis.of(one) for name, one in told.items()}
@@ -85,8 +89,10 @@ def _show_several(results: Mapping[str, Result], lines: Mapping[str, Result]) ->
             for line in sentences(found):
                 screen.say(line)
     if len(by_mode) < len(results):
-        screen.show(tables.results("agent", "accuracy against visual tokens", lines))
+        shown.append(tables.results("agent", "accuracy against visual tokens", lines))
+        screen.show(shown[-1])
     screen.show(tables.by_group("source", lines))
+    return shown
 
 
 def present_merged(parts: Mapping[str, Result], out: Path) -> None:
@@ -108,8 +114,9 @@ def present_suite(results: Mapping[str, Result], out: Path) -> None:
     more = {"zooming_gaps": gaps} if gaps else {}
     write_json(out / SUITE, {"agents": lines, "left_out": left, **more})
     screen = console()
-    for spec, some in lines.items():
-        screen.show(tables.suite(f"{spec}: the suite", some))
+    shown = [tables.suite(f"{spec}: the suite", some) for spec, some in lines.items()]
+    for (spec, some), table in zip(lines.items(), shown, strict=True):
+        screen.show(table)
         _show_repeats({f"{one['benchmark']} {one['mode']}".strip(): one for one in some})
         for name, by_mode in gaps.get(spec, {}).items():
             told = ", ".join(f"{mode} {gap:+.3f}".strip() for mode, gap in by_mode.items())
@@ -117,4 +124,4 @@ def present_suite(results: Mapping[str, Result], out: Path) -> None:
     for name, reasons in left.items():
         told = "; ".join(f"{number} {reason}" for reason, number in reasons.items())
         screen.say(f"left out of {name}: {told}")
-    screen.say(f"{tables.LEGEND}\nin {out}")
+    screen.say(f"{tables.legend(*shown)}\nin {out}")

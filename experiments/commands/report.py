@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from experiments.commands.options import console, natural, need_rich, positive
-from experiments.files import new_file
+from experiments.files import check_folders, new_file
 from experiments.parsing import Parser, option
 from experiments.report import EPISODES, PICTURES, ReportConfig, make_report
 from experiments.report.page import files_of, is_page
@@ -46,6 +46,7 @@ def describe(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write, and say what was left out."""
     need_rich()
+    check_folders(arguments.folders)
     out = arguments.out or arguments.folders[0] / "report.html"
     there = [path for path in files_of(out) if os.path.lexists(path)]
     if there and there[0] != out:

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from experiments.evaluation.result import CONFIG, EPISODES, JOURNAL
+from experiments.files import check_folders
 from experiments.report import figures
 from experiments.report.gallery import Gallery, choose
 from experiments.report.page import Report, ReportConfig, islands_of, lead_of, render
@@ -83,6 +84,7 @@ class Live:
 
     def _version(self) -> str:
         """A hash of sizes and times of all files that are read."""
+        check_folders(self.folders)
         made = hashlib.sha256()
         for folder in self.folders:
             for path in _read_from(folder, DEEPEST):

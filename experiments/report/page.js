@@ -288,7 +288,9 @@
         byId("newer").hidden = !newer;
         byId("live").textContent = newer ? "there is something new" : "up to date";
         if (newer && byId("follow").checked) renew();
-      } catch { byId("live").textContent = "the server does not answer"; }
+      } catch (error) {
+        byId("live").textContent = error instanceof TypeError ? "the server does not answer" : error.message;
+      }
     }, 2000);
     if (!before) return;
     byId("follow").checked = before.follow;

@@ -24,7 +24,7 @@ from experiments.report.gallery import MARKS, PAIRED, Gallery, Shown, choose
 from experiments.report.pictures import Pictures
 from experiments.report.reading import Policy, Results, read_results
 from experiments.report.text import all_shown, island, shown
-from experiments.result_tables import LEGEND, by_group, results, suite
+from experiments.result_tables import by_group, legend, results, suite
 from experiments.tables import Table
 from trainers.files import whole_file
 from vt_env import ConfigError, MissingExtra, Source
@@ -196,14 +196,16 @@ def render(report: Report, live: str = "") -> str:
     """
     served = " 'self'; connect-src 'self'" if live else ""
     policies, origins = report.results.policies, _origins(report.results.policies)
+    tables = _tables(policies)
+    suites = [suite(one.name, one.lines) for one in report.results.suites]
     return filled(
         _PACKAGE,
         served,
         report=report,
         facts=_facts(policies),
-        tables=_tables(policies),
-        suites=[suite(one.name, one.lines) for one in report.results.suites],
-        legend=LEGEND,
+        tables=tables,
+        suites=suites,
+        legend=legend(*tables, *suites),
         terms=_terms(policies),
         marks=MARKS,
         origin=shown(json.dumps(origins, indent=2, ensure_ascii=False), _ORIGIN),

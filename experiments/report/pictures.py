@@ -26,6 +26,7 @@ from vt_env.pictures import Picture, shrunk_size
 from vt_env.regions import Box
 from vt_env.sources import Source, open_source
 from vt_env.sources.opening import parse_spec
+from vt_env.sources.repeated import REPEAT
 
 SIDE = 384
 """Longest side of an embedded picture; a larger one is embedded as a thumbnail of this size."""
@@ -115,14 +116,14 @@ class Pictures:
         return [self._draw(*one) for one in wanted]
 
     def _draw(self, row: Row, spec: str, parts: Collection[Part]) -> Drawn:
-        why = "its data cannot be opened"
+        why, name_of = "its data cannot be opened", row.get(REPEAT, {}).get("of", row["id"])
         for name in dict.fromkeys((self.data or spec, spec)):
             if name not in self._sources:
                 self._sources[name] = self._open(name)
             if (source := self._sources[name]) is None:
                 continue
             try:
-                sample = source.by_id(row["id"])
+                sample = source.by_id(name_of)
             except DataError:
                 why = "the data has no such sample"
                 continue

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from experiments.episodes import Notes, Row, shown_lines, shown_rows
 from experiments.evaluation.result import CONFIG, JOURNAL
+from experiments.files import check_folders
 from experiments.report.diagnosed import Diagnosed, read_diagnosed
 from experiments.report.text import shown
 from experiments.summary import measure, summarise
@@ -33,13 +34,12 @@ _COUNTS = ("n", "unscored", "refused")
 
 def read_results(folders: Sequence[Path]) -> Results:
     """Everything that is in some folders."""
+    check_folders(folders)
     notes, several = Notes(), len(folders) > 1
     policies, runs, suites = list[Policy](), list[Run](), list[Suite]()
     diagnosed: list[Diagnosed] = []
     missed: list[str] | None = None
     for folder in folders:
-        if not folder.is_dir():
-            raise ConfigError(f"expected a folder with results, and there is none at {folder}")
         found = _Folder(folder, notes)
         if not found.runs and not any(policy.rows for policy in found.policies):
             raise ConfigError(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.cli import main
+from experiments.cli import COMMANDS, main, parser_of
+from experiments.commands.list import LISTS
 from experiments.commands.play import picture
 from vt_env.env import VisionThinkEnv
 from vt_env.regions import Box, Region
@@ -327,6 +328,27 @@ def test_the_input_may_end_early(
     monkeypatch.setattr("builtins.input", nothing)
     assert main(["play"]) == 2
     assert "name an --agent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_names_are_listed_with_whole_sentences(kind: str, capsys) -> None:
+    assert main(["list", kind]) == 0
+    shown = capsys.readouterr().out
+    assert "`" not in shown
+    assert ":class:" not in shown
+    if kind != "keys":
+        abouts = [line.split("│")[2].strip() for line in shown.splitlines() if "│" in line]
+        assert abouts
+        assert all(abouts)
+    if kind in ("recipes", "studies"):
+        assert all(about[-1] in ".?" for about in abouts), abouts
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_no_wider_than_the_terminal(command: str, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told = parser_of(command).format_help().splitlines()
+    assert [line for line in told if len(line) > 80 and line[0] != " "] == []
 
 
 @pytest.mark.parametrize("command", [[], ["eval"], ["play"], ["judge"]])

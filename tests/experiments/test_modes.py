@@ -16,6 +16,7 @@ from PIL import Image
 from agents import Reply, Steered, make_agent
 from agents.base import answer_turn, request_turn
 from agents.steering import FORCED
+from experiments import result_tables as tables
 from experiments.evaluation.modes import AtRandom, parse_mode, parse_modes
 from experiments.evaluation.player import Part, Player, Setup
 from experiments.evaluation.run import Evaluation, Options
@@ -365,3 +366,13 @@ def test_without_a_tool_nothing_can_be_shown_in_its_place(
               "--mode", "blank", "--out", tmp_path / "out")  # fmt: skip
     assert code == 2
     assert "needs a protocol with a tool" in capsys.readouterr().err
+
+
+def test_seconds_are_of_an_episode_and_the_legend_is_of_what_is_shown(played: Path) -> None:
+    result = json.loads((played / "result.json").read_text())["modes"]
+    shown = tables.modes("", result)
+    spent = [row[shown.names.index("seconds")] for row in shown.rows]
+    assert spent == [pytest.approx(one["agent_seconds"] / one["n"]) for one in result.values()]
+    assert "calls" not in tables.legend(shown)
+    assert "% of full: " in tables.legend(shown)
+    assert "calls: an episode" in tables.legend(tables.results("mode", "", result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import json
 import threading
@@ -140,8 +141,6 @@ def test_only_the_page_itself_can_send(monkeypatch: pytest.MonkeyPatch) -> None:
         own, json_type = site.secret, {"Content-Type": "application/json"}
 
         def sent(path: str, body: bytes, **headers: str) -> int:
-            import http.client
-
             connection = http.client.HTTPConnection("127.0.0.1", site.server_port, timeout=20)
             connection.request("POST", path, body, headers)
             status = connection.getresponse().status
@@ -158,6 +157,16 @@ def test_only_the_page_itself_can_send(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(json.loads(asked(site, f"{own}state")[1])["views"]) == 1
         assert sent(own, look, **json_type) == 200
         assert len(json.loads(asked(site, f"{own}state")[1])["views"]) == 2
+
+
+def test_who_sends_too_much_is_told(tmp_path: Path) -> None:
+    with served(game(), 1_000_000) as site:
+        connection = http.client.HTTPConnection("127.0.0.1", site.server_port, timeout=20)
+        connection.request("POST", site.secret, bytes(6_000_000))
+        answer = connection.getresponse()
+        assert answer.status == 413
+        assert json.loads(answer.read()) == {"error": "at most 1,000,000 bytes can be sent"}
+        connection.close()
 
 
 def test_wrong_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from evaluations import lines, result, vt
 
 from experiments.evaluation.result import slim, summarised
+from experiments.report import ReportConfig, make_report
 from experiments.summary import difference, measure, pass_at, repeats
 from vt_env import ConfigError, open_source
 from vt_env.sources.repeated import RepeatedSource
@@ -134,6 +135,14 @@ def test_an_evaluation_with_repeats(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert result(tmp_path / "merged") == found
     assert vt(*argv[:-1], "5", "--out", shards[0], "--shard", "0/2", "--resume") == 2
     assert "repeat is 4 there and 5 here" in capsys.readouterr().err
+
+
+def test_a_report_shows_the_pictures_of_repeated_questions(tmp_path: Path) -> None:
+    data = ("--data", "generated:n=3")
+    assert vt("eval", "--agent", "request", *data, "--repeat", 2, "--out", tmp_path / "a") == 0
+    report = make_report([tmp_path / "a"], tmp_path / "a.html", ReportConfig())
+    assert report.notes == []
+    assert len(report.pictures) > 0
 
 
 def test_tokens_are_counted_for_the_agents_own_model() -> None:

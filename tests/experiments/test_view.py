@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -179,6 +180,18 @@ def test_a_reader_sees_what_is_new_and_keeps_what_was_chosen(tab: Browser, tmp_p
         tab.look(1280)
         assert tab.errors == []
         assert all(url.startswith((site.url, "about:", "data:")) for url in tab.requests)
+
+
+@needs_chromium
+def test_a_reader_is_told_that_the_results_are_gone(tab: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    begun(folder, 3)
+    with served(Live([folder], ReportConfig()).get) as site:
+        tab.open(site.url, "", READY)
+        shutil.move(folder, tmp_path / "moved")
+        tab.wait("document.getElementById('live').textContent.includes('expected a folder of')")
+        shutil.move(tmp_path / "moved", folder)
+        tab.wait("document.getElementById('live').textContent === 'up to date'")
 
 
 @needs_chromium

@@ -36,7 +36,7 @@ PLAY = [
     ("--protocol visionthnk", "did you mean 'visionthink'?"),
     ("--judge exct", "Did you mean 'exact'?"),
     ("--image folder --question q", "expected a picture's file, and folder is a folder"),
-    ("--image notes.txt --question q", "expected one of JPEG"),
+    ("--image notes.txt --question q", "play: picture 'notes.txt': expected one of JPEG"),
     ("--image notes.txt", "--image needs a --question"),
     ("--image notes.txt --question q --id 3", "--id belongs to --data"),
     ("--save notes.txt", "cannot write to notes.txt: notes.txt is no folder"),
@@ -72,6 +72,8 @@ EVAL = [
     ("--agent direct --data generated --mode lw", "Unknown mode 'lw'"),
     ("--merge", "expected one or more values after it"),
     ("--merge folder", "folder holds no evaluation"),
+    ("--agent direct --data training:zwz,path=notes.txt", "found a file at notes.txt"),
+    ("--agent direct --suite zoom", "of visualprobe-easy, visualprobe-medium"),
     ("--suite table2", "invalid choice: 'table2'"),
     ("--data generated:n=2 --agent direct --out notes.txt", "notes.txt is a file"),
 ]
@@ -89,7 +91,14 @@ OTHER = [
     ("judge nope --out o", "cannot read nope"),
     ("judge --fle x", "unknown option '--fle'"),
     ("compare nope nope", "cannot read nope"),
-    ("report folder", ""),
+    ("report folder", "nothing to report in folder"),
+    ("report nope", "expected a folder of results at nope, and there is none"),
+    ("report notes.txt", "expected a folder of results at notes.txt, and that is a file"),
+    ("view nope", "expected a folder of results at nope, and there is none"),
+    ("restore nope", "expected a folder of results at nope, and there is none"),
+    ("restore notes.txt", "and that is a file"),
+    ("compare folder folder --page folder", "--page must be a file, but folder is a folder"),
+    ("train based.toml --print-config", "there is no base of based.toml, 'nope'"),
     ("train laptop steps=1 foo --out o", "expected key=value"),
     ("train laptop steps=1 --out o foo", "unexpected 'foo'; settings are written key=value"),
     ("serve --port x", "expected a whole number, got 'x'"),
@@ -114,6 +123,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "binary.jsonl").write_bytes(bytes(range(128, 256)))
     (tmp_path / "two.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "based.toml").write_text('base = "nope"\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     return tmp_path

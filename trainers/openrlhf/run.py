@@ -116,5 +116,5 @@ def _step(folder: Path) -> int:
 
 
 def make_trainer() -> HostedTrainer:
-    """The trainer ``openrlhf``."""
+    """OpenRLHF trains, on the machines of a Ray cluster."""
     return HostedTrainer(OpenRLHFRun)

@@ -139,5 +139,5 @@ def log_row(data: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def make_trainer() -> HostedTrainer:
-    """The trainer ``verl``."""
+    """verl trains, on the machines of a Ray cluster."""
     return HostedTrainer(VerlRun)

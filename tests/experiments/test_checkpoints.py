@@ -9,6 +9,7 @@ import pytest
 from evaluations import result, vt
 
 from experiments.provenance import fingerprints
+from experiments.recipe import load_recipe, other_bound, write_snapshot
 from trainers.files import read_sealed, write_sealed
 
 
@@ -75,6 +76,29 @@ def test_an_evaluation_does_not_go_on_with_other_weights(tmp_path: Path, capsys)
     capsys.readouterr()
     assert vt("eval", "--merge", *shards, "--out", tmp_path / "merged") == 2
     assert "other weights" in capsys.readouterr().err
+
+
+def test_the_bound_of_a_runs_pictures_is_kept_and_compared(tmp_path: Path, capsys) -> None:
+    """A run that saw shrunk pictures was measured on whole ones, and nothing said so."""
+    model = tiny(tmp_path / "run" / "checkpoint" / "step-000001" / "model", 0)
+    overrides = ["environment.max_pixels=400", f"model.path={model}"]
+    write_snapshot(tmp_path / "run", load_recipe("laptop", overrides))
+    argv = ["eval", "--agent", f"tiny:{model}", "--data", "generated:n=4", "--prompt", "tiny"]
+    note = "learned from pictures shrunk above 400 pixels, and is shown them whole"
+    assert vt(*argv, "--out", tmp_path / "whole") == 0
+    assert note in " ".join(capsys.readouterr().err.split())
+    assert "max_pixels" not in result(tmp_path / "whole")
+    bounded = tmp_path / "bounded"
+    assert vt(*argv, "--max-pixels", "400", "--out", bounded) == 0
+    assert "learned from" not in capsys.readouterr().err
+    assert result(bounded)["max_pixels"] == 400
+    assert result(bounded)["visual_tokens"] < result(tmp_path / "whole")["visual_tokens"]
+    assert vt(*argv, "--max-pixels", "300", "--out", bounded, "--resume") == 2
+    assert "max_pixels is 400 there and 300 here" in capsys.readouterr().err
+    assert vt(*argv, "--max-pixels", "0", "--out", tmp_path / "none") == 2
+    assert other_bound(f"tiny:{model}", 400) is None
+    (tmp_path / "run" / "recipe.toml").write_text("steps = 1")
+    assert "is not known" in str(other_bound(f"tiny:{model}", 400))
 
 
 def test_a_preparation_does_not_go_on_with_other_weights(tmp_path: Path, capsys) -> None:

@@ -21,11 +21,12 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from experiments.provenance import paths_in
 from trainers.config import TrainConfig
 from trainers.errors import Damaged
 from trainers.files import whole_file
 from trainers.runs import SNAPSHOT
-from vt_env import ConfigError
+from vt_env import ConfigError, VisionThinkError
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -290,6 +291,32 @@ def read_snapshot(out: Path, overrides: Sequence[str] = ()) -> TrainConfig:
             "settings are compared with the checkpoint's"
         )
     return load_recipe(path, overrides)
+
+
+def other_bound(agent: str, max_pixels: int | None) -> str | None:
+    """What to know of a run's model that saw pictures up to another size than it is shown.
+
+    Args:
+        agent: The agent's spec; it names a folder in that of a run.
+        max_pixels: The bound that it is played with.
+    """
+    for path in paths_in(agent).values():
+        run = next((p for p in path.absolute().parents if (p / SNAPSHOT).is_file()), None)
+        if run is None:
+            continue
+        try:
+            trained = read_snapshot(run).environment.max_pixels
+        except VisionThinkError as error:
+            return f"how large the pictures were that {agent} learned from is not known: {error}"
+        if trained != (max_pixels or 0):
+            was, now = (
+                f"shrunk above {n:,} pixels" if n else "whole" for n in (trained, max_pixels)
+            )
+            how = f"add --max-pixels {trained}" if trained else "leave out --max-pixels"
+            return (
+                f"{agent} learned from pictures {was}, and is shown them {now}; to change it, {how}"
+            )
+    return None
 
 
 def _digest(text: str) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from trainers.config import EnvironmentConfig, TrainConfig
 from vt_env import DataError, PictureRules, Task, make_task
+from vt_env.kept import Digests
 from vt_env.sources import Source
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".index.json", ".gguf", ".h5", ".msgpack")
@@ -84,7 +85,7 @@ def task_of(data: str | Source, rules: EnvironmentConfig) -> Task:
         max_pictures=rules.max_pictures,
         max_visual_tokens=rules.max_visual_tokens,
         over_budget=rules.over_budget,
-        rules=PictureRules(shrink_above=rules.max_pixels) if rules.max_pixels else None,
+        rules=PictureRules.shrinking(rules.max_pixels),
     )
 
 
@@ -112,10 +113,10 @@ def fingerprint(path: str) -> str:
     if not folder.is_dir():
         commit = _commit(path)
         return f"{path}@{commit}" if commit else path
-    digest = hashlib.sha256()
+    digest, files = hashlib.sha256(), Digests()
     for weights in sorted(p for p in folder.iterdir() if p.name.endswith(WEIGHTS)):
-        with weights.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        digest.update(files.of(weights))
+    files.write()
     return digest.hexdigest()
 
 

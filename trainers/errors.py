@@ -1,17 +1,16 @@
 """What goes wrong while training, and with folders of results.
 
 VisionThinkError
-├── TrainingError       a run that cannot go on; the message says what is left of it
-│   ├── NotFinite       a loss or gradient that is NaN or infinite
-│   ├── CheckpointError a checkpoint that cannot be written or read
-│   └── Busy            another process is at work in the folder
-└── DataError
-    └── Damaged         a file is not what was written: its checksum differs
+└── TrainingError       a run that cannot go on; the message says what is left of it
+    ├── NotFinite       a loss or gradient that is NaN or infinite
+    ├── CheckpointError a checkpoint that cannot be written or read
+    └── Busy            another process is at work in the folder
 """
 
 from __future__ import annotations
 
-from vt_env.errors import DataError, VisionThinkError
+from vt_env.errors import Damaged as Damaged
+from vt_env.errors import VisionThinkError
 
 
 class TrainingError(VisionThinkError, RuntimeError):
@@ -28,7 +27,3 @@ class CheckpointError(TrainingError):
 
 class Busy(TrainingError):
     """Another process is at work in a folder of results."""
-
-
-class Damaged(DataError):
-    """A file is not what was written."""

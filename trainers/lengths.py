@@ -6,31 +6,28 @@ user's: a second start, a resume or a preflight of the same run decodes nothing 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from trainers.config import TrainConfig
 from trainers.data import SampleOrder
-from trainers.errors import Damaged
-from trainers.files import read_sealed, write_sealed
 from vt_env import Task
 from vt_env.calls import said_of_budget
 from vt_env.dialogue import Dialogue
 from vt_env.errors import ConfigError, PictureError
+from vt_env.kept import Kept
+from vt_env.progress import told
 
 if TYPE_CHECKING:
     from agents.models import VisionLanguageModel
 
 logger = logging.getLogger(__name__)
+
+_ARITHMETIC = 1
+"""Counted up when this file, or ``most`` of a tool, comes to other lengths from the same rules."""
 
 _SLACK = 128
 """Tokens to spare, for what the environment says of a call that did not work."""
@@ -59,9 +56,6 @@ class Length(NamedTuple):
 
 Looked = tuple[str, "Length | str"]
 """A sample, and its longest rollout or why its picture is refused."""
-
-_MANY = 1000
-"""Pictures that are worth a last line."""
 
 
 class Checked(NamedTuple):
@@ -119,11 +113,11 @@ def check(
     ids = list(ids)
     if not ids:
         return Checked({}, [])
-    kept = Kept.of(task, processor, config)
+    kept = kept_lengths(task, processor, config)
     places = {name: place for place, name in enumerate(task.source.ids())}
     unseen = sorted((name for name in ids if name not in kept), key=places.__getitem__)
 
-    def look(sample_id: str) -> tuple[str, Length | str]:
+    def look(sample_id: str) -> Looked:
         try:
             dialogue = task.begin(task.source.by_id(sample_id))[0]
             dialogue.picture.original  # noqa: B018 - decoded, or refused
@@ -132,10 +126,10 @@ def check(
             return sample_id, str(error)
 
     with ThreadPoolExecutor(4) as pool:
-        for sample_id, found in _told(pool.map(look, unseen), len(unseen)):
+        looked = pool.map(look, unseen)
+        for sample_id, found in told(looked, len(unseen), "pictures are looked at", logger):
             kept[sample_id] = found
-    if unseen:
-        kept.write()
+    kept.write()
     longest: dict[str, Length] = {}
     refused: list[str] = []
     for name in ids:
@@ -143,70 +137,30 @@ def check(
             logger.warning("%s; it is not played", found)
             refused.append(name)
         else:
-            longest[name] = found
+            longest[name] = Length(*found)
     return Checked(longest, refused)
 
 
-_EVERY = 10.0
-"""Seconds between two lines about how far the decoding is."""
+def kept_lengths(task: Task, processor: VisionLanguageModel, config: TrainConfig) -> Kept:
+    """What is known of a data set's samples by id, under these rules and with this processor.
 
-
-def _told(found: Iterable[Looked], total: int) -> Iterator[Looked]:
-    """What is found, with a line now and then."""
-    told = time.monotonic()
-    for done, item in enumerate(found, 1):
-        yield item
-        if time.monotonic() - told > _EVERY or (done == total and total > _MANY):
-            told = time.monotonic()
-            logger.info("%s of %s pictures are looked at", f"{done:,}", f"{total:,}")
-
-
-class Kept(dict[str, "Length | str"]):
-    """What was found of samples by id: a length, or why the picture is refused.
-
-    Attributes:
-        path: Where it is kept.
+    A length, or why the picture is refused. The key is all that decides it, and no version of this
+    package, so that it follows what is changed in prompts, tools and settings.
     """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-        try:
-            found = read_sealed(path)["samples"]
-        except FileNotFoundError:
-            return
-        except (OSError, Damaged, KeyError) as error:
-            logger.warning("%s cannot be read, so pictures are decoded again: %s", path, error)
-            return
-        self.update((k, v if isinstance(v, str) else Length(*v)) for k, v in found.items())
-
-    @classmethod
-    def of(cls, task: Task, processor: VisionLanguageModel, config: TrainConfig) -> Kept:
-        """What is known of a data set, under the rules and with the processor that are given."""
-        rules = replace(config.environment, judge="")
-        parts = (
-            [version("visionthink-gym"), version("pillow"), task.source.fingerprint()],
-            [asdict(rules), repr(task.protocol.prompt), config.rollout.max_new_tokens],
-            [type(processor).__name__, processor.image_processor.to_dict()],
-            [processor.tokenizer.chat_template, sorted(processor.tokenizer.get_vocab().items())],
-        )
-        made = json.dumps(parts, sort_keys=True, default=str)
-        name = hashlib.sha256(made.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        return cls(cache_folder() / f"lengths-{name}.json")
-
-    def write(self) -> None:
-        """Keep it; that it could not be is told, and nothing else depends on it."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_sealed(self.path, {"samples": dict(self)})
-        except OSError as error:
-            logger.warning("what was found of pictures is not kept: %s", error)
-
-
-def cache_folder() -> Path:
-    """Where what can be found out again is kept: ``VT_CACHE``, or a folder of the user's."""
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("VT_CACHE") or Path(user) / "visionthink-gym")
+    images, text = processor.image_processor, processor.tokenizer
+    return Kept(
+        "lengths",
+        [
+            [
+                _ARITHMETIC,
+                version("pillow"),
+                task.source.fingerprint(),
+                task.protocol.fingerprint(),
+            ],
+            [config.rollout.max_new_tokens, type(processor).__name__, images.to_dict()],
+            [text.chat_template, sorted(text.get_vocab().items())],
+        ],
+    )
 
 
 def longest_rollout(

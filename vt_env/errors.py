@@ -3,7 +3,8 @@
     VisionThinkError
     ├── ConfigError     a setting that is unknown, contradictory or out of range
     ├── DataError       a data set that cannot be used (missing file, too many refused rows)
-    │   └── PictureError    one picture that is refused, with the reason
+    │   ├── PictureError    one picture that is refused, with the reason
+    │   └── Damaged         a file is not what was written: its checksum differs
     ├── JudgeError      a judge fails too often to go on
     ├── ActionError     an action of the wrong type (wrong *text* is no error: it is malformed)
     ├── MissingExtra    an optional dependency is absent; the message has the install line
@@ -47,6 +48,10 @@ class PictureError(DataError):
     def about(self, sample_id: str) -> PictureError:
         """The same error, naming the sample."""
         return PictureError(f"sample {sample_id!r}: {self}", sample_id)
+
+
+class Damaged(DataError):
+    """A file is not what was written."""
 
 
 class JudgeError(VisionThinkError, RuntimeError):

@@ -195,6 +195,11 @@ class PictureRules:
                 f"PictureRules.shrink_above must be 0 or more, got {self.shrink_above!r}"
             )
 
+    @classmethod
+    def shrinking(cls, above: int | None) -> PictureRules | None:
+        """The usual rules, but larger pictures are shrunk; ``None`` where nothing bounds them."""
+        return cls(shrink_above=above) if above else None
+
     def shown_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The size of a picture once it is shrunk to ``shrink_above``, if it is larger."""
         area = size[0] * size[1]

@@ -7,12 +7,13 @@ files in ``vt_env/presets``; docs/regions.md sets them side by side.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from vt_env.errors import ConfigError, PictureError, unknown_name
 from vt_env.grammars import VISIONTHINK, Grammar
+from vt_env.kept import hash_of
 from vt_env.pictures import FIRST_LOOKS, Picture, PictureRules, View, shrunk_size
 from vt_env.presets import changed_tools, preset, preset_names
 from vt_env.prompts import Prompt, load_prompt, make_prompt
@@ -106,6 +107,17 @@ class Protocol:
         declared = [declaration(tool) for tool in self.tools]
         object.__setattr__(self, "system", self.prompt.system_text(declared))
 
+    def fingerprint(self) -> str:
+        """SHA-256 (64 hexadecimal digits) of all that decides what is said and shown.
+
+        Texts, tools with their schemas and settings, grammar, bounds, which pictures are accepted,
+        and the visual tokens of some sizes; not the code of tools.
+        """
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "tokens"}
+        counted = [[size, _counted(self.tokens, size)] for size in _SIZES]
+        declared = [declaration(tool) for tool in self.tools]
+        return hash_of([given, declared, self.tokens.name, counted])
+
     def tool(self, name: str) -> Tool | None:
         """The tool of that name, if it may be called."""
         return next((tool for tool in self.tools if tool.name == name), None)
@@ -168,6 +180,17 @@ class Protocol:
             None if pictures is None else max(0, pictures - len(views)),
             None if most is None else max(0, most - tokens),
         )
+
+
+_SIZES = ((64, 64), (96, 640), (500, 375), (1000, 700), (1700, 2200), (4000, 3000), (9000, 6000))
+"""In pixels: among them some below and above the usual bounds of families."""
+
+
+def _counted(tokens: Counter, size: Size) -> int | str:
+    try:
+        return tokens.count(*size)
+    except PictureError as error:
+        return str(error)
 
 
 def make_protocol(

@@ -32,6 +32,7 @@ from experiments.evaluation.player import Opened, Part, Player, Setup
 from experiments.evaluation.run import Evaluation, Options, check_modes, merge, merged_names
 from experiments.evaluation.workers import Actors, Here, Processes, Workers
 from experiments.parsing import Parser, option
+from experiments.recipe import other_bound
 from trainers.results import Results, begin
 from vt_env import ConfigError
 
@@ -164,6 +165,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if reference is not None and all(mode.decides for mode in modes):
         raise ConfigError("--reference plays modes in which the agent does not decide: add --mode")
     refuse_own(arguments, *specs, reference, arguments.data, arguments.suite_data, arguments.prompt)
+    for note in filter(None, (other_bound(spec, arguments.max_pixels) for spec in specs)):
+        console(stderr=True).say(note)
     names: list[str] = []
     players: list[Player] = []
     with ExitStack() as held:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.parsing import option
 from experiments.provenance import paths_in
 from trainers.results import Mode, Stamp, look
-from vt_env import ConfigError, MissingExtra, Task, make_task
+from vt_env import ConfigError, MissingExtra, PictureRules, Task, make_task
 from vt_env.pictures import FIRST_LOOKS
 from vt_env.protocol import PRESETS
 from vt_env.tokens import COUNTERS
@@ -48,6 +48,9 @@ def add_view_options(group: Any) -> None:
            f"how the first view is made: {', '.join(FIRST_LOOKS)}; the last two are cheaper "
            "(default: lanczos, or as the protocol says)",
            list(FIRST_LOOKS), metavar="HOW")  # fmt: skip
+    option(group, "--max-pixels N",
+           "larger pictures are shrunk to N pixels before anything is shown of them, as "
+           "environment.max_pixels does in training (default: none is)", positive)  # fmt: skip
 
 
 def add_task_options(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +84,8 @@ def add_folder_options(parser: argparse.ArgumentParser, what: str, *, resumes: b
 
 def rules_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the options put in the place of the protocol's own rules."""
-    return {name: getattr(arguments, name) for name in RULES}
+    given = {name: getattr(arguments, name) for name in RULES}
+    return {**given, "rules": PictureRules.shrinking(arguments.max_pixels)}
 
 
 def task_of(arguments: argparse.Namespace, data: Any, **replaced: Any) -> Task:

@@ -133,7 +133,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     """What shapes the rollouts."""
     if missing := [f"--{name}" for name in ("agent", "data") if getattr(arguments, name) is None]:
         raise ConfigError(f"expected {' and '.join(missing)}, or --resume")
-    names = ("data", "rollouts", "seed", "judge", "tokens", "prompt", "first_look")
+    names = "data", "rollouts", "seed", "judge", "tokens", "prompt", "first_look", "max_pixels"
     return Settings(
         agent=sampled(arguments.agent),
         against=tuple(arguments.against),

@@ -226,19 +226,21 @@ def training_bar(name: str, steps: int | None) -> Iterator[Progress]:
 
 @contextmanager
 def _told_on(screen: Screen) -> Iterator[None]:
-    """Show what trainers tell besides numbers: how far the decoding of pictures is, refusals."""
+    """Show what is told besides numbers: how far the reading of pictures is, refusals."""
     from rich.logging import RichHandler
 
-    logger = logging.getLogger("trainers")
     handler = RichHandler(console=screen, show_path=False, show_time=False)
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    loggers = [logging.getLogger(name) for name in ("trainers", "vt_env")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.setLevel(level)
-        logger.removeHandler(handler)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+            logger.removeHandler(handler)
 
 
 _WATCHED = {

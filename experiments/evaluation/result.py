@@ -148,6 +148,7 @@ def _described(config: Config) -> Result:
         **{key: config[key] for key in ("mode", "rate") if config[key] not in (None, "")},
         "judge": config["judge_name"],
         "tokens": config["tokens"],
+        **({"max_pixels": config["max_pixels"]} if "max_pixels" in config else {}),
     }
 
 

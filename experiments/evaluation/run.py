@@ -240,6 +240,7 @@ class Evaluation:
             "tools": [tool.name for tool in rules.tools],
             "max_turns": rules.max_turns,
             "first_look": rules.first_look,
+            **({"max_pixels": bound} if (bound := rules.rules.shrink_above) else {}),
             "prompt": hashlib.sha256(repr(rules.prompt).encode()).hexdigest()[:16],
             "seed": setup.seed,
             "refused_rows": [{"id": str(r.row), "reason": r.reason} for r in task.source.refused],

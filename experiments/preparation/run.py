@@ -269,11 +269,10 @@ class Preparation:
                 "the low resolution where a sample is low_enough, at the full one where it is "
                 "needs_high"
             )
-        rules = {name: getattr(told, name) for name in ("tokens", "prompt", "factor", "first_look")}
         writing.write_transcripts(
             self.out / COLD_START,
             self.source,
-            make_task(self.source, judge=self.judge, **rules),
+            make_task(self.source, judge=self.judge, **told.rules()),
             writing.transcripts(self.rows(), places, seed),
             seed=seed,
             thoughts=wanted.thoughts,

@@ -11,7 +11,7 @@ from agents import AGENTS
 from experiments.preparation.screening import NEAR, check_near
 from trainers.errors import Damaged
 from trainers.files import read_sealed, write_sealed
-from vt_env import ConfigError, Judge, Source, Task, make_task
+from vt_env import ConfigError, Judge, PictureRules, Source, Task, make_task
 from vt_env.specs import parse_spec, takes
 
 FILE = "settings.json"
@@ -34,6 +34,7 @@ class Settings:
         prompt: A prompt template; that of the protocols without a tool by default.
         factor: Side of the low view over the original's (paper: 0.5).
         first_look: How the low view is made; as the environment does by default.
+        max_pixels: Width times height to which larger pictures are shrunk; ``None``: none is.
         near: Bits in which the hashes of pictures that look alike differ at most; ``None`` takes
             only equal pixels for the same picture.
     """
@@ -48,6 +49,7 @@ class Settings:
     prompt: str | None = None
     factor: float = 0.5
     first_look: str | None = None
+    max_pixels: int | None = None
     near: int | None = NEAR
 
     def __post_init__(self) -> None:
@@ -57,15 +59,19 @@ class Settings:
 
     def task(self, source: Source, judge: str | Judge, *, low: bool) -> Task:
         """One turn without a tool, at the low or at the full resolution."""
-        return make_task(
-            source,
-            protocol="low" if low else "general",
-            judge=judge,
-            tokens=self.tokens,
-            prompt=self.prompt,
-            factor=self.factor if low else None,
-            first_look=self.first_look,
-        )
+        factor = self.factor if low else None
+        rules = {**self.rules(), "factor": factor, "protocol": "low" if low else "general"}
+        return make_task(source, judge=judge, **rules)
+
+    def rules(self) -> dict[str, Any]:
+        """What is not the protocol's own, for :func:`vt_env.make_task`."""
+        return {
+            "tokens": self.tokens,
+            "prompt": self.prompt,
+            "factor": self.factor,
+            "first_look": self.first_look,
+            "rules": PictureRules.shrinking(self.max_pixels),
+        }
 
 
 def sampled(agent: str) -> str:

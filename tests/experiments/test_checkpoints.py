@@ -9,6 +9,7 @@ import pytest
 from evaluations import result, vt
 
 from experiments.provenance import fingerprints
+from experiments.recipe import load_recipe, other_bound, write_snapshot
 from trainers.files import read_sealed, write_sealed
 
 
@@ -75,6 +76,32 @@ def test_an_evaluation_does_not_go_on_with_other_weights(tmp_path: Path, capsys)
     capsys.readouterr()
     assert vt("eval", "--merge", *shards, "--out", tmp_path / "merged") == 2
     assert "other weights" in capsys.readouterr().err
+
+
+def test_another_bound_than_the_runs_is_told(tmp_path: Path) -> None:
+    """A run that saw shrunk pictures was measured on whole ones, and nothing said so."""
+    model = tmp_path / "run" / "checkpoint" / "step-000001" / "model"
+    model.mkdir(parents=True)
+    write_snapshot(tmp_path / "run", load_recipe("laptop", ["environment.max_pixels=400"]))
+    spec = f"tiny:{model}"
+    whole = str(other_bound(spec, None))
+    assert "shrunk above 400 pixels, and is shown them whole" in whole
+    assert "add --max-pixels 400" in whole
+    assert other_bound(spec, 400) is None
+    assert other_bound("direct", None) is None
+    write_snapshot(tmp_path / "run", load_recipe("laptop"))
+    assert "leave out --max-pixels" in str(other_bound(spec, 400))
+    (tmp_path / "run" / "recipe.toml").write_text("steps = 1")
+    assert "is not known" in str(other_bound(spec, 400))
+
+
+def test_the_bound_of_pictures_is_kept_and_compared(tmp_path: Path, realvqa, capsys) -> None:
+    out = tmp_path / "out"
+    argv = ["eval", "--agent", "direct", "--data", f"{realvqa},limit=2", "--out", out]
+    assert vt(*argv, "--max-pixels", "40000") == 0
+    assert result(out)["max_pixels"] == 40_000
+    assert vt(*argv, "--max-pixels", "30000", "--resume") == 2
+    assert "max_pixels is 40000 there and 30000 here" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_preparation_does_not_go_on_with_other_weights(tmp_path: Path, capsys) -> None:

@@ -15,9 +15,8 @@ from PIL import Image  # noqa: E402
 
 from agents.models.loading import load_processor  # noqa: E402
 from agents.tiny import make_vlm, save  # noqa: E402
-from trainers import lengths  # noqa: E402
-from trainers.lengths import cache_folder, check, training_order  # noqa: E402
-from vt_env import make_task  # noqa: E402
+from trainers.lengths import check, kept_lengths, training_order  # noqa: E402
+from vt_env import PictureRules, make_task, progress  # noqa: E402
 from vt_env.pictures import Picture  # noqa: E402
 from vt_env.sources.arrow import ParquetRows  # noqa: E402
 
@@ -94,7 +93,7 @@ def test_a_second_start_decodes_nothing(folder, decoded, processor, recipe, monk
     read, seen = decoded
     config = recipe("steps=4", "rollout.prompts=5")
     task = make_task(f"hf:{folder},limit=40", prompt="tiny", tokens="tiny")
-    monkeypatch.setattr(lengths, "_MANY", 5)
+    monkeypatch.setattr(progress, "EVERY", 0)
     caplog.set_level("INFO")
     order, found = training_order(task, processor, config)
     assert len(seen) == 20
@@ -122,27 +121,30 @@ def test_a_refusal_is_kept_too(folder, decoded, processor, recipe, caplog):
 
 
 def test_other_rules_are_looked_at_anew(folder, decoded, processor, recipe):
-    task = make_task(f"hf:{folder},limit=3", prompt="tiny", tokens="tiny")
-    ids = list(task.source.ids())
-    check(task, ids, processor, recipe())
-    check(task, ids, processor, recipe("environment.factor=0.25"))
-    check(task, ids, processor, recipe("environment.judge=exact"))  # which decides no length
-    assert len(decoded[1]) == 6
-    other = make_task(f"hf:{folder},limit=4", prompt="tiny", tokens="tiny")
-    check(other, list(other.source.ids()), processor, recipe())
-    assert len(decoded[1]) == 10
+    shown = []
+    for limit, other in (
+        (3, {}),
+        (3, {"factor": 0.25}),
+        (3, {"judge": "exact"}),  # which decides no length
+        (3, {"rules": PictureRules(shrink_above=256)}),
+        (4, {}),
+    ):
+        task = make_task(f"hf:{folder},limit={limit}", prompt="tiny", tokens="tiny", **other)
+        check(task, list(task.source.ids()), processor, recipe())
+        shown.append(len(decoded[1]))
+    assert shown == [3, 6, 6, 9, 13]
 
 
 def test_a_damaged_file_is_no_harm(folder, decoded, processor, recipe, caplog):
     task = make_task(f"hf:{folder},limit=3", prompt="tiny", tokens="tiny")
     ids = list(task.source.ids())
     found = check(task, ids, processor, recipe())
-    (file,) = cache_folder().iterdir()
+    file = kept_lengths(task, processor, recipe()).path
     record = json.loads(file.read_text())
-    record["samples"][ids[0]][0] += 1
+    record["kept"][ids[0]][0] += 1
     file.write_text(json.dumps(record, indent=2))
     assert check(task, ids, processor, recipe()) == found
-    assert "so pictures are decoded again" in caplog.text
+    assert "cannot be read, and is made anew" in caplog.text
     assert len(decoded[1]) == 6
 
 
@@ -151,4 +153,4 @@ def test_a_cache_that_cannot_be_written_is_no_harm(folder, processor, recipe, mo
     task = make_task(f"hf:{folder},limit=3", prompt="tiny", tokens="tiny")
     found = check(task, task.source.ids(), processor, recipe())
     assert len(found.longest) == 3
-    assert "is not kept" in caplog.text
+    assert "cannot be written" in caplog.text

@@ -59,7 +59,10 @@ def test_another_run_in_the_folder_is_not_trained_over(untrained, tmp_path):
     assert run.saved_steps() == 2
     with pytest.raises(ConfigError, match="add --resume to go on"):
         trainer.prepare(config, tmp_path)
+    script = tmp_path / "verl" / "start.sh"
+    assert "trainer.val_before_train=True" in script.read_text()
     trainer.prepare(run_of(untrained, tmp_path, "steps=9").config, tmp_path, resume=True)
+    assert "trainer.val_before_train=False" in script.read_text()  # it was measured before step 1
     with pytest.raises(ConfigError, match=r"rollout.group_size = 4, the recipe says 2"):
         trainer.prepare(
             run_of(untrained, tmp_path, "rollout.group_size=2").config, tmp_path, resume=True

@@ -217,13 +217,14 @@ def _trainer(run: VerlRun) -> dict[str, object]:
     config = run.config
     wandb = ["wandb"] if config.tracking.wandb in ("offline", "online") else []
     measured = config.evaluation.every or config.steps
+    early = config.verl.early and not run.saved_steps()  # a resume was measured before step 1
     return {
         "trainer.nnodes": config.verl.nodes,
         "trainer.n_gpus_per_node": config.verl.gpus_per_node,
         "trainer.total_epochs": 1,
         "trainer.total_training_steps": config.steps,
         "trainer.test_freq": measured if config.data.validation else -1,
-        "trainer.val_before_train": config.verl.early and bool(config.data.validation),
+        "trainer.val_before_train": early and bool(config.data.validation),
         "trainer.save_freq": config.checkpoint.every or config.steps,
         "trainer.max_actor_ckpt_to_keep": config.checkpoint.keep + 1,  # one may not be whole
         "trainer.default_local_dir": str(run.checkpoints),

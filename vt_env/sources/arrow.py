@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vt_env.errors import DataError
+from vt_env.kept import states_of
 from vt_env.sources.tables import Row, Rows
 
 PRESENT = b"?"
@@ -192,6 +193,12 @@ class DatasetRows(Rows):
         """As :meth:`Rows.whole`."""
         return values_of(self._data[number], self.names, self._features)[0]
 
+    def state(self) -> Any:
+        """As :meth:`Rows.state`."""
+        files = [Path(file["filename"]) for file in self._data.cache_files]
+        states = states_of(files)
+        return states and [states, str(self._data.split)]
+
 
 class ParquetRows(Rows):
     """The rows of Parquet files, which are never copied into a cache.
@@ -268,6 +275,10 @@ class ParquetRows(Rows):
         """Of a table that stands beside pictures, its folder."""
         path, _ = self._groups[bisect_right(self._ends, number)]
         return path.parent if path.name.lower() == "metadata.parquet" else None
+
+    def state(self) -> Any:
+        """As :meth:`Rows.state`."""
+        return states_of(self._files)
 
     def _read_to(self, number: int) -> tuple[int, Any]:
         """The batch with a row, and its first row's number."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import logging
 import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-
-import numpy as np
 
 from vt_env.errors import DataError
-from vt_env.samples import PictureLike, Sample
+from vt_env.kept import Digests
+from vt_env.progress import told
+from vt_env.samples import Sample
+
+logger = logging.getLogger(__name__)
 
 
 def is_number(value: object, least: float, most: float) -> bool:
@@ -134,22 +136,25 @@ class Source(ABC):
     def fingerprint(self) -> str:
         """SHA-256 (64 hexadecimal digits) over every served sample, pictures included.
 
-        It does not depend on where the files are. Reads every picture file once, undecoded.
+        It does not depend on where the files are. Pictures are read undecoded, and files that have
+        not changed since are not read again, see :class:`vt_env.kept.Digests`.
         """
         return self._fingerprint
 
     @cached_property
     def _fingerprint(self) -> str:
+        return self._hashed(Digests())
+
+    def _hashed(self, pictures: Digests) -> str:
+        """The fingerprint, from every sample."""
         digest = hashlib.sha256()
-        pictures: dict[Path, bytes] = {}
-        for sample in self:
-            digest.update(_text_of(sample).encode())
-            for image in sample.images:
-                picture = pictures.get(image) if isinstance(image, Path) else None
-                picture = picture or picture_digest(image)
-                if isinstance(image, Path):
-                    pictures[image] = picture
-                digest.update(picture)
+        try:
+            for sample in told(self, len(self), f"samples of {self.name} are hashed", logger):
+                digest.update(text_of(sample).encode())
+                for image in sample.images:
+                    digest.update(pictures.of(image))
+        finally:  # an interrupted start has read some of them
+            pictures.write()
         return digest.hexdigest()
 
     @cached_property
@@ -165,15 +170,7 @@ class Source(ABC):
         return f"source {self.name!r} has no sample {sample_id!r} among its {len(self)}{hint}"
 
 
-def picture_digest(image: PictureLike) -> bytes:
-    """SHA-256 of a picture's encoded bytes, or of its shape and pixels where it is an array."""
-    if isinstance(image, np.ndarray):
-        shape = "x".join(map(str, image.shape))
-        return hashlib.sha256(shape.encode() + image.tobytes()).digest()
-    return hashlib.sha256(image.read_bytes() if isinstance(image, Path) else image).digest()
-
-
-def _text_of(sample: Sample) -> str:
+def text_of(sample: Sample) -> str:
     """All that a sample says but its pixels, in one canonical line."""
     fields = (
         sample.id,

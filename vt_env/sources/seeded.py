@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from vt_env.errors import ConfigError, unknown_name
+from vt_env.kept import Digests
 from vt_env.sources.admission import Admission, AdmissionOptions
-from vt_env.sources.base import Source, is_count, picture_digest
+from vt_env.sources.base import Source, is_count
 
 SPLITS = ("train", "validation", "test")
 MOST = 1_000_000
@@ -76,7 +77,7 @@ class SeededSource(Source):
         The pixels make it change if the drawing, the fonts or NumPy's random streams ever do.
         """
         settings = [self.n, self.seed, self.split, *self._settings()]
-        digest = hashlib.sha256(json.dumps(settings).encode())
+        digest, pictures = hashlib.sha256(json.dumps(settings).encode()), Digests()
         for index in range(min(self.n, 16)):
-            digest.update(picture_digest(self._sample(index).image))
+            digest.update(pictures.of(self._sample(index).image))
         return digest.hexdigest()

@@ -12,6 +12,7 @@ names that are understood.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +20,10 @@ from pathlib import Path
 from typing import Any, Unpack, cast
 
 from vt_env.errors import DataError
+from vt_env.kept import Digests, Kept
 from vt_env.samples import PictureLike, Sample
 from vt_env.sources.admission import Admission, AdmissionOptions, Intake
-from vt_env.sources.base import Refusal, Source
+from vt_env.sources.base import Refusal, Source, text_of
 from vt_env.sources.columns import Columns, ColumnTable, column_table
 from vt_env.sources.places import Place
 from vt_env.sources.rows import read_row
@@ -104,6 +106,34 @@ class RowSource(Source):
         if isinstance(made, Refusal):
             raise DataError(f"data set {self.name!r} changed since it was opened: {made}")
         return made
+
+    def _hashed(self, pictures: Digests) -> str:
+        """As ever, but once only for a table that holds its pictures and has not changed since."""
+        said = self._said()
+        if said is None:
+            return super()._hashed(pictures)
+        kept = Kept("fingerprint", said)
+        if "fingerprint" in kept:
+            return kept["fingerprint"]
+        made = super()._hashed(pictures)
+        if not pictures.files:  # which may change while the table stays
+            kept["fingerprint"] = made
+            kept.write()
+        return made
+
+    def _said(self) -> Any:
+        """The table's state and all that it says beside its pictures; ``None`` if not known."""
+        state = self._table.state()
+        if state is None:
+            return None
+        served, said = set(self._rows), hashlib.sha256()
+        for number, row in zip(range(self._rows[-1] + 1), self._table.opening(), strict=False):
+            if number in served:
+                sample = self._made(row, number)
+                if isinstance(sample, Refusal):
+                    return None
+                said.update(text_of(sample).encode())
+        return state, self._rows, said.hexdigest()
 
     def _made(self, row: Row, number: int) -> Sample | Refusal:
         return Refusal(number, row) if isinstance(row, str) else self._read_row(row, number)

@@ -199,6 +199,10 @@ class Rows(ABC):
         """The folder that a row's picture paths are relative to; ``None`` where there is none."""
         return None
 
+    def state(self) -> Any:
+        """What is another, as JSON, once the pictures in the rows are; ``None`` if not known."""
+        return None
+
     def chosen(self, numbers: Sequence[int]) -> Rows:
         """Some of the rows, in growing order, numbered anew from 0."""
         return _Chosen(self, numbers)
@@ -226,6 +230,10 @@ class _Chosen(Rows):
 
     def folder(self, number: int) -> Path | None:
         return self._rows.folder(self._numbers[number])
+
+    def state(self) -> Any:
+        inner = self._rows.state()
+        return None if inner is None else [inner, list(self._numbers)]
 
 
 class TextRows(Rows):

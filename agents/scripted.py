@@ -193,7 +193,7 @@ def _has_seen_more(conversation: Conversation) -> bool:
     """Whether a call has brought a view beside those of the question."""
     asked = takewhile(lambda message: message["role"] != "assistant", conversation.messages)
     marks = [block for message in asked for block in message["content"] if block["type"] == "image"]
-    return len(conversation.images) > len(marks)
+    return len(conversation.images) > max(1, len(marks))
 
 
 class Direct(ScriptedAgent):

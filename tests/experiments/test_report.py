@@ -349,7 +349,7 @@ def test_nothing_to_report_is_an_error(
         (folder / "episodes.jsonl").write_text("")
     assert main(["report", str(folder), "--out", str(tmp_path / "page.html")]) == 2
     error = capsys.readouterr().err
-    assert "nothing to report" in error or "there is none at" in error
+    assert "nothing to report" in error or "expected a folder of results at" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "page.html").exists()
 

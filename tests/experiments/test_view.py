@@ -192,6 +192,7 @@ def test_a_reader_is_told_that_the_results_are_gone(tab: Browser, tmp_path: Path
         tab.wait("document.getElementById('live').textContent.includes('expected a folder of')")
         shutil.move(tmp_path / "moved", folder)
         tab.wait("document.getElementById('live').textContent === 'up to date'")
+        assert tab.value("document.querySelectorAll('article').length") == 3
 
 
 @needs_chromium

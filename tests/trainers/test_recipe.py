@@ -83,7 +83,7 @@ def test_a_recipe_may_have_a_base(tmp_path, least):
     [
         ('base = "b.toml"', "its base 'a.toml' has it as a base itself"),
         ('base = "a.toml"', "its base 'a.toml' has it as a base itself"),
-        ('base = "papr"', "there is no recipe 'papr'.*Did you mean 'paper'"),
+        ('base = "papr"', "there is no base of .*'papr'.*Did you mean 'paper'"),
         ("base = 3", "base must be a recipe's name or file, got 3"),
         ('base = "paper"\n[rollout]\npromts = 3', "Did you mean 'rollout.prompts'"),
     ],

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb_vision
 
 from agents.models.vlm import Features, VisionLanguageModel
 from agents.tiny.pages.dense import DenseHeads
 from agents.tiny.pages.lessons import FORMS, Prepared, Teacher
 from agents.tiny.pages.model import SIZES, make_vlm
+from agents.tiny.pages.muon import Muon
 from agents.tiny.pages.sheets import sheet
 from agents.tiny.pages.words import EDGES, edges_said
 from agents.tiny.pages.zoom import GRID
@@ -44,6 +44,18 @@ def _embed(self: Any, hidden_states: torch.Tensor) -> torch.Tensor:
     return functional.linear(hidden_states, self.proj.weight.flatten(1))
 
 
+def _turned(joined: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Stands in for ``apply_rotary_pos_emb_vision``, for queries and keys together.
+
+    Args:
+        joined: float [patches, 2, heads, halves, width of a half].
+        cos: [patches, width of a head].
+        sin: Likewise.
+    """
+    cos, sin = (part.view(len(part), 1, 1, 2, -1) for part in (cos, sin))
+    return joined * cos + joined.flip(3) * torch.cat([-sin[:, :, :, :1], sin[:, :, :, 1:]], 3)
+
+
 def _attend(
     self: Any,
     hidden_states: torch.Tensor,
@@ -53,9 +65,9 @@ def _attend(
 ) -> torch.Tensor:
     """Stands in for ``Qwen2_5_VLVisionAttention.forward``: [patches, width] to the same."""
     patches = hidden_states.shape[0]
-    joined = self.qkv(hidden_states).view(patches, 3, self.num_heads, -1)
-    query, key, value = joined.unbind(1)
-    query, key = apply_rotary_pos_emb_vision(query, key, *position_embeddings)
+    joined = self.qkv(hidden_states).view(patches, 3, self.num_heads, 2, -1)
+    turned = _turned(joined[:, :2], *position_embeddings).flatten(3)
+    query, key, value = turned[:, 0], turned[:, 1], joined[:, 2].flatten(2)
     made, at = [], 0
     for length, run in groupby((cu_seqlens[1:] - cu_seqlens[:-1]).tolist()):
         pictures = len(list(run))
@@ -102,8 +114,8 @@ class PagesConfig:
         ConfigError: On a value out of range.
     """
 
-    steps: int = 6000
-    seeing: int = 1000
+    steps: int = 5000
+    seeing: int = 800
     batch: int = 20
     muon: float = 5e-3
     adamw: float = 2e-3
@@ -189,12 +201,7 @@ class Learner:
             ]
 
         return [
-            torch.optim.Muon(
-                groups(True, config.muon),
-                lr=config.muon,
-                weight_decay=config.decay,
-                adjust_lr_fn="match_rms_adamw",
-            ),
+            Muon(groups(True, config.muon), lr=config.muon, weight_decay=config.decay),
             torch.optim.AdamW(
                 groups(False, config.adamw),
                 lr=config.adamw,
@@ -224,8 +231,8 @@ class Learner:
         features = _features(self.vlm, views)
         losses = self.heads(features.values, truth)
         if speaks:
-            for form, name in enumerate(FORMS):
-                batch = _batch(self.vlm, pages, form)
+            for lesson, name in enumerate(("zoom", "page")):
+                batch = _batch(self.vlm, pages, lesson)
                 weights = batch.weights[:, 1:]
                 said = weights > 0
                 logits = self.vlm.logits(_hidden(self.vlm, batch, features)[:, :-1][said])
@@ -260,8 +267,8 @@ class Learner:
         for begin in range(0, len(indices), 16):
             pages = self.prepared(split, indices[begin : begin + 16], None)
             features = _features(self.vlm, [view for page in pages for view in page.views])
-            for form in range(len(FORMS)):
-                batch = _batch(self.vlm, pages, form)
+            for lesson in range(len(FORMS)):
+                batch = _batch(self.vlm, pages, lesson)
                 hidden = _hidden(self.vlm, batch, features)
                 likeliest = self.vlm.logits(hidden[:, :-1]).argmax(-1)
                 for row, turns in enumerate(batch.turns):
@@ -296,9 +303,9 @@ class Learner:
             module.load_state_dict(own)
 
 
-def _batch(vlm: VisionLanguageModel, pages: Sequence[Prepared], form: int) -> Batch:
-    """The pages' lessons of one of :data:`FORMS`."""
-    return collate(vlm, [page.lessons[form] for page in pages], [page.views for page in pages])
+def _batch(vlm: VisionLanguageModel, pages: Sequence[Prepared], lesson: int) -> Batch:
+    """The lessons of pages for one of :data:`FORMS`."""
+    return collate(vlm, [page.lessons[lesson] for page in pages], [page.views for page in pages])
 
 
 def _features(vlm: VisionLanguageModel, views: Sequence[Any]) -> Features:

@@ -1,7 +1,7 @@
 """Conversations about pages, as tokens: how to answer and how to ask, never when.
 
 A lesson is one conversation of several questions about one page, in the words of the environment's
-own turns, in one of these forms:
+own turns, in one of these forms. A page has a lesson of the first, and one of the other two:
 
 * ``zoom``: the half-size page; each question is answered from it, or after a crop around the value;
 * ``resize``: the half-size page; every question is answered from it, or, the first after a call,
@@ -36,7 +36,8 @@ from vt_env.pictures import Picture, View
 from vt_env.sources.pages import KINDS, Entry, Page
 
 Form = Literal["zoom", "resize", "plain"]
-FORMS: tuple[Form, ...] = ("zoom", "resize", "plain")
+FORMS: tuple[tuple[Form, ...], ...] = (("zoom",), ("resize", "plain"))
+"""Of a page's lessons: each is of one of these, at random."""
 GUESS = 0.25
 """Weight of answers that cannot be read: small print from the half-size page."""
 JITTER = 0.25
@@ -51,11 +52,13 @@ class Prepared:
         views: The original, the half size, and a crop for each of some entries.
         truth: What the dense heads should say of each view.
         lessons: One for each of :data:`FORMS`.
+        forms: Their forms.
     """
 
     views: list[View]
     truth: list[Targets]
     lessons: list[Lesson]
+    forms: list[Form]
 
 
 class Teacher:
@@ -91,10 +94,11 @@ class Teacher:
             views.append(view)
             truth.append(seen)
         if crops is not None:
-            return Prepared(views, truth, [])
+            return Prepared(views, truth, [], [])
         counts = [self.vlm.count(view) for view in views]
-        lessons = [self._lesson(form, page, counts, rng) for form in FORMS]
-        return Prepared(views, truth, lessons)
+        forms = [choice[rng.integers(len(choice))] for choice in FORMS]
+        lessons = [self._lesson(form, page, counts, rng) for form in forms]
+        return Prepared(views, truth, lessons, forms)
 
     def _grid(self, view: View) -> tuple[int, int]:
         rows, columns = self.vlm.grid(view)

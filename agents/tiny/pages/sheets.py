@@ -28,21 +28,20 @@ def sheet(recipe: Recipe, rng: np.random.Generator, *, halved: bool) -> tuple[Vi
         rng: Where every choice comes from.
         halved: Large print and labels at half size; else all print as it is on a page.
     """
-    canvas = Canvas(rng, recipe)
-    _fill(canvas, SIDE * 2 if halved else SIDE, small=not halved)
+    canvas = Canvas(rng, recipe, SIDE * 2 if halved else SIDE)
+    _fill(canvas, small=not halved)
     page = finish(canvas, "sheet")
     values = [entry.value for entry in page.entries if not entry.names]
     labels = [entry.value for entry in page.entries if entry.names]
     scale = 0.5 if halved else 1.0
     tokens = SIDE // 28
     frame = Frame(0, 0, scale, scale, tokens, tokens)
-    pixels = page.pixels if halved else page.pixels[:SIDE, :SIDE].copy()
-    return Picture(pixels).shrunk(scale), sheet_targets(frame, values, labels)
+    return Picture(page.pixels).shrunk(scale), sheet_targets(frame, values, labels)
 
 
-def _fill(canvas: Canvas, side: int, *, small: bool) -> None:
+def _fill(canvas: Canvas, *, small: bool) -> None:
     """Lines of values or labels; the entry of a label has its name."""
-    rng = canvas.rng
+    rng, side = canvas.rng, canvas.width
     shares = (0.5, 0.25, 0.25) if small else (0.0, 0.65, 0.35)
     y = int(rng.integers(0, 8))
     while y < side - 7:

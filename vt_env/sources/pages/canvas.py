@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from vt_env.regions import Box
-from vt_env.sources.pages.fonts import FACES, HARD_FACES, LABEL_FACES, font
+from vt_env.sources.pages.fonts import FACES, HARD_FACES, LABEL_FACES, advance, font
 from vt_env.sources.pages.page import HEIGHTS, Entry, Pixels, Print, Recipe, Text
 
 Colour = tuple[int, int, int]
@@ -25,12 +25,20 @@ LABEL = (10.5, 11.5)
 """Least and most height of a label's digits, in pixels at ``print`` 1."""
 
 
+def _centres(letters: ImageFont.FreeTypeFont, words: str) -> list[float]:
+    """Where characters stand, in pixels from the beginning: kerning is spread over all of them."""
+    ends = [0.0, *accumulate(advance(letters, character) for character in words)]
+    scale = letters.getlength(words) / ends[-1] if ends[-1] else 1.0
+    return [scale * (a + b) / 2 for a, b in pairwise(ends)]
+
+
 class Canvas:
     """A sheet of paper with one ink, one face for values and one for labels.
 
     Args:
         rng: Where every choice comes from.
         recipe: How to print.
+        side: Pixels of a square sheet that is not of the recipe's size.
 
     Attributes:
         unit: Pixels of what is one pixel at ``print`` 1.
@@ -38,11 +46,11 @@ class Canvas:
         other: Boxes of what is printed besides.
     """
 
-    def __init__(self, rng: np.random.Generator, recipe: Recipe) -> None:
+    def __init__(self, rng: np.random.Generator, recipe: Recipe, side: int | None = None) -> None:
         self.rng = rng
         self.recipe = recipe
         self.unit = recipe.print
-        self.width, self.height = recipe.width, recipe.height
+        self.width, self.height = side or recipe.width, side or recipe.height
         self.paper = self.colour(215, 256)
         self.ink = self.colour(0, round(50 + 120 * recipe.difficulty))
         faces = HARD_FACES if recipe.difficulty >= 0.5 else FACES
@@ -109,13 +117,12 @@ class Canvas:
         letters = font(face, height * self.unit)
         x, y = round(left), round(baseline)
         self.draw.text((x, y), words, font=letters, fill=ink or self.ink, anchor="ls")
-        ends = [x + letters.getlength(words[:end]) for end in range(len(words) + 1)]
         middle = y - height * self.unit / 2
         west, north, east, south = letters.getbbox(words, anchor="ls")
         return Text(
             words,
             Box(x + west, y + north, x + east, y + south),
-            tuple(((a + b) / 2, middle) for a, b in pairwise(ends)),
+            tuple((x + across, middle) for across in _centres(letters, words)),
         )
 
     def label(self, words: str, left: float, baseline: float, ink: Colour | None = None) -> Text:

@@ -70,7 +70,9 @@ def _moved(entry: Entry, to: Move) -> Entry:
 
 def _noisy(pixels: Pixels, deviation: float, rng: np.random.Generator) -> Pixels:
     noise = rng.standard_normal(pixels.shape, np.float32)
-    return (pixels + deviation * noise).round().clip(0, 255).astype(np.uint8)
+    noise *= np.float32(deviation)
+    noise += pixels
+    return np.rint(noise, out=noise).clip(0, 255, out=noise).astype(np.uint8)
 
 
 def _compressed(pixels: Pixels, quality: int) -> Pixels:

@@ -60,6 +60,12 @@ def _sized(face: str, size: float) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(_file(face), size, layout_engine=ImageFont.Layout.BASIC)
 
 
+@lru_cache(maxsize=65536)
+def advance(letters: ImageFont.FreeTypeFont, character: str) -> float:
+    """Pixels from a character's beginning to the next one's, without kerning."""
+    return letters.getlength(character)
+
+
 @lru_cache
 def _file(face: str) -> str:
     found = find_spec("matplotlib")

@@ -49,3 +49,12 @@ def closing(agent: Agent) -> Generator[Agent]:
     finally:
         if close := getattr(agent, "close", None):
             close()
+
+
+def says_calls(agent: str | Agent) -> bool:
+    """Whether an agent that is told to begin a call says the call itself, of whatever tool.
+
+    A model in this process does; for any other, a request for the original is written.
+    """
+    kind = AGENTS.get(agent.partition(":")[0].strip()) if isinstance(agent, str) else agent
+    return hasattr(kind, "prefixes")

@@ -49,23 +49,26 @@ class Targets:
         return found
 
 
-def numbers_of(
-    modes: Mapping[str, Mapping[str, Any]], main: str = "visionthink"
-) -> dict[str, float | None]:
-    """The numbers of an evaluation in several modes that targets may name.
+def numbers_of(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
+    """The numbers of compared policies that targets may name.
+
+    Args:
+        policies: Results as in ``result.json``, by the policies' names.
 
     Returns:
-        ``accuracy``, ``token_ratio``, ``request_rate`` and ``request_rate/KIND`` of the main mode;
-        of every other ``MODE accuracy``, and ``accuracy over MODE``, by how much the main one is
-        above it.
+        ``POLICY accuracy``, ``POLICY tokens`` (visual tokens over those of every original once),
+        ``POLICY asks``, ``POLICY asks/KIND`` and ``POLICY accuracy over OTHER``, by how much it is
+        above another's.
     """
-    ours = modes[main]
-    made = {key: ours[key] for key in ("accuracy", "token_ratio", "request_rate")}
-    made |= {f"request_rate/{k}": v["request_rate"] for k, v in ours["by_kind"].items()}
-    for name, other in modes.items():
-        if name != main:
-            accuracy = other["accuracy"]
-            known = None not in (accuracy, ours["accuracy"])
-            made[f"{name} accuracy"] = accuracy
-            made[f"accuracy over {name}"] = ours["accuracy"] - accuracy if known else None
+    made: dict[str, float | None] = {}
+    for name, one in policies.items():
+        made[f"{name} accuracy"] = one["accuracy"]
+        made[f"{name} tokens"] = one["token_ratio"]
+        made[f"{name} asks"] = one["request_rate"]
+        for kind, part in one["by_kind"].items():
+            made[f"{name} asks/{kind}"] = part["request_rate"]
+        for other, compared in policies.items():
+            known = None not in (one["accuracy"], compared["accuracy"])
+            if known and other != name:
+                made[f"{name} accuracy over {other}"] = one["accuracy"] - compared["accuracy"]
     return made

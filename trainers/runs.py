@@ -148,7 +148,7 @@ def check_model(config: TrainConfig) -> None:
     Raises:
         ConfigError: Saying how the tiny one is made.
     """
-    path = config.model.path
+    path = config.model.place
     if path.startswith((".", "/", "~")) and not Path(path).is_dir():
         tiny = f", or make a tiny one first: vt warmup --out {path}"
         raise ConfigError(

@@ -7,7 +7,8 @@ neither teaches the other.
 
 Afterwards the policy answers well from the original, as well as the half-size picture allows
 without it, and asks for the original half of the time whatever the question: nothing in its
-lessons says when to ask (see :mod:`agents.tiny.lessons`).
+lessons says when to ask (see :mod:`agents.tiny.lessons`). Where it does not answer well yet, which
+depends on the seed and on how a processor rounds, it goes on with new lessons.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from torch.nn import Parameter, functional
 from agents.models.vlm import VisionLanguageModel
 from agents.tiny.checkpoint import TinyConfig, make_vlm, save
 from agents.tiny.lessons import QUESTIONS, Form, Teacher
+from agents.tiny.measure import reading
 from agents.tiny.teaching import collate
-from vt_env.errors import ConfigError, unknown_name
+from vt_env.errors import ConfigError, VisionThinkError, unknown_name
 from vt_env.pictures import Picture
 from vt_env.samples import Sample
 from vt_env.sources.drawing import COLOURS, CORNERS, NUMBER_SIZES, SHAPES, TEXTURES
@@ -52,6 +54,10 @@ def labels(samples: Sequence[Sample]) -> torch.Tensor:
         values["first_digit"], values["second_digit"] = values["number"]
         rows.append([known.index(values[name]) for name, known in CLASSES.items()])
     return torch.tensor(rows)
+
+
+class WarmupError(VisionThinkError):
+    """A warm-up did not reach what it has to."""
 
 
 class AttributeHeads(nn.Module):
@@ -92,7 +98,10 @@ class WarmupConfig:
     Attributes:
         vision_steps: Steps of the optimizer in which the vision encoder learns to see.
         vision_batch: Pictures in each of them, each at both resolutions.
-        steps: Steps in which the language model learns to speak.
+        steps: Steps in which the language model learns to speak, in each round.
+        rounds: Rounds at most; after each, what it reads is measured.
+        reading: It ends with the round after which so many validation pictures are answered right
+            from the original, both at once and after a request; 0 ends after the first round.
         batch: Pictures in each of those; no picture is seen twice.
         questions: Questions about each picture, 1 to 5.
         about: Kinds whose questions are asked, joined by ``+``; empty for all.
@@ -112,6 +121,8 @@ class WarmupConfig:
     vision_steps: int = 350
     vision_batch: int = 64
     steps: int = 900
+    rounds: int = 5
+    reading: float = 0.95
     batch: int = 32
     questions: int = 5
     about: str = ""
@@ -123,8 +134,8 @@ class WarmupConfig:
     model: TinyConfig = field(default_factory=TinyConfig)
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.vision_steps, self.vision_batch) < 1:
-            raise ConfigError("steps and batches must be at least 1")
+        if min(self.steps, self.batch, self.vision_steps, self.vision_batch, self.rounds) < 1:
+            raise ConfigError("steps, batches and rounds must be at least 1")
         if not 1 <= self.questions <= len(QUESTIONS):
             raise ConfigError(
                 f"questions must be between 1 and {len(QUESTIONS)}, got {self.questions}"
@@ -132,7 +143,7 @@ class WarmupConfig:
         for kind in filter(None, self.about.split("+")):
             if kind not in KINDS:
                 raise unknown_name("kind", kind, KINDS)
-        for name in ("request_share", "full_share"):
+        for name in ("request_share", "full_share", "reading"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
 
@@ -144,12 +155,12 @@ class WarmupConfig:
 
     @classmethod
     def cut(cls, steps: int | None) -> WarmupConfig:
-        """The defaults with so many steps in each part; ``None`` leaves them as they are."""
-        return cls() if steps is None else cls(vision_steps=steps, steps=steps)
+        """So many steps in each part, whatever is read then; ``None``: the defaults."""
+        return cls() if steps is None else cls(vision_steps=steps, steps=steps, reading=0.0)
 
     @property
     def total_steps(self) -> int:
-        """Steps of both parts."""
+        """Steps of both parts, if the first round is enough."""
         return self.vision_steps + self.steps
 
 
@@ -170,7 +181,11 @@ def warm_up(
             while the encoder learns to see, then ``loss``, of the said tokens.
 
     Returns:
-        ``head_loss`` and ``loss``, means over the last tenth of the steps, and ``cpu_seconds``.
+        ``head_loss`` and ``loss``, means over the last tenth of a part's steps, ``rounds`` that
+        were needed, and ``cpu_seconds``.
+
+    Raises:
+        WarmupError: If ``reading`` is not reached within the rounds; nothing is written.
     """
     config = config or WarmupConfig()
     begun = time.process_time()
@@ -189,11 +204,38 @@ def warm_up(
     learn("head_loss", seeing, _seeing(config, vlm, heads, seed), config.vision_steps)
     vision.requires_grad_(False)
     speaking = [p for p in vlm.model.parameters() if p.requires_grad]
-    learn("loss", speaking, _speaking(config, vlm, seed), config.steps)
+    for number in range(config.rounds):
+        learn("loss", speaking, _speaking(config, vlm, seed, number), config.steps)
+        if config.reading <= (read := _reading(config, vlm, seed)):
+            break
+    else:
+        raise WarmupError(
+            f"after {config.rounds} rounds of {config.steps} steps {read:.3f} of the validation "
+            f"pictures are read right, less than {config.reading:g}; try another seed, or more "
+            "rounds or vision_steps"
+        )
     vlm.model.requires_grad_(True).eval()
     save(vlm, folder)
-    last = {name: float(np.mean(v[-max(1, len(v) // 10) :])) for name, v in seen.items()}
-    return {**last, "cpu_seconds": time.process_time() - begun}
+    last = {
+        "head_loss": _end(seen["head_loss"], config.vision_steps),
+        "loss": _end(seen["loss"], config.steps),
+    }
+    return {**last, "rounds": number + 1, "cpu_seconds": time.process_time() - begun}
+
+
+def _end(losses: Sequence[float], steps: int) -> float:
+    """The mean of the last tenth of so many steps."""
+    return float(np.mean(losses[-max(1, steps // 10) :]))
+
+
+def _reading(config: WarmupConfig, vlm: VisionLanguageModel, seed: int) -> float:
+    """The lesser share of validation pictures that is right, at once and after a request."""
+    if not config.reading:
+        return 0.0
+    vlm.model.eval()
+    read = min(reading(vlm, n=400, seed=seed, kinds=config.kinds).values())
+    vlm.model.train()
+    return read
 
 
 def _descend(
@@ -222,15 +264,20 @@ def _seeded_heads(config: WarmupConfig, seed: int) -> AttributeHeads:
         return AttributeHeads(config.model.width)
 
 
-def _pictures(config: WarmupConfig, seed: int, part: str) -> Iterator[list[Sample]]:
-    """Batches of the training split: the first pictures are seen, the others spoken about."""
-    seen = config.vision_steps * config.vision_batch
-    every = seen + config.steps * config.batch
-    source = GeneratedSource(every, seed=seed, split="train", kinds=config.kinds)
-    if part == "seeing":
-        begin, end, batch = 0, seen, config.vision_batch
-    else:
-        begin, end, batch = seen, every, config.batch
+def _pictures(config: WarmupConfig, seed: int, number: int | None = None) -> Iterator[list[Sample]]:
+    """Batches of the training split: the first pictures are seen, then each round has its own.
+
+    Args:
+        config: Settings.
+        seed: Of the pictures.
+        number: Of the round; ``None`` for those that are seen.
+    """
+    begin, batch, steps = 0, config.vision_batch, config.vision_steps
+    if number is not None:
+        begin, batch, steps = batch * steps, config.batch, config.steps
+        begin += number * batch * steps
+    end = begin + batch * steps
+    source = GeneratedSource(end, seed=seed, split="train", kinds=config.kinds)
     for first in range(begin, end, batch):
         yield [source[index] for index in range(first, first + batch)]
 
@@ -239,7 +286,7 @@ def _seeing(
     config: WarmupConfig, vlm: VisionLanguageModel, heads: AttributeHeads, seed: int
 ) -> Iterator[Tensor]:
     """For each batch the heads' loss, the original weighing a little more than the half size."""
-    for samples in _pictures(config, seed, "seeing"):
+    for samples in _pictures(config, seed):
         pictures = [Picture(sample.image) for sample in samples]
         views = [*(p.shrunk(0.5) for p in pictures), *(p.original for p in pictures)]
         features = vlm.features(views)
@@ -249,16 +296,18 @@ def _seeing(
         yield 0.4 * heads(half, truth) + 0.6 * heads(full, truth)
 
 
-def _speaking(config: WarmupConfig, vlm: VisionLanguageModel, seed: int) -> Iterator[Tensor]:
-    """For each batch the cross-entropy of what the policy says in its lessons."""
-    teacher, rng = Teacher(vlm), np.random.default_rng([seed, 1])
+def _speaking(
+    config: WarmupConfig, vlm: VisionLanguageModel, seed: int, number: int
+) -> Iterator[Tensor]:
+    """For each batch of a round the cross-entropy of what the policy says in its lessons."""
+    teacher, rng = Teacher(vlm), np.random.default_rng([seed, 1, number][: 3 if number else 2])
     shares: dict[Form, float] = {
         "full": config.full_share,
         "request": (1 - config.full_share) * config.request_share,
         "direct": (1 - config.full_share) * (1 - config.request_share),
     }
     forms = list(shares)
-    for samples in _pictures(config, seed, "speaking"):
+    for samples in _pictures(config, seed, number):
         chosen = rng.choice(len(forms), len(samples), p=list(shares.values()))
         orders = [rng.permutation(config.asked)[: config.questions].tolist() for _ in samples]
         lessons, views = zip(

@@ -89,7 +89,10 @@ _NUMBERS = ("accuracy", "token_ratio", "request_rate")
 def _beside(paths: Sequence[Path]) -> dict[str, Any]:
     """Numbers of several results, by mode and then by result; a mode that one lacks is left out."""
     found = {str(path): read_result(path) for path in paths}
-    modes = [one.get("modes", {one.get("agent", "all"): one}) for one in found.values()]
+    modes = [
+        one.get("modes") or one.get("policies") or {one.get("agent", "all"): one}
+        for one in found.values()
+    ]
     shared = [name for name in modes[0] if all(name in one for one in modes)]
     if not shared:
         raise ConfigError("the results have no mode, and no agent, in common")

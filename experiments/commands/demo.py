@@ -1,12 +1,12 @@
 """``vt demo``: from nothing to a trained policy and a report, on a laptop.
 
-What is compared and what has to be reached is data: ``demo.toml``.
+What is trained, what is compared and what has to be reached is data: a file of ``demos``.
 """
 
 from __future__ import annotations
 
 import argparse
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,11 @@ from experiments.evaluation.run import Evaluation, Options
 from experiments.evaluation.workers import Here
 from experiments.files import write_json
 from experiments.parsing import Parser, option
-from experiments.recipe import load_recipe, typed, write_snapshot
+from experiments.provenance import provenance
+from experiments.recipe import load_recipe, read_toml, typed, write_snapshot
 from experiments.report import ReportConfig, make_report
 from experiments.report.tracked import track
-from experiments.result_tables import legend, results
+from experiments.result_tables import by_group, legend, results
 from experiments.targets import Targets, numbers_of
 from trainers import TrainConfig, check_settings, make_trainer
 from trainers.errors import Damaged
@@ -44,67 +45,90 @@ from trainers.runs import PAGE, run_folder, within
 from vt_env import ConfigError, open_source
 
 DESCRIPTION = """\
-Train a tiny vision-language model on drawn pictures to ask for the original only where it needs
-it, and compare it with the policies it has to beat. Minutes on two cores; no network, no GPU.
-Exit code 1: it missed a target, which is said.
+Train a small vision-language model to ask for more only where it needs it, and compare it with the
+policies it has to beat. Minutes on two cores; no network, no GPU. Exit code 1: it missed a target,
+which is said.
 """
 EPILOG = """\
-In DIR: report.html (open it), result.json (every mode's accuracy, request rate, visual tokens,
-also by kind of question), plots, train/ (log and checkpoint), policies/ (every episode).
+In DIR: report.html (open it), result.json (accuracy, request rate and visual tokens of every
+policy, also by kind of question), plots, train/ (logs and checkpoints), policies/ (every episode).
 """
-ADVICE = """\
-What a run reaches depends on its seed, and a little on the processor's vector instructions. Where
-the accuracy of full or always-request is low the warm-up has not learnt to read: try another --seed
-into another --out. Where only request rates miss, train longer: steps=200."""
+FOLDER = Path(__file__).parents[1] / "demos"
 KIND = "demo"
 WARMUP, TRAIN, POLICIES = "warmup", "train", "policies"
 RESULT = "result.json"
-BATCH = 256
+BATCH = 250
 """Test pictures at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What ``demo.toml`` says.
+class Scheme:
+    """A task of a demo.
 
     Attributes:
-        test: The test split, with places for ``n`` and ``seed``.
+        recipe: What is trained.
         modes: What is compared, see :mod:`experiments.evaluation.modes`.
-        targets: What has to be reached.
-        prompt: The prompt's template.
-        lead: What the report says first.
+        names: Results' names of modes that are to have others.
     """
 
-    test: str
+    recipe: str
     modes: tuple[str, ...]
+    names: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a file of ``demos`` says.
+
+    Attributes:
+        title: Of the report.
+        test: The test split, with places for ``n`` and ``seed``.
+        tasks: By name, each as :class:`Scheme` has it.
+        lead: What the report says first.
+        advice: What to do where a target was missed.
+        targets: What has to be reached.
+        prompt: The prompt's template.
+        warmup: Whether a fresh tiny policy is warmed up first, which the recipes train.
+    """
+
+    title: str
+    test: str
+    tasks: Mapping[str, Any]
+    lead: str
+    advice: str
     targets: Targets = field(default_factory=Targets)
     prompt: str = ""
-    lead: str = ""
+    warmup: bool = False
 
+    @classmethod
+    def load(cls, name: str) -> Plan:
+        """A shipped plan, or one in a file."""
+        path, table = read_toml(name, FOLDER, "plan of a demo")
+        plan = typed(cls, table, path.name)
+        schemes = {name: typed(Scheme, task, path.name) for name, task in plan.tasks.items()}
+        return replace(plan, tasks=schemes)
 
-PLAN = typed(
-    Plan,
-    tomllib.loads(Path(__file__).with_name("demo.toml").read_text("utf-8")),
-    "demo.toml",
-)
-OWNS = (
-    *(RESULT, *PAGE, *within(TRAIN)),
-    *(f"{WARMUP}{end}/*" for end in ("", ".part", ".old")),
-    *(f"{POLICIES}/{mode.folder}/{name}" for mode in parse_modes(PLAN.modes) for name in LEAF),
-    f"{POLICIES}/{RESULT}",
-)
-"""Names that the demo writes."""
+    def owns(self) -> list[str]:
+        """Names that the demo writes."""
+        made = [RESULT, *PAGE, *(f"{WARMUP}{end}/*" for end in ("", ".part", ".old"))]
+        for task, scheme in self.tasks.items():
+            folder = f"{POLICIES}/{task}"
+            made += [*within(f"{TRAIN}/{task}"), f"{folder}/{RESULT}"]
+            for mode in parse_modes(scheme.modes):
+                made += [f"{folder}/{mode.folder}/{name}" for name in LEAF]
+        return made
 
 
 def describe(parser: Parser) -> None:
     """Describe the command."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
-    option(parser, "KEY=VALUE", "replace a recipe's setting", nargs="*", dest="settings")
-    option(parser, "--recipe RECIPE", "what is trained", default="laptop")
+    option(parser, "KEY=VALUE", "replace a setting of its recipes", nargs="*", dest="settings")
+    option(parser, "--plan PLAN", "what is trained and compared: laptop, pages or a file",
+           default="laptop")  # fmt: skip
     option(parser, "--out DIR", "where results go", Path, Path("runs/demo"))
     option(parser, "--seed S", "of all parts", natural, 0)
     option(parser, "--warmup-steps N",
-           "steps of each part of the warm-up (default: 350 of seeing, 900 of answering)", positive,
+           "steps of each part of a warm-up (default: 350 of seeing, 900 of answering)", positive,
            )  # fmt: skip
     option(parser, "--samples N", "test pictures", positive, 2000)
     add_folder_options(parser, "demo")
@@ -115,56 +139,66 @@ def run(arguments: argparse.Namespace) -> int:
     need_rich()
     need_torch()
     looked(arguments, KIND)
-    out, seed = arguments.out, arguments.seed
-    recipe = _recipe(arguments)
-    test = PLAN.test.format(n=arguments.samples, seed=seed)
-    _check(recipe, test, arguments.samples)
-    with begin(out, KIND, OWNS, mode_of(arguments), settings=told(arguments)) as held:
-        start = _warm_up(out / WARMUP, arguments.warmup_steps, seed)
-        model = replace(recipe.model, path=str(start))
-        trained = _train(replace(recipe, seed=seed, model=model), out / TRAIN)
-        result = _evaluate(test, seed, start, trained, out / POLICIES)
-        missed = PLAN.targets.missed(numbers_of(result["modes"]))
-        write_json(out / RESULT, {**result, "missed": missed})
-        config = ReportConfig("VisionThink on a laptop", PLAN.lead)
-        made = make_report([out], out / "report.html", config)
-        track(made, recipe.tracking.wandb, recipe.tracking.project, recipe.name, out)
+    out, seed, plan = arguments.out, arguments.seed, Plan.load(arguments.plan)
+    recipes = {name: _recipe(task.recipe, arguments) for name, task in plan.tasks.items()}
+    test = plan.test.format(n=arguments.samples, seed=seed)
+    _check(plan, recipes, test)
+    with begin(out, KIND, plan.owns(), mode_of(arguments), settings=told(arguments)) as held:
+        if plan.warmup:
+            path = str(_warm_up(out / WARMUP, arguments.warmup_steps, seed))
+            recipes = {
+                name: replace(recipe, model=replace(recipe.model, path=path))
+                for name, recipe in recipes.items()
+            }
+        policies: dict[str, Any] = {}
+        for name, recipe in recipes.items():
+            trained = _train(recipe, out / TRAIN / name, name)
+            policies |= _evaluate(plan, name, recipe, test, trained, out / POLICIES / name)
+        missed = plan.targets.missed(numbers_of(policies))
+        origin = provenance(seed, None)
+        write_json(out / RESULT, {"policies": policies, "missed": missed, "provenance": origin})
+        made = make_report([out], out / "report.html", ReportConfig(plan.title, plan.lead))
+        tracking = next(iter(recipes.values())).tracking
+        track(made, tracking.wandb, tracking.project, f"demo-{arguments.plan}", out)
         held.finish()
     screen = console()
-    shown = results("mode", f"test split, seed {seed}", result["modes"])
-    screen.show(shown)
-    screen.say(legend(shown))
-    screen.say("\n".join(["missed:", *missed, ADVICE]) if missed else "all targets reached")
+    shown = results("policy", f"test split, seed {seed}", policies), by_group("kind", policies)
+    for table in shown:
+        screen.show(table)
+    screen.say(legend(*shown))
+    screen.say("\n".join(["missed:", *missed, plan.advice]) if missed else "all targets reached")
     screen.say(f"open {out / 'report.html'}")
     return int(bool(missed))
 
 
-def _recipe(arguments: argparse.Namespace) -> TrainConfig:
-    """The training run; its model path is replaced by the warm-up's result."""
+def _recipe(name: str, arguments: argparse.Namespace) -> TrainConfig:
+    """A training run."""
     for setting in arguments.settings:
-        name = setting.partition("=")[0].strip()
-        if name == "seed":
+        key = setting.partition("=")[0].strip()
+        if key == "seed":
             raise ConfigError(f"{setting}: the seed of all parts is --seed S")
-        if name in ("model", "model.path"):
+        if key in ("model", "model.path"):
             raise ConfigError(
-                f"{setting}: the demo trains the model that it warms up; vt train takes another one"
+                f"{setting}: the demo trains the model of its plan; vt train takes another one"
             )
-    return load_recipe(arguments.recipe, arguments.settings)
+    return replace(load_recipe(name, arguments.settings), seed=arguments.seed)
 
 
-def _check(recipe: TrainConfig, test: str, samples: int) -> None:
+def _check(plan: Plan, recipes: Mapping[str, TrainConfig], test: str) -> None:
     """Find out before anything is done whether all of it can be."""
-    check_settings(make_trainer(recipe.trainer), recipe)
-    prefix = "request_rate/"
-    missing = {n.removeprefix(prefix) for n in PLAN.targets.names if n.startswith(prefix)}
-    for sample in open_source(test):
+    for recipe in recipes.values():
+        check_settings(make_trainer(recipe.trainer), recipe)
+    missing = {name.rpartition("/")[2] for name in plan.targets.names if "/" in name}
+    source = open_source(test)
+    for sample in source if missing else ():
         missing.discard(sample.kind)
         if not missing:
             return
-    raise ConfigError(
-        f"{samples} test pictures have no question of kind {', '.join(sorted(missing))}, "
-        "which the demo has targets for; use more --samples"
-    )
+    if missing:
+        raise ConfigError(
+            f"{len(source)} test pictures have no question of kind {', '.join(sorted(missing))}, "
+            "which the demo has targets for; use more --samples"
+        )
 
 
 def _warm_up(folder: Path, steps: int | None, seed: int) -> Path:
@@ -179,33 +213,44 @@ def _warm_up(folder: Path, steps: int | None, seed: int) -> Path:
     return folder
 
 
-def _train(recipe: TrainConfig, folder: Path) -> Path:
-    """Train the warmed-up policy, from where it was; its checkpoint's folder."""
-    with training_bar("training", recipe.steps) as bar, run_folder(folder, "resume"):
+def _train(recipe: TrainConfig, folder: Path, name: str) -> Path:
+    """Train the policy, from where it was; its checkpoint's folder."""
+    with training_bar(name, recipe.steps) as bar, run_folder(folder, "resume"):
         write_snapshot(folder, recipe)
         trainer = make_trainer(recipe.trainer)
         return trainer.train(recipe, folder, resume=True, progress=bar).checkpoint
 
 
-def _evaluate(test: str, seed: int, before: Path, model: Path, out: Path) -> dict[str, Any]:
-    """Play the test split in all modes, references by the model as it was before.
+def _evaluate(
+    plan: Plan, task: str, recipe: TrainConfig, test: str, trained: Path, out: Path
+) -> dict[str, Any]:
+    """Play the test split in a task's modes, references by the model as it was before.
 
     Training never makes a policy answer in the way that it has learnt not to choose, so that the
     trained model forced there is weaker than the one it began as, and would be flattered.
+
+    Returns:
+        Results by the policies' names.
     """
     from experiments.screen import progress_bar
 
-    part, rules = Part("test", test), {"prompt": PLAN.prompt}
-    player = Player(
-        Setup(f"tiny:{model}", [part], rules=rules, seed=seed, reference=f"tiny:{before}")
+    agent, part, scheme = recipe.model.agent, Part("test", test), plan.tasks[task]
+    setup = Setup(
+        f"{agent}:{trained}",
+        [part],
+        recipe.environment.protocol,
+        {"prompt": plan.prompt},
+        recipe.seed,
+        reference=f"{agent}:{recipe.model.path}",
     )
+    player = Player(setup)
     try:
-        with progress_bar("evaluation") as bar:
+        with progress_bar(task) as bar:
             work = Evaluation(
                 player, Here(player), Options(batch=BATCH), lambda name, n, of: bar(n, of, name)
             )
-            result = work.part(part.name, parse_modes(PLAN.modes), out)
+            result = work.part(part.name, parse_modes(scheme.modes), out)
     finally:
         player.close()
     assert result is not None
-    return result
+    return {scheme.names.get(mode, mode): one for mode, one in result["modes"].items()}

@@ -108,7 +108,7 @@ def _pages(arguments: argparse.Namespace) -> None:
 
     with begin(out, PAGES, OWNS[PAGES], mode, settings=told(arguments, stamp)) as results:
         folder = warm_up_pages(config, out, arguments.seed, init, shown)
-        figures = measure(load_vlm(folder), n=questions, progress=screen.say)
+        figures = measure(load_vlm(folder, dtype="float32"), n=questions, progress=screen.say)
         missed = [bar.figure for bar in BARS if not bar.reached(figures[bar.figure])]
         origin = provenance(arguments.seed, None)
         written = {

@@ -175,10 +175,18 @@ class Mode:
         left = _NOT_IN.get(self.protocol, ())
         return {key: value for key, value in given.items() if key not in left}
 
-    def check(self, rules: Protocol) -> None:
-        """Make sure that the mode can be played by these rules."""
-        if self.forced and rules.tool("resize_image") is None:
-            raise ConfigError(f"the mode {self.name!r} asks by resize_image, which is no tool here")
+    def check(self, rules: Protocol, says_calls: bool = False) -> None:
+        """Make sure that the mode can be played.
+
+        Args:
+            rules: That it is played by.
+            says_calls: Of the agent, see :func:`agents.registry.says_calls`.
+        """
+        if self.forced and rules.tool("resize_image") is None and not (says_calls and rules.tools):
+            raise ConfigError(
+                f"the mode {self.name!r} asks by resize_image, which is no tool here; only a model "
+                "in this process can be told to call another"
+            )
         if isinstance(self.changes, Shown) and not rules.tools:
             raise ConfigError(f"the mode {self.name!r} needs a protocol with a tool")
         shown = any(tool.shows_parts for tool in rules.tools) or rules.tool("resize_image")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.registry import says_calls
 from experiments.episodes import Row, read_rows
 from experiments.evaluation.modes import Mode, parse_mode
 from experiments.evaluation.player import Block, Entry, Metrics, Player, check_refused
@@ -80,7 +81,8 @@ def check_modes(player: Player, part: str, modes: Sequence[Mode], options: Optio
             "with --shards; random@RATE takes a rate that is known"
         )
     for mode in modes or [Mode()]:
-        mode.check(player.task(part, mode).protocol)
+        says = mode.forced and says_calls(player.setup.plays(mode))
+        mode.check(player.task(part, mode).protocol, says)
 
 
 class Evaluation:

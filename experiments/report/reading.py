@@ -88,13 +88,13 @@ class _Folder:
         self.diagnosed: list[Diagnosed] = []
         self.result = self._object(root / RESULT)
         agents = _mapping(self._object(root / COMPARISON), "agents")
-        modes = _mapping(self.result, "modes")
+        modes = {**_mapping(self.result, "modes"), **_mapping(self.result, "policies")}
         self.named = {**agents, **modes}
         self._walk(root, DEEPEST)
         order = {name: place for place, name in enumerate([*agents, *modes])}
         together = str(root)
         self.policies = [
-            replace(policy, together=together if policy.mode in modes else "")
+            replace(policy, together=together if {policy.mode, policy.name} & modes.keys() else "")
             for policy in self.policies
         ]
         self.policies.sort(key=lambda p: (p.numbers is None, order.get(p.name, len(order))))

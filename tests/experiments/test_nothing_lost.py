@@ -42,7 +42,7 @@ TINY = (
     *("data.validation=generated:n=4,split=validation", "optimiser.minibatches=1"),
     *("checkpoint.every=1", "evaluation.every=0", "tracking.wandb=off", "optimiser.warmup_steps=0"),
 )
-WARMUP = ("vision_steps=1", "vision_batch=2", "steps=1", "batch=2")
+WARMUP = ("reading=0", "vision_steps=1", "vision_batch=2", "steps=1", "batch=2")
 
 
 def files(folder: Path) -> dict[str, bytes]:

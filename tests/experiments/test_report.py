@@ -15,7 +15,7 @@ from PIL import Image
 from results import DATA, EVIL, POLICIES, is_fine, number, play, row, write
 
 from experiments.cli import main
-from experiments.commands.demo import PLAN
+from experiments.commands.demo import Plan
 from experiments.episodes import Notes, shown_rows
 from experiments.report import Report, ReportConfig, make_report
 from experiments.report.gallery import Arms, marks_of
@@ -393,7 +393,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.slow
 def test_a_page_as_large_as_the_demos_stays_under_three_megabytes(tmp_path: Path) -> None:
     """The demo's modes, kinds and cap of episodes."""
-    modes = [word for mode in PLAN.modes for word in ("--mode", mode)]
+    (task,) = Plan.load("laptop").tasks.values()
+    modes = [word for mode in task.modes for word in ("--mode", mode)]
     data = DATA.format(n=300)
     argv = ["eval", "--agent", "random:p=0.4", "--data", data, "--out", str(tmp_path), *modes]
     assert main(argv) == 0

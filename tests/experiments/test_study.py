@@ -14,7 +14,7 @@ recipe = "laptop"
 seeds = [3]
 across = "algorithm.options.kl_coef"
 values = [0.0, 0.05]
-warmup = {steps = 1, vision_steps = 1}
+warmup = {reading = 0, steps = 1, vision_steps = 1}
 needless = ["colour", "shape", "corner", "big_number"]
 
 [targets.at_least]

@@ -12,7 +12,9 @@ from experiments.cli import main
 from experiments.targets import Targets, numbers_of
 from vt_env import ConfigError
 
-BOUNDS = Targets({"accuracy": 0.97, "accuracy over low": 0.2}, {"request_rate/colour": 0.05})
+BOUNDS = Targets(
+    {"ours accuracy": 0.97, "ours accuracy over low": 0.2}, {"ours asks/colour": 0.05}
+)
 
 
 def result(accuracy: float | None, **requests: float) -> dict[str, Any]:
@@ -21,8 +23,8 @@ def result(accuracy: float | None, **requests: float) -> dict[str, Any]:
 
 
 def missed(low: float | None = 0.7, **ours: Any) -> list[str]:
-    modes = {"visionthink": result(**{"accuracy": 0.98, "colour": 0.0, **ours}), "low": result(low)}
-    return BOUNDS.missed(numbers_of(modes))
+    policies = {"ours": result(**{"accuracy": 0.98, "colour": 0.0, **ours}), "low": result(low)}
+    return BOUNDS.missed(numbers_of(policies))
 
 
 def test_what_is_reached_is_not_missed() -> None:
@@ -33,10 +35,10 @@ def test_what_is_reached_is_not_missed() -> None:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"accuracy": 0.96}, "accuracy 0.960, less than 0.97"),
-        ({"low": 0.9}, "accuracy over low 0.080, less than 0.2"),
-        ({"low": None}, "accuracy over low is not known"),
-        ({"colour": 0.06}, "request_rate/colour 0.060, more than 0.05"),
+        ({"accuracy": 0.96}, "ours accuracy 0.960, less than 0.97"),
+        ({"low": 0.9}, "ours accuracy over low 0.080, less than 0.2"),
+        ({"low": None}, "ours accuracy over low is not known"),
+        ({"colour": 0.06}, "ours asks/colour 0.060, more than 0.05"),
     ],
 )
 def test_each_bound_is_held(changed: dict[str, Any], says: str) -> None:
@@ -63,11 +65,11 @@ def test_a_demo_that_misses_its_targets_says_so(tmp_path: Path, capsys) -> None:
     assert "try another --seed" in shown
     found = json.loads((out / "result.json").read_text())
     assert any(line.startswith("full accuracy") for line in found["missed"])
-    assert next(iter(found["modes"])) == "visionthink"
-    assert found["modes"]["oracle"]["request_rate"] is not None
+    assert next(iter(found["policies"])) == "visionthink"
+    assert found["policies"]["oracle"]["request_rate"] is not None
     page = (out / "report.html").read_text("utf-8")
     assert "Targets were missed:" in page
     assert len(page) < 3_000_000
-    before = (out / "policies" / "low" / "episodes.jsonl").read_bytes()
+    before = (out / "policies" / "request" / "low" / "episodes.jsonl").read_bytes()
     assert main(["demo", "--resume", "--out", str(out)]) == 1  # nothing is done again
-    assert (out / "policies" / "low" / "episodes.jsonl").read_bytes() == before
+    assert (out / "policies" / "request" / "low" / "episodes.jsonl").read_bytes() == before

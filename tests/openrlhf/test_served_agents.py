@@ -47,7 +47,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy that has half learnt the format, and asks for the original more often than not."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("tiny")
-    warm_up(WarmupConfig(vision_steps=60, steps=160, batch=8, request_share=0.7), folder, seed=1)
+    warm_up(
+        WarmupConfig(reading=0, vision_steps=60, steps=160, batch=8, request_share=0.7),
+        folder,
+        seed=1,
+    )
     return folder
 
 

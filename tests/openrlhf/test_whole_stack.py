@@ -38,7 +38,7 @@ def tiny(tmp_path_factory) -> Path:
     """A policy that has half learnt the format, so that it asks and its rewards differ."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("tiny")
-    warm_up(WarmupConfig(steps=120, batch=8), folder, seed=1)
+    warm_up(WarmupConfig(reading=0, steps=120, batch=8), folder, seed=1)
     return folder
 
 

@@ -39,7 +39,7 @@ from agents.tiny.pages.words import (
     resize_said,
     zoom_said,
 )
-from agents.tiny.pages.zoom import GRID, TOKEN, PagesAgent, Pointed, steps, window, zoom_tool
+from agents.tiny.pages.zoom import GRID, TOKEN, PagesAgent, Pointed, steps, window
 from agents.tiny.teaching import collate
 from vt_env.actions import Answer, ToolCall
 from vt_env.env import VisionThinkEnv
@@ -121,7 +121,7 @@ def test_windows_hold_their_box_in_whole_visual_tokens() -> None:
 
 def test_the_tool_shows_the_pixels_of_the_window() -> None:
     source = PagesSource(6, kinds="form+receipt")
-    env = VisionThinkEnv(data=source, prompt="tiny", tokens="qwen2.5-vl", tools=(zoom_tool(),))
+    env = VisionThinkEnv(data=source, prompt="tiny", tokens="qwen2.5-vl", protocol="zoom")
     for sample_id in source.ids():
         env.reset(options={"sample_id": sample_id})
         sample = source.by_id(sample_id)
@@ -231,7 +231,7 @@ def test_lessons_are_conversations_of_the_environment(vlm) -> None:
     source = PagesSource(12, split="train", kinds="form+receipt")
     teacher = Teacher(vlm)
     for form, task in {
-        "zoom": {"tools": (zoom_tool(),)},
+        "zoom": {"protocol": "zoom"},
         "resize": {},
         "plain": {"protocol": "general"},
     }.items():
@@ -371,7 +371,7 @@ def test_the_policy_plays_the_environment_and_is_measured(vlm) -> None:
 def test_a_pointed_policy_is_shown_the_truth(vlm) -> None:
     source = PagesSource(4, kinds="form")
     env = VisionThinkVectorEnv(
-        4, data=source, prompt="tiny", tokens="qwen2.5-vl", judge="exact", tools=(zoom_tool(),)
+        4, data=source, prompt="tiny", tokens="qwen2.5-vl", judge="exact", protocol="zoom"
     )
     for episode in rollout(env, Pointed(PagesAgent(vlm)), sample_ids=source.ids()):
         left, top, right, bottom = window(episode.sample.answer_box, 224, 224)

@@ -28,7 +28,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("tiny")
-    warm_up(WarmupConfig(vision_steps=20, vision_batch=8, steps=100, batch=8), folder, seed=1)
+    warm_up(
+        WarmupConfig(reading=0, vision_steps=20, vision_batch=8, steps=100, batch=8), folder, seed=1
+    )
     return folder
 
 

@@ -16,14 +16,15 @@ from agents.models import load_vlm
 from agents.tiny.agent import TinyAgent
 from agents.tiny.checkpoint import save
 from agents.tiny.pages.model import make_vlm
-from agents.tiny.pages.zoom import PagesAgent, zoom_tool
+from agents.tiny.pages.zoom import PagesAgent
 from agents.transformers import PREFIXES
 from trainers import runs
 from trainers.episodes import is_probe
 from trainers.local import play
 from trainers.probes import arms_of, probe_starts
 
-TWO = make_protocol(tools=["resize_image", zoom_tool()], prompt="tiny")
+(ZOOM,) = make_protocol("zoom").tools
+TWO = make_protocol(tools=["resize_image", ZOOM], prompt="tiny")
 
 
 @pytest.mark.parametrize("prefixes", [PREFIXES, TinyAgent.prefixes, PagesAgent.prefixes])
@@ -82,8 +83,8 @@ def test_arms_that_do_not_fit_or_cannot_be_said_are_refused(two_tools) -> None:
         probe_starts(two_tools("rollout.group_size=2"), TWO)
     with pytest.raises(ConfigError, match="do not fit into groups of 2"):
         runs.check_start(two_tools("rollout.group_size=2"))
-    other = replace(TWO, tools=(*TWO.tools, replace(zoom_tool(), name="a"),
-                                replace(zoom_tool(), name="b")))  # fmt: skip
+    other = replace(TWO, tools=(*TWO.tools, replace(ZOOM, name="a"),
+                                replace(ZOOM, name="b")))  # fmt: skip
     pages = two_tools("model.agent=pages", "rollout.group_size=8")
     with pytest.raises(ConfigError, match="no beginning of its own for each of direct, resize_ima"):
         probe_starts(pages, other)

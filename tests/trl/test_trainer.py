@@ -45,7 +45,9 @@ SMALL = (
 def tiny(tmp_path_factory):
     """A policy that has half learnt the format, so that its rewards differ."""
     folder = tmp_path_factory.mktemp("tiny")
-    warm_up(WarmupConfig(vision_steps=20, vision_batch=8, steps=60, batch=8), folder, seed=1)
+    warm_up(
+        WarmupConfig(reading=0, vision_steps=20, vision_batch=8, steps=60, batch=8), folder, seed=1
+    )
     return folder
 
 

@@ -114,7 +114,7 @@ class PagesConfig:
         ConfigError: On a value out of range.
     """
 
-    steps: int = 5000
+    steps: int = 3600
     seeing: int = 800
     batch: int = 20
     muon: float = 5e-3

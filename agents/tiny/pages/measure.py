@@ -14,7 +14,7 @@ from agents.models.vlm import VisionLanguageModel
 from agents.rollout import Episode, play
 from agents.tiny.pages.learner import KINDS, RECIPE
 from agents.tiny.pages.words import EDGES, edges_said
-from agents.tiny.pages.zoom import GRID, PagesAgent, Pointed, steps, window, zoom_tool
+from agents.tiny.pages.zoom import GRID, PagesAgent, Pointed, steps, window
 from vt_env.sources.pages import PagesSource
 from vt_env.vector import VisionThinkVectorEnv
 
@@ -167,7 +167,7 @@ def measure(
     def policy(temperature: float, arm: str | None = None) -> PagesAgent:
         return PagesAgent(vlm, temperature=temperature, arm=arm, batch=batch)
 
-    zoom: dict[str, Any] = {"tools": (zoom_tool(),)}
+    zoom = {"protocol": "zoom"}
     made: dict[str, float] = {}
     ways: Mapping[str, Callable[[float], list[Episode]]] = {
         "half": lambda t: played(policy(t, "direct")),

@@ -18,8 +18,9 @@ STEPS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose steps are orthogonal matrices: ``torch.optim.Muon`` with its defaults, and
-    rates adjusted as ``match_rms_adamw`` does.
+    """Momentum whose steps are orthogonal matrices.
+
+    As ``torch.optim.Muon`` with its defaults and ``adjust_lr_fn="match_rms_adamw"``.
 
     Args:
         params: Matrices, or groups of them.

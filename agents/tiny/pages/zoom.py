@@ -1,4 +1,4 @@
-"""Which part of a page the policy is taught to ask for, and the tool that shows it, and the agent.
+"""Which part of a page the policy is taught to ask for, and the agent that asks.
 
 A window has edges on a grid of 14 pixels and sides that are whole visual tokens, at least two, so
 that the model reads a crop's pixels as they are on the page. Where the page ends within a step of
@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from agents.base import Conversation, Reply
+from agents.models.vlm import VisionLanguageModel
 from agents.rollout import AgentError
 from agents.tiny.agent import TinyAgent
 from agents.tiny.pages.words import (
@@ -25,14 +28,27 @@ from agents.tiny.pages.words import (
 )
 from agents.tiny.tokenizer import TURN_END
 from vt_env.regions import Box
-from vt_env.tools import Zoom
 
 
 class PagesAgent(TinyAgent):
     """The policy that ``vt warmup pages`` makes; the environment's prompt should be ``tiny``.
 
     Its longest well-formed turn has 10 tokens.
+
+    Args:
+        path: Folder of a checkpoint, or the loaded model; by default the one that is shipped.
+        dtype: Its weights are kept in bfloat16, which few laptops compute in.
+        **settings: As :class:`~agents.tiny.agent.TinyAgent` has them.
     """
+
+    def __init__(
+        self,
+        path: str | Path | VisionLanguageModel = "shipped:pages",
+        *,
+        dtype: str = "float32",
+        **settings: Any,
+    ) -> None:
+        super().__init__(path, dtype=dtype, **settings)
 
     prefixes: Mapping[str, str] = {
         "direct": f"{CLEAR}<answer>",
@@ -103,17 +119,3 @@ def steps(around: Window, width: int, height: int) -> list[int]:
     """A window's edges as a call writes them: steps of :data:`~agents.tiny.pages.words.EDGES`."""
     sides = (width, height) * 2
     return [round(edge * EDGES / side) for edge, side in zip(around, sides, strict=True)]
-
-
-def zoom_tool() -> Zoom:
-    """The tool that shows a window, in the form that Qwen3-VL was trained on, without an index."""
-    return Zoom(
-        name=ZOOM,
-        description="Shows a part of the image at its original resolution.",
-        space="thousand",
-        label="label",
-        label_required=True,
-        multiple=TOKEN,
-        min_pixels=LEAST**2,
-        resample="bicubic",
-    )

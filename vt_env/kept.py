@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -29,9 +30,15 @@ _SETTLED = 2.0
 
 
 def cache_folder() -> Path:
-    """Where it is kept: ``VT_CACHE``, or a folder of the user's."""
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("VT_CACHE") or Path(user) / "visionthink-gym")
+    """Where it is kept: ``VT_CACHE``, a folder of the user's, or of a user who has none."""
+    if named := os.environ.get("VT_CACHE"):
+        return Path(named)
+    if not (user := os.environ.get("XDG_CACHE_HOME")):
+        try:
+            user = Path.home() / ".cache"
+        except RuntimeError:  # a user that the system does not know, as in containers
+            user = Path(tempfile.gettempdir())
+    return Path(user) / "visionthink-gym"
 
 
 def hash_of(value: Any) -> str:

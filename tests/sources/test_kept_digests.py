@@ -172,3 +172,18 @@ def test_files_beside_a_table_that_stays_are_looked_at(table, tmp_path, whole, r
     assert reads == ["a.png"]
     picture.write_bytes((table.root / "images" / "b.png").read_bytes())
     assert open_source(f"hf:{folder}").fingerprint() != first
+
+
+def test_where_it_is_kept(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("VT_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("VT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "visionthink-gym"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def unknown() -> None:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    assert cache_folder().name == "visionthink-gym", "a user that the system does not know"

@@ -230,9 +230,9 @@ def filled(package: str, served: str = "", **values: Any) -> str:
         from markupsafe import Markup
     except ImportError as error:
         raise MissingExtra("jinja2", "cli", "a page") from error
-    above, _, folder = package.rpartition(".")
+    folder = "/".join(package.split(".")[1:])
     environment = Environment(
-        loader=PackageLoader(above, folder),
+        loader=PackageLoader(_PACKAGE.partition(".")[0], ""),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -244,7 +244,7 @@ def filled(package: str, served: str = "", **values: Any) -> str:
         f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'; "
         "require-trusted-types-for 'script'; trusted-types 'none'"
     )
-    return environment.get_template("page.html").render(
+    return environment.get_template(f"{folder}/page.html").render(
         security=security,
         style=Markup(style),
         script=Markup(script),

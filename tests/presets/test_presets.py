@@ -104,6 +104,13 @@ SCRIPTS: dict[str, list[list[str]]] = {
         ],
         [zoom(0, 0, 1000, 1000, label="x", img_idx=7), zoom(0, 0, 1200, 500, img_idx=0), RIGHT],
     ],
+    "zoom": [
+        [RIGHT],
+        [zoom(500, 500, 625, 750, label="mark"), RIGHT],
+        [zoom(0, 0, 10, 10, label="dot"), RIGHT],
+        [zoom(500, 500, 625, 750, label="mark")] * 2,
+        [zoom(500, 500, 625, 750), RIGHT],
+    ],
 }
 TOKENS = {"qwen3-vl": "qwen3-vl"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from vt_env.errors import unknown_name
 
 SHIPPED = {"pages": Path(__file__).parent / "tiny" / "pages" / "policy"}
-_PREFIX = "shipped:"
+PREFIX = "shipped:"
 
 
 def model_path(path: str) -> str:
@@ -16,9 +16,9 @@ def model_path(path: str) -> str:
     Raises:
         ConfigError: If no model of that name is shipped.
     """
-    if not path.startswith(_PREFIX):
+    if not path.startswith(PREFIX):
         return path
-    name = path.removeprefix(_PREFIX)
+    name = path.removeprefix(PREFIX)
     if name not in SHIPPED:
         raise unknown_name("shipped model", name, SHIPPED)
     return str(SHIPPED[name])

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from agents.shipped import PREFIX
 from experiments.plots import Curve, curve_grid
 from experiments.recipe import load_recipe, read_snapshot, read_toml, typed
 from experiments.tables import Column, Table
@@ -70,6 +71,12 @@ class Study:
     python: Mapping[str, str] = field(default_factory=dict)
     targets: Targets = field(default_factory=Targets)
     needless: tuple[str, ...] = ()
+
+    def warm(self, out: Path) -> dict[int, Path]:
+        """By seed, the folder of the model that is warmed up first; none of a shipped model."""
+        if load_recipe(self.recipe).model.path.startswith(PREFIX):
+            return {}
+        return {seed: out / "warmup" / f"seed-{seed}" for seed in self.seeds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,7 @@ def load_study(name_or_path: str | Path) -> Study:
 def runs(study: Study, out: Path) -> list[Run]:
     """All runs, seed by seed, so that a study that is stopped early has whole comparisons."""
     made: list[Run] = []
+    warm = study.warm(out)
     for seed in study.seeds:
         for arm, own in study.arms.items():
             for value in study.values or (None,):
@@ -136,18 +144,14 @@ def runs(study: Study, out: Path) -> list[Run]:
                     settings[study.across] = value
                     folder = folder / f"{value:g}"
                 words = _words(settings)
-                words += [f"seed={seed}", f"model.path={warmup(out, seed)}"]
+                words += [f"seed={seed}"]
+                words += [f"model.path={warm[seed]}"] if warm else []
                 made.append(Run(arm, value, seed, words, folder / f"seed-{seed}"))
     return made
 
 
 def _words(settings: Mapping[str, Any]) -> list[str]:
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
-
-
-def warmup(out: Path, seed: int) -> Path:
-    """The folder of a seed's warmed-up model."""
-    return out / "warmup" / f"seed-{seed}"
 
 
 @contextmanager
@@ -164,7 +168,7 @@ def folder(
         settings: What a stamp keeps of the command.
     """
     folders = [run.folder for run in runs(study, out)]
-    folders += [warmup(out, seed) for seed in study.seeds]
+    folders += study.warm(out).values()
     names = [*owns, *(log_of(folder).relative_to(out).as_posix() for folder in folders)]
     mode = "new" if Stamp.read(out) is None else "resume"
     with begin(out, kind, names, mode, settings=settings) as results:
@@ -192,9 +196,13 @@ def carry_out(study: Study, out: Path, jobs: int) -> Iterator[Run]:
     for arm in {run.arm: None for run in todo}:
         python_of(study, arm)
     with ThreadPoolExecutor(jobs) as pool:
-        seeds = [s for s in study.seeds if any(r.seed == s for r in todo)]
-        cold = [s for s in seeds if not _is_finished(warmup(out, s))]
-        list(pool.map(lambda seed: _warm(study, out, seed), cold))
+        needed = {run.seed for run in todo}
+        cold = {
+            seed: folder
+            for seed, folder in study.warm(out).items()
+            if seed in needed and not _is_finished(folder)
+        }
+        list(pool.map(lambda seed: _warm(study, cold[seed], seed), cold))
         for run, code in pool.map(lambda run: (run, _train(study, run)), todo):
             if code:
                 logger.warning("%s ended with code %d, see the log beside it", run.folder, code)
@@ -213,8 +221,7 @@ def _same_settings(study: Study, run: Run) -> None:
         )
 
 
-def _warm(study: Study, out: Path, seed: int) -> None:
-    folder = warmup(out, seed)
+def _warm(study: Study, folder: Path, seed: int) -> None:
     words = ["warmup", *_words(study.warmup), "--seed", str(seed), "--out", str(folder)]
     if Stamp.read(folder) is not None:
         words.append("--overwrite")  # it was not finished

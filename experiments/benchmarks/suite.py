@@ -161,8 +161,9 @@ def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
         ``request_rate``, ``calls``, ``views``, ``visual_tokens``, ``generated_tokens`` and
         ``agent_seconds`` of an episode, ``coverage`` of the whole benchmark, ``unscored``,
         ``refused``: rows that were left out, e.g. since they show several pictures, of questions
-        played several times ``repeats``, and of questions with options ``letters``. And, per mode, a line ``average`` of what every
-        benchmark has: relative scores, ratios, rates and costs, each benchmark counting once.
+        played several times ``repeats``, and of questions with options ``letters``. And, per mode,
+        a line ``average`` of what every benchmark has: relative scores, ratios, rates and costs,
+        each benchmark counting once.
     """
     lines: list[dict[str, Any]] = []
     for name, result in results.items():

@@ -270,7 +270,7 @@ def letters(title: str, lines: Sequence[Result]) -> Table | None:
         if (told := line.get("letters"))
     ]
     columns = [
-        *(Column("benchmark", text=True), Column("mode", text=True), Column("option seed")),
+        *(Column("benchmark", text=True), Column("mode", text=True), Column("option seed", ".0f")),
         *(Column("letter bias", ".2f"), Column("no letter", ".0%")),
         *(Column("chosen", text=True), Column("right", text=True)),
     ]

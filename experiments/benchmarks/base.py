@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from agents.judging.cascade import cascade_judge
 from experiments.benchmarks import layouts, summaries, zoom_layouts, zoom_summaries
@@ -123,7 +123,8 @@ class Benchmark(Table):
             )
         if option_seed < 0:
             raise ConfigError(f"option_seed must be at least 0, got {option_seed}")
-        return replace(self, read=partial(self.read, option_seed=option_seed))
+        read = cast("Callable[..., Item]", self.read)
+        return replace(self, read=partial(read, option_seed=option_seed))
 
     def judge(self, variant: str = "fixed", model: str | Judge | None = None) -> Judge:
         """Who decides whether an answer is right.

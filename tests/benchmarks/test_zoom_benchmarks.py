@@ -12,6 +12,7 @@ from experiments.benchmarks.suite import SUITES, suite_parts, zooming_gaps
 from experiments.benchmarks.zoom_layouts import shuffled
 from experiments.benchmarks.zoom_summaries import letters, looked
 from experiments.cli import main
+from experiments.report.reading import Notes, read_suites
 from vt_env.errors import ConfigError, DataError
 from vt_env.judges import Query
 from vt_env.regions import Box
@@ -277,6 +278,20 @@ def test_letters_tell_a_bias():
     assert letters(fair)["letter_bias"] == 0
     assert letters(fair)["chosen/none"] == 0.25
     assert letters([row(True)]) == {}
+
+
+LETTERED = {"none": 0, "option_seed": 0, "letter_bias": None, "chosen": {"A": 1}, "right": {"A": 1}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [({}, 1), ({"chosen": ["A"]}, 0), ({"right": {"A": "x"}}, 0), ({"letter_bias": "x"}, 0),
+     ({"none": None}, 0)],
+)  # fmt: skip
+def test_a_report_leaves_out_letters_that_are_none(changes, kept):
+    line = {"benchmark": "vstar", "mode": "", "n": 1, "unscored": 0, "refused": 0}
+    told = {"agents": {"a": [{**line, "letters": {**LETTERED, **changes}}]}}
+    assert len(read_suites(told, Notes())) == kept
 
 
 def test_hrbench_is_the_mean_of_its_rotations():

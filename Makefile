@@ -14,6 +14,7 @@
 # make docs   these pages and a reference from the docstrings as a site: runs/site/index.html
 # make check-docs   the same, and a look at every page as a reader without a network; needs Chromium
 # make test-lmms   official metrics beside lmms-eval, our model in it, in an environment of its own
+# make test-vlmevalkit VLMEVALKIT=DIR   official metrics beside the code in a checkout of VLMEvalKit
 # make test-sb3   Stable-Baselines3 on the environment with a few actions, likewise
 # make test-openenv   the environment on a server, through OpenEnv, likewise
 # make test-trl   TRL's trainer on the environment, likewise
@@ -48,7 +49,7 @@ OPENRLHF_PIP := .venv-openrlhf/bin/python -m $(INSTALL)
 VERL_PIP := .venv-verl/bin/python -m $(INSTALL)
 DATA := experiments/data/realvqa
 
-.PHONY: docs check-docs demo real test fuzz soak release locks test-avx2 test-sse4 test-newest test-python mutation test-openrlhf test-fullsize test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-sb3 bench-report bench-memory bench-trainers test-openenv bench-remote test-trl learn-trl test-verl
+.PHONY: docs check-docs demo real test fuzz soak release locks test-avx2 test-sse4 test-newest test-python mutation test-openrlhf test-fullsize test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-vlmevalkit test-sb3 bench-report bench-memory bench-trainers test-openenv bench-remote test-trl learn-trl test-verl
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -110,6 +111,9 @@ check-docs: docs
 
 test-lmms: .venv-lmms/.ready
 	.venv-lmms/bin/python $(GUEST) tests/lmms
+
+test-vlmevalkit: .venv/.dev
+	VLMEVALKIT="$(VLMEVALKIT)" $(BIN)/python $(GUEST) tests/benchmarks/test_vlmevalkit.py
 
 learn-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/learn runs/openrlhf

@@ -19,20 +19,21 @@ where answers are sampled, change answers too. A call is *needed* where the answ
 the tool and right with the place of the answer shown, which the mode ``oracle-crop`` does whether
 the agent asks or not.
 
-Legend: n samples that are scored in both runs. Intervals are percentile bootstraps of samples.
+Legend: n samples that are scored in both runs. Intervals are percentile bootstraps of questions,
+each with all its episodes; of ratios, over the resamples in which there is something below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.episodes import Row
-from experiments.summary import column, draws, interval
+from experiments.summary import column, interval, numbered, ratios
 from experiments.tables import Column, Table
 from vt_env import DataError
 
@@ -141,10 +142,11 @@ def diagnose(
     both = np.isfinite(values[played]) & np.isfinite(values[WITHOUT])
     tokens = [column([by_id[mode][i] for i in ids], "visual_tokens") for mode in (played, WITHOUT)]
     asked = np.array([bool(by_id[played][i]["requested"]) for i in ids], float)
+    questions = numbered([by_id[played][i] for i in ids])[both]
     return _of(
         values[played][both], values[WITHOUT][both], asked[both],
         {name: found[both] for name, found in values.items() if name in OTHERS},
-        (tokens[0] - tokens[1])[both], seed,
+        (tokens[0] - tokens[1])[both], np.unique(questions, return_inverse=True)[1], seed,
     )  # fmt: skip
 
 
@@ -163,53 +165,47 @@ def by_kind(
 
 
 def _of(
-    c: Array, w: Array, a: Array, others: Mapping[str, Array], tokens: Array, seed: int
-) -> Diagnosis:
-    n = len(c)
-
-    def rate(statistic: Callable[[Any], Any]) -> Rate:
-        """A statistic of indices [B, n] of samples, and its interval."""
-        if not n:
-            return Rate(None, None)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            value = float(np.asarray(statistic(np.arange(n)[None])).reshape(()))
-            spread = interval(draws(statistic, n, seed))
-        if not np.isfinite(value):
-            return Rate(None, None)
-        return Rate(value, (spread[0], spread[1]) if spread else None)
-
-    def mean(values: Array) -> Rate:
-        return rate(lambda i: values[i].mean(-1))
-
-    def of(part: Array, whole: Array) -> Rate:
-        """Share of the samples in ``whole`` that are in ``part`` too."""
-        return rate(lambda i: (part * whole)[i].sum(-1) / whole[i].sum(-1))
-
-    net = a * (c - w)
-    oracle = others.get(ORACLE)
-    need = None if oracle is None else (1 - w) * np.nan_to_num(oracle)
-    nothing = Rate(None, None)
-    of_price = rate(lambda i: (a * tokens)[i].sum(-1) / net[i].sum(-1))
+    c: Array, w: Array, a: Array, others: Mapping[str, Array], tokens: Array,
+    questions: NDArray[np.int64], seed: int,
+) -> Diagnosis:  # fmt: skip
+    """Every number is a ratio of sums over samples: what is summed up above and below."""
+    one, net = np.ones(len(c)), a * (c - w)
+    parts: dict[str, tuple[Array, Array]] = {
+        "accuracy": (c, one),
+        "without": (w, one),
+        "call_gain": (a * c * (1 - w), one),
+        "call_harm": (a * (1 - c) * w, one),
+        "schema_gain": ((1 - a) * c * (1 - w), one),
+        "schema_harm": ((1 - a) * (1 - c) * w, one),
+        "rate": (a, one),
+    }
+    if ORACLE in others:
+        need = (1 - w) * np.nan_to_num(others[ORACLE])
+        parts["needed"], parts["surplus"] = (need, one), (a - need, one)
+        parts["hits"], parts["worth"] = (a * need, need), (a * need, a)
+    if net.sum() > 0:
+        parts["price"] = (a * tokens, net)
+        for name, other in others.items():
+            if np.isfinite(other[a > 0]).all():
+                parts[name] = (np.where(a > 0, other - w, 0.0), net)
+    drawn = ratios(parts, questions, seed)
+    found = {name: _rate(up, down, drawn[name]) for name, (up, down) in parts.items()}
     return Diagnosis(
-        n=n,
-        accuracy=mean(c),
-        without=mean(w),
-        call_gain=mean(a * c * (1 - w)),
-        call_harm=mean(a * (1 - c) * w),
-        schema_gain=mean((1 - a) * c * (1 - w)),
-        schema_harm=mean((1 - a) * (1 - c) * w),
-        rate=mean(a),
-        needed=nothing if need is None else mean(need),
-        surplus=nothing if need is None else mean(a - need),
-        hits=nothing if need is None else of(a, need),
-        worth=nothing if need is None else of(need, a),
-        survives={
-            name: rate(lambda i, o=other: (a * (o - w))[i].sum(-1) / net[i].sum(-1))
-            for name, other in others.items()
-            if net.sum() > 0 and np.isfinite(other[a > 0]).all()
-        },
-        price=of_price if net.sum() > 0 else nothing,
+        n=len(c),
+        survives={name: found[name] for name in others if name in found},
+        **{name: found.get(name, Rate(None, None)) for name in _RATES},
     )
+
+
+_RATES = tuple(field.name for field in fields(Diagnosis) if field.name not in ("n", "survives"))
+
+
+def _rate(up: Array, down: Array, drawn: Array) -> Rate:
+    """A ratio of sums, and its interval from the resamples in which it is one."""
+    if not down.sum() > 0:
+        return Rate(None, None)
+    spread = interval(drawn)
+    return Rate(float(up.sum() / down.sum()), (spread[0], spread[1]) if spread else None)
 
 
 COLUMNS = (

@@ -33,6 +33,8 @@ _TERMS = {
     "generated": "tokens that the agent wrote, an episode",
     "seconds": "of the agent, an episode",
     "format": "episodes in which every turn kept it",
+    "option seed": "drew the order of the options; none: they are shown in their own",
+    "letter bias": "0 where letters are chosen as often as they are right",
 }
 """What headings mean."""
 
@@ -245,6 +247,36 @@ def suite(title: str, lines: Sequence[Result]) -> Table:
         *(Column("unscored"), Column("left out")),
     ]
     return Table(title, columns, rows)
+
+
+def letters(title: str, lines: Sequence[Result]) -> Table | None:
+    """Which options of benchmarks are chosen and which are right; ``None`` where none has any.
+
+    Args:
+        title: Above the table.
+        lines: As of :func:`suite`.
+    """
+    rows = [
+        [
+            line["benchmark"],
+            line["mode"],
+            told["option_seed"],
+            told["letter_bias"],
+            told["none"],
+            *(
+                ", ".join(f"{letter} {share:.0%}" for letter, share in sorted(told[kind].items()))
+                for kind in ("chosen", "right")
+            ),
+        ]
+        for line in lines
+        if (told := line.get("letters"))
+    ]
+    columns = [
+        *(Column("benchmark", text=True), Column("mode", text=True), Column("option seed", ".0f")),
+        *(Column("letter bias", ".2f"), Column("no letter", ".0%")),
+        *(Column("chosen", text=True), Column("right", text=True)),
+    ]
+    return Table(title, columns, rows) if rows else None
 
 
 def beside_lmms(found: Mapping[str, Result]) -> Table:

@@ -269,29 +269,6 @@ def wilson(successes: float, n: int) -> list[float] | None:
     return [max(0.0, centre - half), min(1.0, centre + half)]
 
 
-def draws(
-    statistic: Callable[[Any], Any], n: int, seed: int, resamples: int = RESAMPLES
-) -> NDArray[np.float64]:
-    """A statistic of bootstrap resamples: float [resamples, …]; of no data it is empty.
-
-    Args:
-        statistic: From int [B, n] indices of episodes to float [B, …].
-        n: Number of episodes.
-        seed: Seeds the resampling: statistics of equal n and seed see the same resamples.
-        resamples: B in total; drawn in blocks, so that memory does not grow with it.
-    """
-    if not n:
-        return np.empty(0)
-    rng = np.random.default_rng(seed)
-    block = max(1, 2_000_000 // n)
-    return np.concatenate(
-        [
-            np.asarray(statistic(rng.integers(n, size=(min(block, resamples - start), n))), float)
-            for start in range(0, resamples, block)
-        ]
-    )
-
-
 def interval(values: NDArray[np.float64]) -> list[float] | None:
     """The middle 95 % of a statistic's resamples, of those in which it is defined (not NaN)."""
     defined = values[np.isfinite(values)]
@@ -299,13 +276,6 @@ def interval(values: NDArray[np.float64]) -> list[float] | None:
         return None
     low, high = np.quantile(defined, [0.025, 0.975])
     return [float(low), float(high)]
-
-
-def bootstrap(
-    statistic: Callable[[Any], Any], n: int, seed: int, resamples: int = RESAMPLES
-) -> list[float] | None:
-    """Percentile bootstrap interval, 95 %; see :func:`draws`."""
-    return interval(draws(statistic, n, seed, resamples))
 
 
 FULL = "full"

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from agents.judging.cascade import cascade_judge
 from experiments.benchmarks import layouts, summaries, zoom_layouts, zoom_summaries
@@ -82,6 +83,8 @@ class Benchmark(Table):
         prefix: Stands before every question.
         suffixes: By ``Item.form``: what stands after a question.
         asks_model: Whether the published metric asks a language model.
+        shuffles: Whether options are shown in an order that a seed draws, but for the published
+            metric: ``read`` takes an ``option_seed``.
     """
 
     size: int
@@ -93,6 +96,7 @@ class Benchmark(Table):
     prefix: str = ""
     suffixes: Mapping[str, str] = field(default_factory=lambda: {"": ""})
     asks_model: bool = False
+    shuffles: bool = False
 
     def ask(self, item: Item) -> str:
         """The question as it is put: with the benchmark's words before and after it."""
@@ -105,6 +109,22 @@ class Benchmark(Table):
             if suffix and question.endswith(suffix):
                 return question.removesuffix(suffix)
         return question
+
+    def ordered(self, option_seed: int, variant: str = "fixed") -> Benchmark:
+        """The same, its options in the order that a seed draws.
+
+        Raises:
+            ConfigError: If they are shown as they are.
+        """
+        if not self.shuffles or variant == "official":
+            raise ConfigError(
+                f"the {variant} metric of {self.title} shows options in their own order: leave "
+                "option_seed out"
+            )
+        if option_seed < 0:
+            raise ConfigError(f"option_seed must be at least 0, got {option_seed}")
+        read = cast("Callable[..., Item]", self.read)
+        return replace(self, read=partial(read, option_seed=option_seed))
 
     def judge(self, variant: str = "fixed", model: str | Judge | None = None) -> Judge:
         """Who decides whether an answer is right.

@@ -89,6 +89,7 @@ def open_benchmark(
     name: str,
     path: str | Path | None = None,
     variant: str = "fixed",
+    option_seed: int | None = None,
     **options: Unpack[AdmissionOptions],
 ) -> BenchmarkSource:
     """Open a benchmark.
@@ -99,6 +100,7 @@ def open_benchmark(
             cache's ``datasets--…``), or what ``datasets.save_to_disk`` wrote of it. Without one,
             ``datasets`` loads it from the Hub.
         variant: ``fixed``, ``official`` or ``rules``, as for :meth:`Benchmark.judge`.
+        option_seed: Draws the order of options where they are shuffled (default: 0).
         **options: See :class:`~vt_env.sources.admission.Admission`. ``max_refused`` is the
             benchmark's own by default: 0, since with a row less it is another benchmark.
 
@@ -109,6 +111,8 @@ def open_benchmark(
     """
     benchmark = BENCHMARKS.make(name)
     check_variant(variant)
+    if option_seed is not None:
+        benchmark = benchmark.ordered(option_seed, variant)
     admission = Admission(**{"max_refused": benchmark.max_refused, **options})
     return BenchmarkSource(benchmark, None if path is None else Path(path), variant, admission)
 

@@ -72,6 +72,7 @@ def suite_parts(
     variant: str = "fixed",
     model: str | None = None,
     repeat: int = 1,
+    option_seed: int | None = None,
 ) -> list[Part]:
     """What an evaluation of a suite plays; nothing is opened yet.
 
@@ -83,6 +84,7 @@ def suite_parts(
         variant: Of the metrics.
         model: The judge that benchmarks ask whose metric needs a language model.
         repeat: How often each sample is played.
+        option_seed: See :func:`open_benchmark`; of the benchmarks whose options are shuffled.
     """
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)
@@ -94,13 +96,23 @@ def suite_parts(
             "--judge-model openai:MODEL@URL, leave these out (--benchmark), or take --variant "
             "rules, which is another metric"
         )
+    shuffled = [b for b in chosen if b.shuffles and variant != "official"]
+    if option_seed is not None and not shuffled:
+        raise ConfigError(
+            f"the {variant} metric of {', '.join(b.name for b in chosen)} shows options in their "
+            "own order: leave --option-seed out"
+        )
     copies = {b.name: None if root is None else _copy(root, b) for b in chosen}
     if missing := [name for name, path in copies.items() if root is not None and path is None]:
         raise DataError(
             f"{root} has no copy of {', '.join(missing)}: expected a folder of that name, or of "
             "the repository's; leave it out with --benchmark, or download it"
         )
-    return [replace(_part(b, copies[b.name], variant, model), repeat=repeat) for b in chosen]
+    seeds = {b.name: option_seed for b in shuffled}
+    return [
+        replace(_part(b, copies[b.name], variant, model, seeds.get(b.name)), repeat=repeat)
+        for b in chosen
+    ]
 
 
 def _copy(root: Path, benchmark: Benchmark) -> Path | None:
@@ -110,9 +122,13 @@ def _copy(root: Path, benchmark: Benchmark) -> Path | None:
     return next((root / name for name in names if (root / name).is_dir()), None)
 
 
-def _part(benchmark: Benchmark, path: Path | None, variant: str, model: str | None) -> Part:
+def _part(
+    benchmark: Benchmark, path: Path | None, variant: str, model: str | None, seed: int | None
+) -> Part:
     data = f"benchmark:{benchmark.name},variant={variant}"
     judge = f"benchmark:{benchmark.name},variant={variant}"
+    if seed is not None:
+        data += f",option_seed={seed}"
     if path is not None:
         data += f",path={path}"
     if benchmark.asks_model and model:
@@ -144,9 +160,10 @@ def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
         ``score`` as the paper prints it, ``relative`` to that of ``full``, ``token_ratio``,
         ``request_rate``, ``calls``, ``views``, ``visual_tokens``, ``generated_tokens`` and
         ``agent_seconds`` of an episode, ``coverage`` of the whole benchmark, ``unscored``,
-        ``refused``: rows that were left out, e.g. since they show several pictures, and of
-        questions played several times ``repeats``. And, per mode, a line ``average`` of what every
-        benchmark has: relative scores, ratios, rates and costs, each benchmark counting once.
+        ``refused``: rows that were left out, e.g. since they show several pictures, of questions
+        played several times ``repeats``, and of questions with options ``letters``. And, per mode,
+        a line ``average`` of what every benchmark has: relative scores, ratios, rates and costs,
+        each benchmark counting once.
     """
     lines: list[dict[str, Any]] = []
     for name, result in results.items():
@@ -170,7 +187,18 @@ def _line(name: str, mode: str, result: Result, whole: float | None) -> dict[str
         "coverage": metrics["coverage"],
         **{key: result.get(key) for key in same},
         **({"repeats": result["repeats"]} if "repeats" in result else {}),
+        **({"letters": _letters(metrics)} if "chosen/none" in metrics else {}),
     }
+
+
+def _letters(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line tells of its options: see :func:`~.zoom_summaries.letters`."""
+    found = {
+        kind: {key[-1]: value for key, value in metrics.items() if key[:-1] == f"{kind}/"}
+        for kind in ("right", "chosen")
+    }
+    same = ("option_seed", "letter_bias")
+    return {**{key: metrics.get(key) for key in same}, "none": metrics["chosen/none"], **found}
 
 
 def left_out(results: Mapping[str, Result]) -> dict[str, dict[str, int]]:

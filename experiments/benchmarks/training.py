@@ -14,7 +14,7 @@ from experiments.benchmarks.base import Table, catalogue
 from experiments.benchmarks.judging import unboxed
 from experiments.benchmarks.layouts import Cells, Item
 from experiments.benchmarks.opening import TableSource
-from experiments.benchmarks.zoom_layouts import targets, visualprobe
+from experiments.benchmarks.zoom_layouts import targets, visualprobe, written_boxes
 from vt_env.errors import DataError, unknown_name
 from vt_env.sources import Admission
 from vt_env.sources.admission import AdmissionOptions
@@ -22,6 +22,8 @@ from vt_env.sources.rows import plain_question, unwrap
 
 _FORMAT = re.compile(r"\s*\n\s*Think first, .*\Z", re.S)
 """What DeepEyes adds to a question: how to call its tool."""
+_MARK = re.compile(r"\s*Only focus on [^.]*\bred bounding box\b[^.]*\.")
+"""What ZwZ adds to a question: to look at the box that is drawn into the picture."""
 
 
 def visionthink(cells: Cells, variant: str) -> Item:
@@ -65,15 +67,24 @@ def pixelreasoner(cells: Cells, variant: str) -> Item:
 
 def zwz(cells: Cells, variant: str) -> Item:
     """The box that is drawn into each picture is where the answer is."""
-    written = cells.raw("bbox")
-    edges = re.findall(r"-?\d+(?:\.\d+)?", str(written))
-    if len(edges) != 4:
-        raise DataError(f"the column 'bbox' must be left, top, right, bottom, got {written!r:.80}")
+    return _zwz(cells, "images", plain_question(cells.text("problem")))
+
+
+def zwz_original(cells: Cells, variant: str) -> Item:
+    """The same pictures without the box, and questions that do not speak of it."""
+    question = _MARK.sub("", plain_question(cells.text("problem")))
+    return _zwz(cells, "original_images", question)
+
+
+def _zwz(cells: Cells, column: str, question: str) -> Item:
+    boxes = written_boxes(cells, "bbox")
+    if not boxes:
+        raise DataError("the column 'bbox' is empty")
     return Item(
-        plain_question(cells.text("problem")),
+        question,
         (unwrap(cells.text("answer")),),
-        cells.file("images", "images"),
-        metadata=targets([[float(edge) for edge in edges]]),
+        cells.file(column, column),
+        metadata=targets(boxes),
     )
 
 
@@ -100,6 +111,7 @@ _LAYOUTS = {
     "visualprobe": visualprobe,
     "pixelreasoner": pixelreasoner,
     "zwz": zwz,
+    "zwz-original": zwz_original,
 }
 TRAINING = {
     fields["name"]: Table(read=_LAYOUTS[fields.pop("layout")], **fields)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,9 @@ from vt_env.sources.rows import plain_question, unwrap
 _OPTION = re.compile(r"\s*\(([A-Z])\)\s*")
 _LINE = re.compile(r"\s*^\(?([A-Z])[.)]\s*", re.M)
 _REPEATED = re.compile(r"\n?Answer with the option's letter from the given choices directly\.\s*\Z")
-ORDER = 0
-"""Seeds the order of options where they are shuffled: it is everybody's."""
 
 
-def vstar(cells: Cells, variant: str) -> Item:
+def vstar(cells: Cells, variant: str, option_seed: int = 0) -> Item:
     """The boxes stand in a JSON file beside each picture, in the original repository only.
 
     In those files the right option is the first, and scripts that show them so have A right always;
@@ -36,10 +34,10 @@ def vstar(cells: Cells, variant: str) -> Item:
     letter = cells.text("label").strip().upper()
     number = cells.text("question_id")
     choices = _options(parts[0::2], parts[1::2])
-    order = ""
+    known: dict[str, Any] = {"category": cells.text("category")}
     if variant != "official":
-        choices, letter, order = shuffled(choices, letter, f"vstar/{number}")
-    known = {"category": cells.text("category"), "options_order": order}
+        choices, letter, order = shuffled(choices, letter, f"vstar/{number}", option_seed)
+        known |= {"options_order": order, "option_seed": option_seed}
     beside = cells.beside("image")
     boxes = [[x, y, x + w, y + h] for x, y, w, h in _quadruples(beside.get("bbox", []))]
     return _multiple_choice(
@@ -87,37 +85,40 @@ def mme_realworld(cells: Cells, variant: str) -> Item:
 
 
 def visualprobe(cells: Cells, variant: str) -> Item:
-    """Open questions. Paths begin with the repository's name, which a copy need not have."""
+    """Open questions. Paths begin with the repository's name, which a copy has not."""
     path = cells.file("images")
     return Item(
         plain_question(cells.text("problem")),
         tuple(map(unwrap, cells.texts("solution"))),
         re.sub(r"^\.?/?VisualProbe_\w+/", "", path),
-        cells.text("doc_id"),
+        cells.optional("doc_id"),
     )
 
 
 def zoombench(cells: Cells, variant: str) -> Item:
-    """Questions with options and open ones; ``has_crop`` says whether there is a second view."""
-    return _zoombench(cells, "image")
+    """Questions with options and open ones; ``has_crop`` says whether there is a second view.
+
+    The box is in pixels. Options are known where lines of the question begin with their letters.
+    """
+    return _zoombench(cells, "image", targets(written_boxes(cells, "bbox")))
 
 
 def zoombench_crop(cells: Cells, variant: str) -> Item:
     """The same questions about the part of the picture that they are about."""
     if cells.raw("crop_image") is None:
         raise DataError("has no cropped view")
-    return _zoombench(cells, "crop_image")
+    return _zoombench(cells, "crop_image", {})
 
 
-def _zoombench(cells: Cells, column: str) -> Item:
-    kind = next(filter(None, map(cells.optional, ("dimension", "category", "type"))), "")
+def _zoombench(cells: Cells, column: str, where: Mapping[str, Any]) -> Item:
+    question, answer = plain_question(cells.text("query")), cells.text("response").strip()
+    kind, letter = cells.optional("question_type"), answer.strip("().")
+    choices = _known_lines(question, letter) if kind == "mcq" else ()
     return Item(
-        plain_question(cells.text("prompt")),
-        (cells.text("answer").strip(),),
-        cells.raw(column),
-        kind=kind,
-        metadata={"has_crop": cells.raw("crop_image") is not None},
-    )
+        question, (letter if choices else answer,), cells.raw(column), cells.text("id"), kind,
+        "mcq" if choices else "", choices,
+        {"has_crop": cells.raw("crop_image") is not None, **where},
+    )  # fmt: skip
 
 
 def treebench(cells: Cells, variant: str) -> Item:
@@ -125,36 +126,32 @@ def treebench(cells: Cells, variant: str) -> Item:
 
     Options keep their letters: of some questions they stand in the picture.
     """
-    written = cells.optional("target_instances") or "[]"
-    try:
-        boxes = _quadruples(ast.literal_eval(written))
-    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        raise DataError(f"the column 'target_instances' is no list: {written[:60]!r}") from error
     category = cells.text("category")
     return _multiple_choice(
-        f"{cells.text('question')}\nOptions:", _columns(cells, LETTERS[:8]),
+        f"{cells.text('question')}\nOptions:", _columns(cells, LETTERS),
         cells.text("answer").strip(), cells.picture("image"), cells.text("index"), category,
-        {"category": category, **targets(boxes)},
+        {"category": category, **targets(written_boxes(cells, "target_instances"))},
     )  # fmt: skip
 
 
 def o3bench(cells: Cells, variant: str) -> Item:
     """Options are lines, the last of which says that none is right."""
-    _, *parts = _LINE.split(cells.text("options"))
     subset = cells.text("subset")
     return _multiple_choice(
-        cells.text("question").strip(), _options(parts[0::2], parts[1::2]),
+        cells.text("question").strip(), _lines(cells.text("options")),
         cells.text("answer").strip(), cells.raw("file_name"), "", subset, {"subset": subset},
     )  # fmt: skip
 
 
-def shuffled(choices: Sequence[str], right: str, key: str) -> tuple[tuple[str, ...], str, str]:
+def shuffled(
+    choices: Sequence[str], right: str, key: str, seed: int = 0
+) -> tuple[tuple[str, ...], str, str]:
     """Options in another order, the right one's new letter, and the old letters in the new order.
 
-    The order depends on the key and on :data:`ORDER` alone.
+    The order depends on the key and the seed alone.
     """
     _right(right, choices)
-    digest = hashlib.sha256(f"{ORDER}/{key}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
     order: list[int] = np.random.default_rng(list(digest)).permutation(len(choices)).tolist()
     moved = tuple(choices[i] for i in order)
     return moved, LETTERS[order.index(LETTERS.index(right))], "".join(LETTERS[i] for i in order)
@@ -176,6 +173,23 @@ def targets(boxes: Sequence[Sequence[float]]) -> dict[str, Any]:
     return {"target_boxes": [list(box) for box in boxes], "answer_box": around}
 
 
+def written_boxes(cells: Cells, column: str) -> list[list[float]]:
+    """The boxes of a cell, which is one or a list of them, or the text of that; without any, none.
+
+    Raises:
+        DataError: If the cell is something else.
+    """
+    value: Any = cells.raw(column)
+    if not isinstance(value, list | tuple):
+        written = cells.optional(column) or "[]"
+        try:
+            value = ast.literal_eval(written)
+        except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+            raise DataError(f"the column {column!r} is no list: {written[:60]!r}") from error
+    one = isinstance(value, list | tuple) and any(isinstance(edge, int | float) for edge in value)
+    return _quadruples([value] if one else value)
+
+
 def _quadruples(value: Any) -> list[list[float]]:
     """Four numbers each."""
     try:
@@ -193,6 +207,22 @@ def _columns(cells: Cells, letters: str) -> tuple[str, ...]:
     while shown and not shown[-1]:
         shown.pop()
     return tuple(shown)
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    """The options among the lines of a text."""
+    _, *parts = _LINE.split(text)
+    return _options(parts[0::2], parts[1::2])
+
+
+def _known_lines(text: str, right: str) -> tuple[str, ...]:
+    """The same, or none where the lines are none or the right one is not among them."""
+    try:
+        choices = _lines(text)
+        _right(right, choices)
+    except DataError:
+        return ()
+    return choices
 
 
 def _options(letters: Sequence[str], texts: Sequence[str]) -> tuple[str, ...]:

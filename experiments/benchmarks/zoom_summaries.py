@@ -59,12 +59,17 @@ def visualprobe(rows: Sequence[Row], official: bool) -> Numbers:
 
 
 def zoombench(rows: Sequence[Row], official: bool) -> Numbers:
-    """Share of right answers, by kind, and over the rows that have a cropped view too."""
+    """Share of right answers, by kind, and over the rows that have a cropped view too.
+
+    The boxes of the whole pictures are what :func:`looked` reads.
+    """
     both = [row for row in rows if row["metadata"]["has_crop"]]
     return {
         "accuracy": score(rows),
         **means(rows, "kind", lambda row: row["kind"]),
         **({"accuracy_with_crop": score(both)} if both else {}),
+        **letters(rows),
+        **looked(rows),
     }
 
 
@@ -98,7 +103,8 @@ def letters(rows: Sequence[Row]) -> Numbers:
         ``right/A``, ``chosen/A`` and, of the rows in which it is right, ``accuracy/A``; for each
         letter. ``letter_bias``, half the sum of the differences between the first two: 0 where
         letters are chosen as often as they are right, 1 where always another is. Rows in which no
-        letter is chosen are left out of it, and are ``chosen/none``.
+        letter is chosen are left out of it, and are ``chosen/none``. ``option_seed``, where options
+        were shuffled by one.
     """
     asked = [row for row in rows if row.get("choices")]
     if not asked:
@@ -110,6 +116,9 @@ def letters(rows: Sequence[Row]) -> Numbers:
     ]
     readable = [(right, said) for right, said in zip(wanted, given, strict=True) if said]
     made: Numbers = {"chosen/none": 1 - len(readable) / len(asked)}
+    seeds = {row["metadata"].get("option_seed") for row in asked} - {None}
+    if len(seeds) == 1:
+        made["option_seed"] = seeds.pop()
     counts, picks = (Counter(pair[i] for pair in readable) for i in (0, 1))
     gaps = 0.0
     for letter in sorted({*wanted, *picks}):

@@ -94,6 +94,8 @@ def _add_suite(parser: Parser) -> None:
     option(group, "--suite-data DIR", "local copies (default: from the Hub)", Path)
     option(group, "--variant NAME",
            f"of the metrics: {', '.join(VARIANTS)} (default: fixed)", list(VARIANTS))  # fmt: skip
+    option(group, "--option-seed S",
+           "draws the order of options where they are shuffled (default: 0)", natural)  # fmt: skip
     option(group, "--judge-model JUDGE", "who judges where the metric is a language model's")
 
 
@@ -142,9 +144,9 @@ def _check(arguments: argparse.Namespace) -> None:
         return
     needed = ["agent"] if arguments.suite else ["agent", "data"]
     if arguments.suite is None:
-        for pair in (("variant", "judge_model"), ("benchmark", "suite_data")):
-            if any(getattr(arguments, name) for name in pair):
-                names = " and ".join(f"--{name.replace('_', '-')}" for name in pair)
+        for group in (("variant", "judge_model", "option_seed"), ("benchmark", "suite_data")):
+            if any(getattr(arguments, name) not in (None, []) for name in group):
+                names = " and ".join(f"--{name.replace('_', '-')}" for name in group)
                 raise ConfigError(f"{names} go with --suite")
     elif arguments.data is not None or arguments.judge is not None:
         raise ConfigError("--suite brings data and judges: leave --data and --judge out")
@@ -234,6 +236,7 @@ def _parts(arguments: argparse.Namespace) -> list[Part]:
         arguments.variant or "fixed",
         arguments.judge_model,
         arguments.repeat,
+        arguments.option_seed,
     )
 
 

@@ -115,8 +115,11 @@ def present_suite(results: Mapping[str, Result], out: Path) -> None:
     write_json(out / SUITE, {"agents": lines, "left_out": left, **more})
     screen = console()
     shown = [tables.suite(f"{spec}: the suite", some) for spec, some in lines.items()]
-    for (spec, some), table in zip(lines.items(), shown, strict=True):
+    for (spec, some), table in zip(lines.items(), tuple(shown), strict=True):
         screen.show(table)
+        if found := tables.letters(f"{spec}: letters", some):
+            screen.show(found)
+            shown.append(found)
         _show_repeats({f"{one['benchmark']} {one['mode']}".strip(): one for one in some})
         for name, by_mode in gaps.get(spec, {}).items():
             told = ", ".join(f"{mode} {gap:+.3f}".strip() for mode, gap in by_mode.items())

@@ -24,7 +24,7 @@ from experiments.report.gallery import MARKS, PAIRED, Gallery, Shown, choose
 from experiments.report.pictures import Pictures
 from experiments.report.reading import Policy, Results, read_results
 from experiments.report.text import all_shown, island, shown
-from experiments.result_tables import by_group, legend, results, suite
+from experiments.result_tables import by_group, legend, letters, results, suite
 from experiments.tables import Table
 from trainers.files import whole_file
 from vt_env import ConfigError, MissingExtra, Source
@@ -197,7 +197,12 @@ def render(report: Report, live: str = "") -> str:
     served = " 'self'; connect-src 'self'" if live else ""
     policies, origins = report.results.policies, _origins(report.results.policies)
     tables = _tables(policies)
-    suites = [suite(one.name, one.lines) for one in report.results.suites]
+    suites = [
+        table
+        for one in report.results.suites
+        for table in (suite(one.name, one.lines), letters(f"{one.name}: letters", one.lines))
+        if table is not None
+    ]
     return filled(
         _PACKAGE,
         served,

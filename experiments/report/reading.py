@@ -226,6 +226,7 @@ def _is_rate(rate: Any, spread: Any) -> bool:
 
 
 _NUMBERS = ("score", "relative", "token_ratio", "request_rate", "coverage")
+_OF_LETTERS = ("option_seed", "letter_bias")
 
 
 def read_suites(result: Mapping[str, Any], notes: Notes) -> list[Suite]:
@@ -247,6 +248,19 @@ def _is_line(line: object) -> bool:
         and all(isinstance(line.get(key), str) for key in ("benchmark", "mode"))
         and all(is_number(line.get(key)) for key in ("n", "unscored", "refused"))
         and all(line.get(key) is None or is_number(line[key]) for key in _NUMBERS)
+        and ("letters" not in line or _is_letters(line["letters"]))
+    )
+
+
+def _is_letters(told: object) -> bool:
+    return (
+        isinstance(told, Mapping)
+        and is_number(told.get("none"))
+        and all(told.get(key) is None or is_number(told[key]) for key in _OF_LETTERS)
+        and all(
+            isinstance(shares := told.get(kind), Mapping) and all(map(is_number, shares.values()))
+            for kind in ("chosen", "right")
+        )
     )
 
 

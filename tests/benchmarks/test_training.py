@@ -4,7 +4,7 @@ import json
 
 import pytest
 from tables import IMAGE, TEXT, TEXTS, cell, datasets, png
-from zoom_tables import files, parquet
+from zoom_tables import NUMBERS, files, parquet
 
 from experiments.benchmarks.training import TRAINING
 from vt_env import make_task, open_source
@@ -13,6 +13,7 @@ from vt_env.regions import Box
 
 PICTURES = datasets.Sequence(IMAGE)
 MESSAGES = [{"role": TEXT, "content": TEXT}]
+DRAWN = "Only focus on the things inside the red bounding box of the image, please."
 ASKED = "<image>\nWhat colour is it?\nThink first, call **image_zoom_in_tool** if needed, then …"
 
 
@@ -67,10 +68,18 @@ def pixelreasoner(root):
 
 def zwz(root):
     files(root, ["images/1.png"])
-    features = {"images": TEXTS, "problem": TEXT, "answer": TEXT, "bbox": TEXT, "status": TEXT}
+    features = {"images": TEXTS, "problem": TEXT, "answer": TEXT, "bbox": NUMBERS, "status": TEXT}
     row = {"images": ["images/1.png"], "problem": "What colour is it?", "answer": "red",
-           "bbox": "(1.5,2.0,20.0,10.5)", "status": "valid vqa"}  # fmt: skip
+           "bbox": [1.5, 2.0, 20.0, 10.5], "status": "valid vqa"}  # fmt: skip
     parquet(root / "train.parquet", features, [row])
+
+
+def zwz_original(root):
+    files(root, ["original_images/1.jpg"])
+    features = {"original_images": TEXTS, "problem": TEXT, "answer": TEXT, "bbox": NUMBERS}
+    row = {"original_images": ["original_images/1.jpg"], "answer": "red",
+           "problem": f"What colour is it?\n\n{DRAWN}", "bbox": [1.5, 2.0, 20.0, 10.5]}  # fmt: skip
+    parquet(root / "train1.parquet", features, [row])
 
 
 COPIES = {
@@ -79,6 +88,7 @@ COPIES = {
     "visualprobe": visualprobe,
     "pixelreasoner": pixelreasoner,
     "zwz": zwz,
+    "zwz-original": zwz_original,
 }
 
 
@@ -94,9 +104,10 @@ def test_every_set_can_be_played(name, tmp_path):
     assert make_task(source, judge="auto").source.fingerprint() == source.fingerprint()
 
 
-def test_boxes_are_kept(tmp_path):
-    zwz(tmp_path)
-    (sample,) = open_source(f"training:zwz,path={tmp_path}")
+@pytest.mark.parametrize("name", ["zwz", "zwz-original"])
+def test_boxes_are_kept(name, tmp_path):
+    COPIES[name](tmp_path)
+    (sample,) = open_source(f"training:{name},path={tmp_path}")
     assert sample.answer_box == Box(1.5, 2, 20, 10.5)
 
 
@@ -117,9 +128,9 @@ def test_pictures_elsewhere_need_root(tmp_path):
     with pytest.raises(DataError, match="to allow absolute ones, give root=FOLDER"):
         open_source(f"training:zwz,path={table}")
     assert len(open_source(f"training:zwz,path={table},root={pictures}")) == 1
-    for box in ("(1,2,3)", "(1,2,1,4)"):
+    for box in ("(1,2,3)", "(1,2,1,4)", "", "1,", "a box"):
         parquet(table / "train.parquet", features, [{**row, "bbox": box}])
-        with pytest.raises(DataError, match=r"left, top, right, bottom|has nothing inside"):
+        with pytest.raises(DataError, match=r"four numbers|nothing inside|is empty|is no list"):
             open_source(f"training:zwz,path={table},root={pictures}")
 
 

@@ -12,6 +12,7 @@ from experiments.benchmarks.suite import SUITES, suite_parts, zooming_gaps
 from experiments.benchmarks.zoom_layouts import shuffled
 from experiments.benchmarks.zoom_summaries import letters, looked
 from experiments.cli import main
+from experiments.report.reading import Notes, read_suites
 from vt_env.errors import ConfigError, DataError
 from vt_env.judges import Query
 from vt_env.regions import Box
@@ -71,6 +72,50 @@ def test_vstar_keeps_the_boxes_and_shuffles_the_options(tmp_path):
     assert (mirror[0].question, mirror[0].references) == (fixed.question, fixed.references)
 
 
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"response": "(B)"}, (("red", "blue"), "B")),
+        ({"response": "blue"}, ((), "blue")),
+        ({"response": "C"}, ((), "C")),
+        ({"query": "Which, (A) red or (B) blue?"}, ((), "B")),
+        ({"question_type": "blank"}, ((), "B")),
+        ({"question_type": None}, ((), "B")),
+    ],
+)
+def test_options_of_zoombench_are_known_where_lines_letter_them(changes, found, tmp_path):
+    made = opened("zoombench", tmp_path, write=lambda root: COPIES["zoombench"](root, **changes))
+    assert (made[1].choices, made[1].references[0]) == found
+
+
+def test_a_box_of_zoombench_is_checked(tmp_path):
+    COPIES["zoombench"](tmp_path, bbox=[1.0, 2.0, 3.0])
+    with pytest.raises(DataError, match="four numbers each"):
+        open_benchmark("zoombench", tmp_path)
+
+
+def test_another_seed_draws_another_order(tmp_path):
+    vstar(tmp_path / "vstar")
+    orders = {
+        seed: open_benchmark("vstar", tmp_path / "vstar", option_seed=seed)[0] for seed in range(9)
+    }
+    assert orders[0].question == open_benchmark("vstar", tmp_path / "vstar")[0].question
+    assert len({sample.question for sample in orders.values()}) > 4
+    for seed, sample in orders.items():
+        assert sample.choices["ABCD".index(sample.references[0])] == "rubber"
+        assert sample.metadata["option_seed"] == seed
+    for name, variant in (("vstar", "official"), ("o3bench", "fixed")):
+        COPIES[name](tmp_path / name)
+        with pytest.raises(ConfigError, match="in their own order: leave option_seed out"):
+            open_benchmark(name, tmp_path / name, variant, option_seed=1)
+    with pytest.raises(ConfigError, match="at least 0"):
+        open_benchmark("vstar", tmp_path / "vstar", option_seed=-1)
+    with pytest.raises(ConfigError, match="leave --option-seed out"):
+        suite_parts("zoom", ["treebench", "o3bench"], option_seed=3)
+    parts = suite_parts("zoom", ["treebench", "vstar"], option_seed=3)
+    assert [str(part.data).endswith(",option_seed=3") for part in parts] == [False, True]
+
+
 def test_shuffling_is_fair_and_always_the_same():
     orders = [shuffled(list("wxyz"), "A", str(key)) for key in range(2000)]
     assert orders == [shuffled(list("wxyz"), "A", str(key)) for key in range(2000)]
@@ -98,6 +143,12 @@ def test_what_the_samples_say(tmp_path):
     assert [s.metadata["has_crop"] for s in whole] == [True, False]
     assert len(cropped) == cropped.n_refused == 1
     assert (whole[0].image, cropped[0].image) == (png(0), png(1))
+    assert [s.id for s in whole] == ["7", "9"]
+    assert (whole[0].answer_box, cropped[0].answer_box) == (Box(2, 2, 10, 8), None)
+    assert [(s.kind, s.choices, s.references) for s in whole] == [
+        ("blank", (), ("3",)),
+        ("mcq", ("red", "blue"), ("B",)),
+    ]
     tree = opened("treebench", tmp_path)
     assert tree[0].question.startswith('Question: Where is the "Titan" sign?\nOptions:\nA. To the')
     assert tree[0].choices == ("To the left ", "To the right", "Front\tright", "None")
@@ -229,6 +280,20 @@ def test_letters_tell_a_bias():
     assert letters([row(True)]) == {}
 
 
+LETTERED = {"none": 0, "option_seed": 0, "letter_bias": None, "chosen": {"A": 1}, "right": {"A": 1}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [({}, 1), ({"chosen": ["A"]}, 0), ({"right": {"A": "x"}}, 0), ({"letter_bias": "x"}, 0),
+     ({"none": None}, 0)],
+)  # fmt: skip
+def test_a_report_leaves_out_letters_that_are_none(changes, kept):
+    line = {"benchmark": "vstar", "mode": "", "n": 1, "unscored": 0, "refused": 0}
+    told = {"agents": {"a": [{**line, "letters": {**LETTERED, **changes}}]}}
+    assert len(read_suites(told, Notes())) == kept
+
+
 def test_hrbench_is_the_mean_of_its_rotations():
     rows = [
         row(correct, metadata={"category": category, "cycle_category": str(turn)})
@@ -277,16 +342,25 @@ def test_the_suite_from_copies_to_a_table(tmp_path, capsys):
     chosen = [word for name in ("vstar", "treebench", "hrbench-4k", "zoombench", "zoombench-crop")
               for word in ("--benchmark", name)]  # fmt: skip
     argv = ["eval", "--suite", "zoom", *chosen, "--suite-data", str(tmp_path / "copies"),
-            "--variant", "rules", "--agent", "request", "--out", str(tmp_path / "out")]  # fmt: skip
+            "--variant", "rules", "--option-seed", "4", "--agent", "request",
+            "--out", str(tmp_path / "out")]  # fmt: skip
     assert main(argv) == 0
     shown = capsys.readouterr().out
     assert "left out of zoombench-crop: 1 has no cropped view" in shown
     told = json.loads((tmp_path / "out" / "vstar" / "result.json").read_text())["metrics"]
     assert {"chosen/none", "looked_share", "vstar_direct_attributes_acc"} <= set(told)
+    assert told["option_seed"] == 4
+    assert "letter bias" in shown
+    assert "option seed" in shown
     suite = json.loads((tmp_path / "out" / "suite.json").read_text())
     lines = suite["agents"]["request"]
     assert [line["benchmark"] for line in lines][:2] == ["vstar", "treebench"]
     assert suite["zooming_gaps"] == {"request": {"zoombench": {"": 0.0}}}
+    seeds = [line.get("letters", {}).get("option_seed") for line in lines]
+    assert seeds == [4, None, None, None, None, None]
+    page = tmp_path / "report.html"
+    assert main(["report", str(tmp_path / "out"), "--out", str(page)]) == 0
+    assert "request: letters" in page.read_text()
 
 
 def test_the_zooming_gap_is_of_the_rows_that_have_both_views():

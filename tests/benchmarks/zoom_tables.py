@@ -130,14 +130,21 @@ def visualprobe(root, level="Hard"):
     (root / "val.json").write_text(json.dumps([row]))
 
 
-def zoombench(root):
-    features = {"image": IMAGE, "crop_image": IMAGE, "prompt": TEXT, "answer": TEXT}
+NUMBERS = datasets.Sequence(datasets.Value("float64"))
+ZOOMBENCH = {
+    "id": TEXT, "image": IMAGE, "crop_image": IMAGE, "query": TEXT, "response": TEXT,
+    "question_type": TEXT, "bbox": NUMBERS,
+}  # fmt: skip
+
+
+def zoombench(root, **more):
     rows = [
-        {"image": cell(png(0)), "crop_image": cell(png(1)), "prompt": "How many?", "answer": "3"},
-        {"image": cell(png(2)), "crop_image": None, "answer": "B",
-         "prompt": "<image>Which?\nA. red\nB. blue"},
+        {"id": "7", "image": cell(png(0)), "crop_image": cell(png(1)), "query": "How many?",
+         "response": "3", "question_type": "blank", "bbox": [2.0, 2.0, 10.0, 8.0]},
+        {"id": "9", "image": cell(png(2)), "crop_image": None, "response": "B",
+         "query": "<image>Which?\n(A) red\n(B) blue", "question_type": "mcq", **more},
     ]  # fmt: skip
-    parquet(root / "data" / "test-00000-of-00001.parquet", features, rows)
+    parquet(root / "data" / "test.parquet", ZOOMBENCH, rows)
 
 
 def treebench(root):

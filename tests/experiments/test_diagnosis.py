@@ -156,6 +156,37 @@ def test_unscored_samples_are_left_out() -> None:
     ]
 
 
+def test_episodes_of_one_question_are_no_evidence_by_themselves() -> None:
+    """Four equal episodes a question say no more than one: the intervals are those of one."""
+    once = {mode: found[:400] for mode, found in everything(HARD, RNG.random(N) < 0.8).items()}
+    again = {
+        mode: [
+            {**one, "id": f"{one['id']}#{number}", "repeat": {"of": one["id"], "number": number}}
+            for one in found
+            for number in range(4)
+        ]
+        for mode, found in once.items()
+    }
+    apart = {mode: [{**one, "repeat": None} for one in found] for mode, found in again.items()}
+    one, four, loose = (diagnose(given) for given in (once, again, apart))
+    assert (one.n, four.n) == (400, 1600)
+    for name in ("call_gain", "call_harm", "needed", "worth", "price"):
+        first, second = (getattr(d, name) for d in (one, four))
+        assert second.value == pytest.approx(first.value)
+        assert second.interval_95 == pytest.approx(first.interval_95)
+    widths = [d.call_gain.interval_95[1] - d.call_gain.interval_95[0] for d in (four, loose)]
+    assert widths[0] / widths[1] == pytest.approx(2, rel=0.15)
+
+
+def test_a_sample_unscored_elsewhere_about_which_nothing_was_asked_does_not_count() -> None:
+    given = everything(HARD, np.ones(N, bool))
+    at = int(np.flatnonzero(~HARD)[0])
+    given["random-crop"][at]["correct"] = None
+    assert diagnose(given).survives["random-crop"].value == 0
+    given["random-crop"][int(np.flatnonzero(HARD)[0])]["correct"] = None
+    assert "random-crop" not in diagnose(given).survives
+
+
 def test_runs_on_other_samples_are_refused() -> None:
     given = everything(HARD, np.ones(N, bool))
     with pytest.raises(DataError, match="no-tool is missing"):

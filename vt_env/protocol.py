@@ -130,15 +130,26 @@ class Protocol:
         declared = [declaration(tool) for tool in self.tools]
         return hash_of([given, declared, self.tokens.name, counted])
 
+    def called(self, pictures: int, index: int) -> str:
+        """What the policy is told that a view is called: as calls name it, else its number from 1.
+
+        Args:
+            pictures: How many the sample has.
+            index: The view's place among those shown, from 0.
+        """
+        names = (tool.called(pictures, index) for tool in self.tools)
+        return str(next((name for name in names if name is not None), index + 1))
+
     def tool(self, name: str) -> Tool | None:
         """The tool of that name, if it may be called."""
         return next((tool for tool in self.tools if tool.name == name), None)
 
     def opening(self, question: str, pictures: int = 1) -> list[dict[str, Any]]:
         """The system turn and the question, in chat format, with a mark for each picture."""
+        names = [self.called(pictures, index) for index in range(pictures)]
         return [
             {"role": "system", "content": [{"type": "text", "text": self.system}]},
-            {"role": "user", "content": self.prompt.question_blocks(question, pictures)},
+            {"role": "user", "content": self.prompt.question_blocks(question, names)},
         ]
 
     def first_view(self, picture: Picture) -> View:

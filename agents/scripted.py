@@ -74,7 +74,7 @@ class ZoomOracle(Zooming):
         if box is None:
             raise ConfigError(
                 f"zoom-oracle needs metadata['answer_box'], which sample "
-                f"{conversation.sample.id!r} lacks"
+                f"{conversation.sample.id!r} lacks; in a table it is a column of its own"
             )
         if conversation.turn or first is None:
             return None

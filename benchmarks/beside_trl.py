@@ -19,7 +19,9 @@ import math
 import re
 import statistics
 import tempfile
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ from agents.models.loading import load_processor
 from agents.tiny.tokenizer import call_turn
 from trainers.config import TrainConfig
 from trainers.trl.processor import Processor
-from vt_env import Task
+from vt_env import Task, parse
+from vt_env.actions import calls
 
 TARGET = 3.0
 RESULT = 32  # more tokens than the environment says between two turns
@@ -42,22 +45,30 @@ ANSWER = re.compile("<answer>(.*)</answer>")
 
 
 class Game:
-    """The environment as TRL takes it: its public methods are tools."""
+    """The environment as TRL takes it: its public methods are tools.
+
+    Args:
+        speaking: The processor's, see :class:`trainers.trl.environment.VisionThink`.
+    """
 
     turns: Mapping[str, tuple[list[Any], list[Any]]] = {}
+
+    def __init__(self, speaking: deque[Any] | None = None) -> None:
+        self._speaking = deque[Any]() if speaking is None else speaking
 
     def reset(self, sample: str, **_: Any) -> list[Any]:
         """The half-size picture and the question."""
         self._sample = sample
+        self._speaking.append(self)
         return self.turns[sample][0]
 
-    def call(self, turn: str) -> list[Any]:
-        """Show the original.
-
-        Args:
-            turn: The turn that asks for it.
-        """
+    def call(self) -> list[Any]:
+        """Show the original."""
+        self._speaking.append(self)
         return self.turns[self._sample][1]
+
+    def _take(self, turn: str) -> bool:
+        return calls(parse(turn))
 
 
 def drawn(task: Task, ids: Sequence[str]) -> dict[str, tuple[list[Any], list[Any]]]:
@@ -163,14 +174,14 @@ def trainer_of(training: Training, config: TrainConfig, steps: int, folder: str)
     ]
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(config.model.path, dtype="float32")
     model.model.visual.requires_grad_(not config.model.freeze_vision)
-    processor = load_processor(config.model.path)
+    processor = Processor(load_processor(config.model.path))
     trainer = trl.GRPOTrainer(
         model,
         reward,
-        args=grpo(config, steps, processor.forbidden, folder),
+        args=grpo(config, steps, processor.base.forbidden, folder),
         train_dataset=Dataset.from_list(rows),
-        processing_class=Processor(processor),
-        environment_factory=Game,
+        processing_class=processor,
+        environment_factory=partial(Game, processor.speaking),
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vt_env import ConfigError, ToolCall
 from vt_env.actions import Answer, Malformed
-from vt_env.grammars import Grammar
+from vt_env.grammars import Grammar, opened_turn
 
 GRAMMARS = {
     "tool_call": Grammar(),
@@ -18,6 +18,7 @@ GRAMMARS = {
     "grounding": Grammar(mark="grounding", form="arguments", tool="grounding"),
     "line": Grammar(mark="GET_CROPS", form="line", tool="get_crops", plain=True),
     "opened": Grammar(opened=True),
+    "opened plain": Grammar(opened=True, plain=True),
     "boxes": Grammar(box_marks=True),
     "plain boxes": Grammar(box_marks=True, plain=True),
 }
@@ -139,6 +140,7 @@ def test_calls_that_cannot_be_read(name: str, text: str, why: str) -> None:
         ("line", "<think>hm</think> A red bus.", "A red bus.", "hm"),
         ("line", "<answer>bus</answer>", "bus", ""),
         ("opened", "hm</think><answer>bus</answer>", "bus", "hm"),
+        ("opened plain", "hm</think> A red bus.", "A red bus.", "hm"),
         ("boxes", "<think>hm</think><|begin_of_box|>bus<|end_of_box|>", "bus", "hm"),
         (
             "boxes",
@@ -151,6 +153,22 @@ def test_calls_that_cannot_be_read(name: str, text: str, why: str) -> None:
 )
 def test_answers(name: str, text: str, answer: str, thought: str) -> None:
     assert GRAMMARS[name].read(text) == Answer(answer, thought)
+
+
+@pytest.mark.parametrize("name", ["line", "plain boxes"])
+def test_a_thought_that_does_not_end_is_no_answer(name: str) -> None:
+    """A turn that is cut off in its thoughts would be judged by them."""
+    for grammar, said in ((name, " <think>A red bus"), ("opened plain", "A red bus")):
+        action = GRAMMARS[grammar].read(said)
+        assert isinstance(action, Malformed)
+        assert "all thought" in action.reason
+        assert not action.tried_call
+
+
+def test_what_a_template_opened_is_put_back_once() -> None:
+    assert opened_turn("hm</think>") == opened_turn("<think>\nhm</think>") == "<think>\nhm</think>"
+    assert opened_turn(" <think>hm") == " <think>hm"
+    assert opened_turn(" \n") == " \n"
 
 
 def test_other_grammars_marks_mean_nothing() -> None:

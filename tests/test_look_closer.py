@@ -26,7 +26,7 @@ from vt_env.calls import asking_turn
 from vt_env.dialogue import Dialogue
 from vt_env.env import VisionThinkEnv
 from vt_env.regions import Box
-from vt_env.tools import ToolLike
+from vt_env.tools import ToolLike, Zoom
 from vt_env.vector import VisionThinkVectorEnv
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
@@ -135,8 +135,8 @@ def test_several_calls_in_a_turn_are_shown_together_or_not_at_all() -> None:
     observation, *_, info = env.step(both)
     assert [image.shape for image in observation["images"]] == [(90, 90, 3), (60, 60, 3)]
     assert [block["type"] for block in info["messages"][-1]["content"]].count("image") == 2
-    assert "Image 2, 90 x 90" in observation["text"]
-    assert "Image 3, 60 x 60" in observation["text"]
+    assert "Image 1, 90 x 90" in observation["text"]
+    assert "Image 2, 60 x 60" in observation["text"]
     _, _, _, truncated, info = env.step(both)
     assert truncated
     assert len(env.dialogue.views) == 3
@@ -253,7 +253,7 @@ def test_several_pictures() -> None:
     assert info["visual_tokens"] == info["full_visual_tokens"] == 23 * 17 + 11 * 9
     kinds = [block["type"] for block in info["messages"][1]["content"]]
     assert kinds == ["text", "image", "text", "image", "text"]
-    assert "Image 1: Image 2: " in observation["text"].replace("\n", "")
+    assert "Image 0: Image 1: " in observation["text"].replace("\n", "")
     observation, *_ = env.step(zoom(10, 20, 60, 90, image=1))
     assert np.array_equal(observation["image"], PIXELS[20:90, 10:60])
     region = env.dialogue.views[-1].region
@@ -261,6 +261,30 @@ def test_several_pictures() -> None:
     observation, *_ = env.step(zoom(10, 20, 330, 90, image=1))
     assert "cut at the edge" in observation["text"]
     assert env.step(ANSWER)[1] == 1.5
+
+
+@pytest.mark.parametrize("name", ["mini-o3", "pixel-reasoner", "qwen3-vl"])
+def test_a_view_is_told_by_the_name_that_calls_have_for_it(name: str) -> None:
+    """What a policy reads of a view, said back in a call, is that view; also of two pictures."""
+    env = VisionThinkEnv([TWO], protocol=name, judge="exact", strict=True)
+    observation, _ = env.reset()
+    tool = env.task.protocol.tools[0]
+    assert isinstance(tool, Zoom)
+    called = [env.task.protocol.called(2, index) for index in range(3)]
+    if name != "mini-o3":
+        called = [f"Image {number}" for number in called]
+    assert [f"{label}: " in observation["text"] for label in called] == [True, True, False]
+    half = 500 if tool.space == "thousand" else 0.5
+    for place in (1, 2):
+        word = called[place].removeprefix("Image ")
+        arguments: dict[str, Any] = {tool.picture: word if tool.names == "words" else int(word)}
+        label = {"label": "x"} if tool.label else {}
+        call = ToolCall(tool.name, {**arguments, **label, "bbox_2d": [0, 0, half, half]}, "a")
+        observation, *_ = env.step(call)
+        assert env.dialogue.views[-1].asked_on is env.dialogue.views[place]
+        assert env.dialogue.views[-1].region.picture == 1  # type: ignore[union-attr]
+        if place == 1:
+            assert f"{called[2]}, " in observation["text"]
 
 
 def test_the_original_of_all_pictures_is_one_request() -> None:

@@ -99,7 +99,7 @@ def test_the_declaration_is_the_schema() -> None:
     ("arguments", "problem"),
     [
         ({"box": [0, 0, 1, 1]}, None),
-        ({"box": [0, 0, 1]}, "between 4 and 4 items, got 3"),
+        ({"box": [0, 0, 1]}, "must have 4 items, got 3"),
         ({"box": [0, 0, 1, 2]}, "arguments['box'][3] must be between 0 and 1"),
         ({"box": [0, 0, 1, True]}, "type number"),
         ({"box": "all"}, "type array"),

@@ -135,19 +135,21 @@ def _share(old: Region, new: Region) -> float:
     return 1.0 if share > 0.99 else 1.1 * share
 
 
-def said_of(done: Done, place: int, first: int) -> dict[str, str]:
+def said_of(done: Done, place: int, first: int, name: str) -> dict[str, str]:
     """What the prompt's texts may say of a view.
 
     Args:
         done: The call.
         place: Which of its views.
-        first: How many views there were before it.
+        first: How many views there were before those of the call.
+        name: What the view is called.
     """
     view = done.result.views[place]
     region = view.region
     return {
         "text": done.result.text if not place else "",
         "tool": done.call.name,
+        "name": name,
         "number": str(first + place + 1),
         "index": str(first + place),
         "picture": str(region.picture + 1) if region else "",

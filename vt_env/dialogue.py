@@ -10,6 +10,7 @@ import copy
 import json
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from vt_env.actions import Action, Answer, Malformed, NoTurn, ToolCall, calls
@@ -251,8 +252,10 @@ class Dialogue:
     def _told(self, done: Done, first: int, left: Budget) -> list[list[Block]]:
         """What is said of a call that was carried out, view by view."""
         prompt, budget = self.protocol.prompt, said_of_budget(left)
+        called = partial(self.protocol.called, len(self.pictures))
         places = range(len(done.result.views))
-        said = [prompt.result_blocks({**budget, **said_of(done, i, first)}) for i in places]
+        told = [said_of(done, place, first, called(first + place)) for place in places]
+        said = [prompt.result_blocks({**budget, **values}) for values in told]
         if done.result.text and not (said and prompt.tells_text):
             text = {**budget, "tool": done.call.name, "text": done.result.text}
             said.insert(0, prompt.text_blocks(text))

@@ -62,7 +62,8 @@ class Grammar:
             last and reads no other, ``all`` carries out all.
         most: Calls in a turn at most, with ``all``.
         opened: Whether the chat template has written ``<think>`` already, so that a turn begins
-            inside; one that writes it all the same may.
+            inside; see :func:`opened_turn`. Agents put it back themselves: this is for who steps
+            with a server's replies as they come.
         plain: Whether a turn without a call is an answer as it stands: thoughts are allowed before
             it, and neither tag is needed.
         box_marks: Whether ``<|begin_of_box|>…<|end_of_box|>`` may stand around an answer, as the
@@ -110,7 +111,7 @@ class Grammar:
             said = action.text if self.plain else f"<answer>{action.text}</answer>"
         else:
             said = "\n".join(self._written(call) for call in action.calls)
-        if self.plain and not action.thought:
+        if self.plain and not self.opened and not action.thought:
             return said
         return f"<think>{action.thought}</think>\n{said}"
 
@@ -164,8 +165,8 @@ class Grammar:
 
     def _body(self, text: str) -> str:
         body = _without_end_mark(text)
-        if self.opened and body and not body.lstrip().startswith("<think>"):
-            body = f"<think>{body}"
+        if self.opened:
+            body = opened_turn(body)
         if self.box_marks:
             tags = ("", "") if "<answer>" in body or self.plain else ("<answer>", "</answer>")
             for mark, tag in zip(_BOX_MARKS, tags, strict=True):
@@ -197,6 +198,8 @@ class Grammar:
         opened, closed = counts["answer"]
         if self.plain and (opened, closed) == (0, 0):
             start = body.rfind("</think>")
+            if start < 0 and body.lstrip().startswith("<think>"):
+                return Malformed("the turn is all thought; expected </think> and what follows it")
             start = 0 if start < 0 else start + len("</think>")
             return [_Span(start, start, len(body), len(body))]
         if (opened, closed) != (1, 1):
@@ -268,6 +271,16 @@ _TAGS = ("think", "answer")
 def parse(text: str) -> Action:
     """Read one turn in VisionThink's grammar; see :meth:`Grammar.read`."""
     return VISIONTHINK.read(text)
+
+
+def opened_turn(text: str) -> str:
+    """A turn whose ``<think>`` its chat template has written, with it.
+
+    A policy that writes it all the same may; what is empty stays empty.
+    """
+    if not text.strip() or text.lstrip().startswith("<think>"):
+        return text
+    return f"<think>\n{text}"
 
 
 def _without_end_mark(text: str) -> str:

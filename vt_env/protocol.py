@@ -107,6 +107,18 @@ class Protocol:
         declared = [declaration(tool) for tool in self.tools]
         object.__setattr__(self, "system", self.prompt.system_text(declared))
 
+    @property
+    def look(self) -> str:
+        """How the first view is made, or its bound: ``first_look`` as it is given."""
+        return ":".join(map(str, self.first_bound)) if self.first_bound else self.first_look
+
+    @property
+    def budgets(self) -> dict[str, Any]:
+        """Those that there are, and what a rollout is that goes over one where it is not wrong."""
+        names = ("max_turns", "max_pictures", "max_visual_tokens")
+        made = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return made if self.over_budget == "wrong" else {**made, "over_budget": self.over_budget}
+
     def fingerprint(self) -> str:
         """SHA-256 (64 hexadecimal digits) of all that decides what is said and shown.
 
@@ -118,15 +130,26 @@ class Protocol:
         declared = [declaration(tool) for tool in self.tools]
         return hash_of([given, declared, self.tokens.name, counted])
 
+    def called(self, pictures: int, index: int) -> str:
+        """What the policy is told that a view is called: as calls name it, else its number from 1.
+
+        Args:
+            pictures: How many the sample has.
+            index: The view's place among those shown, from 0.
+        """
+        names = (tool.called(pictures, index) for tool in self.tools)
+        return str(next((name for name in names if name is not None), index + 1))
+
     def tool(self, name: str) -> Tool | None:
         """The tool of that name, if it may be called."""
         return next((tool for tool in self.tools if tool.name == name), None)
 
     def opening(self, question: str, pictures: int = 1) -> list[dict[str, Any]]:
         """The system turn and the question, in chat format, with a mark for each picture."""
+        names = [self.called(pictures, index) for index in range(pictures)]
         return [
             {"role": "system", "content": [{"type": "text", "text": self.system}]},
-            {"role": "user", "content": self.prompt.question_blocks(question, pictures)},
+            {"role": "user", "content": self.prompt.question_blocks(question, names)},
         ]
 
     def first_view(self, picture: Picture) -> View:
@@ -235,6 +258,11 @@ def make_protocol(
     if "factor" in given and "first_look" not in given:
         chosen["first_look"] = "lanczos"
     look, bound = _first_look(chosen["first_look"])
+    if bound and "factor" in given:
+        raise ConfigError(
+            f"factor={given['factor']} and first_look={chosen['first_look']!r} both say how large "
+            "the first view is; give one of them"
+        )
     made: dict[str, Any] = {
         "factor": float(chosen["factor"]),
         "tools": make_tools(changed_tools(shipped["tools"], chosen["tools"])),

@@ -14,6 +14,7 @@ from agents.rollout import AgentError
 from agents.served.request import DataUris, Request, chat_messages
 from agents.served.turns import Turn, read_turn
 from vt_env.errors import ConfigError
+from vt_env.grammars import opened_turn
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,9 @@ class OpenAiAgent:
         max_new_tokens: Most tokens of one turn; a turn that reaches it is cut off.
         stop: Whether a turn ends with the stop strings of its protocol's grammar, and not only
             where the model ends it.
+        opened: Whether the server's chat template writes the ``<think>`` of a turn by itself, so
+            that its replies lack it: turns have it all the same, as those of a model in this
+            process (:func:`vt_env.grammars.opened_turn`).
         key_env: The environment variable that holds the server's key.
         concurrency: Requests at the same time.
         timeout: Seconds that one attempt may take.
@@ -54,6 +58,7 @@ class OpenAiAgent:
         temperature: float = 0.0,
         max_new_tokens: int = 512,
         stop: bool = True,
+        opened: bool = False,
         key_env: str = "OPENAI_API_KEY",
         concurrency: int = 32,
         timeout: float = 120.0,
@@ -67,6 +72,7 @@ class OpenAiAgent:
         where = read_address(address, key_env, role="agent")
         self.client = Client(where, limits)
         self.request = Request(where.model, temperature, max_new_tokens, stop)
+        self.opened = opened
         self.name = where.model.rpartition("/")[2]
         self._uris = DataUris()
         self._watch = FailureWatch(_MAX_FAILURES, _FAILURES_OVER)
@@ -131,7 +137,8 @@ class OpenAiAgent:
             )
             logger.warning("%s", failure)
             return Reply("", tokens=0, failure=failure)
-        text, ended = cut_turn(turn.text, conversation.ends if self.request.stop else ())
+        said = opened_turn(turn.text) if self.opened else turn.text
+        text, ended = cut_turn(said, conversation.ends if self.request.stop else ())
         return Reply(text, truncated=turn.truncated and not ended, tokens=turn.tokens)
 
     async def _requested(

@@ -80,7 +80,7 @@ def describe(parser: Parser) -> None:
     option(parser, "--merge SHARD", "no agent: folders of shards", Path, nargs="+")
     _add_suite(parser)
     _add_sharding(parser)
-    add_task_options(parser)
+    add_task_options(parser, stage="evaluation")
     parser.set_defaults(judge=None)
 
 

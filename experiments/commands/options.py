@@ -12,13 +12,15 @@ from experiments.provenance import paths_in
 from trainers.results import Mode, Stamp, look
 from vt_env import ConfigError, MissingExtra, PictureRules, Task, make_task
 from vt_env.pictures import FIRST_LOOKS
-from vt_env.protocol import PRESETS
+from vt_env.presets import STAGES
+from vt_env.protocol import OVER_BUDGET, PRESETS
 from vt_env.tokens import COUNTERS
 
 if TYPE_CHECKING:
     from experiments.screen import Screen
 
-RULES = ("tokens", "prompt", "factor", "max_turns", "first_look", "tools")
+RULES = ("tokens", "prompt", "factor", "first_look", "stage", "max_turns", "max_pictures",
+         "max_visual_tokens", "over_budget", "tools")  # fmt: skip
 """Options that replace the protocol's own rules."""
 
 
@@ -44,24 +46,35 @@ def add_view_options(group: Any) -> None:
     option(group, "--prompt FILE", "a prompt template in place of the shipped")
     option(group, "--factor FACTOR", "side of the first view over the original's (default: 0.5)",
            float)  # fmt: skip
-    option(group, "--first-look",
-           f"how the first view is made: {', '.join(FIRST_LOOKS)}; the last two are cheaper "
-           "(default: lanczos, or as the protocol says)",
-           list(FIRST_LOOKS), metavar="HOW")  # fmt: skip
+    option(group, "--first-look HOW",
+           f"how the first view is made: {', '.join(FIRST_LOOKS)}, of which the last two are "
+           "cheaper; or its bound in place of the factor: tokens:256, side:512 "
+           "(default: lanczos, or as the protocol says)")  # fmt: skip
     option(group, "--max-pixels N",
            "larger pictures are shrunk to N pixels before anything is shown of them, as "
            "environment.max_pixels does in training (default: none is)", positive)  # fmt: skip
 
 
-def add_task_options(parser: argparse.ArgumentParser) -> None:
-    """What is played, by which rules, and who judges."""
+def add_task_options(parser: argparse.ArgumentParser, stage: str = "training") -> None:
+    """What is played, by which rules, and who judges.
+
+    Args:
+        parser: Where they go.
+        stage: Whose budgets are the default, where a protocol has others for measuring.
+    """
     group = parser.add_argument_group("the task")
     option(group, "--protocol",
            "visionthink: half-size first, the original on request; general: the original, no tool; "
            "low: half-size, no tool", sorted(PRESETS), "visionthink")  # fmt: skip
     option(group, "--judge NAME", "who judges", default="auto")
     add_view_options(group)
-    option(group, "--max-turns N", "turns a policy has (default: 2)", int)
+    option(group, "--stage", "whose budgets, where the protocol has others for measuring than for "
+           "training", list(STAGES), stage)  # fmt: skip
+    option(group, "--max-turns N", "turns a policy has (default: the protocol's)", int)
+    option(group, "--max-pictures N", "views of a rollout, the first ones included", int)
+    option(group, "--max-visual-tokens N", "visual tokens of all views of a rollout", int)
+    option(group, "--over-budget",
+           "what a rollout is that a call takes over a budget", list(OVER_BUDGET))  # fmt: skip
     option(group, "--tool NAME",
            "a tool in place of the protocol's; several times for more", action="append",
            dest="tools")  # fmt: skip

@@ -173,6 +173,8 @@ class Mode:
     def rules(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What replaces the protocol's own rules, without what a protocol without a tool lacks."""
         left = _NOT_IN.get(self.protocol, ())
+        if self.protocol == "general" and ":" in (given.get("first_look") or ""):
+            left = (*left, "first_look")  # a bound, as the factor is one
         return {key: value for key, value in given.items() if key not in left}
 
     def check(self, rules: Protocol, says_calls: bool = False) -> None:

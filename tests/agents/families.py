@@ -51,6 +51,10 @@ _DEFAULT_SYSTEM = (
     "{%- if loop.first and message['role'] != 'system' -%}"
     "{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}{%- endif -%}"
 )
+_LAST_THINKS = (
+    "{%- if loop.last and message['role'] == 'assistant' -%}"
+    "{{- '<think>\\n\\n</think>\\n\\n' -}}{%- endif -%}"
+)
 _QWEN_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 _GLM_TURNS = (
     _TURNS.replace("FIRST", "{%- if loop.first -%}{{- '[gMASK]<sop>' -}}{%- endif -%}")
@@ -65,7 +69,8 @@ TEMPLATES = {
     "qwen3_vl": _TURNS.replace("FIRST", "").replace("IMAGE", _QWEN_IMAGE),
     "qwen3_5": _TURNS.replace("FIRST", "")
     .replace("IMAGE", _QWEN_IMAGE)
-    .replace("assistant\\n", "assistant\\n<think>\\n"),
+    .replace("assistant\\n", "assistant\\n<think>\\n")
+    .replace("message['role'] + '\\n' -}}", "message['role'] + '\\n' -}}" + _LAST_THINKS),
     "internvl": _TURNS.replace("FIRST", "").replace("IMAGE", "<IMG_CONTEXT>\\n"),
     "glm4v": _GLM_TURNS,
     "glm46v": _GLM_TURNS,
@@ -98,7 +103,7 @@ def tokenizer(family: str) -> PreTrainedTokenizerFast:
     made = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     made.decoder = decoders.ByteLevel()
-    special = [*_SPECIAL, *(_GLM if family.startswith("glm") else ())]
+    special = ["<|endoftext|>", *_GLM] if family.startswith("glm") else [*_SPECIAL]
     made.add_special_tokens(special)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=made,
@@ -165,12 +170,6 @@ def _config(family: str, words: PreTrainedTokenizerFast) -> Any:
         "eos_token_id": words.eos_token_id,
         "pad_token_id": words.pad_token_id,
     }
-    marks = {
-        "image_token_id": ids["<|image_pad|>"],
-        "video_token_id": ids["<|video_pad|>"],
-        "vision_start_token_id": ids["<|vision_start|>"],
-        "vision_end_token_id": ids["<|vision_end|>"],
-    }
     if family == "internvl":
         text |= {"model_type": "qwen2", "rope_parameters": _ROPE}
         vision = {
@@ -203,6 +202,12 @@ def _config(family: str, words: PreTrainedTokenizerFast) -> Any:
         if family == "glm46v":
             vision["model_type"] = "glm4v_vision"
         return kind(text_config=text, vision_config=vision, **marks)
+    marks = {
+        "image_token_id": ids["<|image_pad|>"],
+        "video_token_id": ids["<|video_pad|>"],
+        "vision_start_token_id": ids["<|vision_start|>"],
+        "vision_end_token_id": ids["<|vision_end|>"],
+    }
     if family == "qwen2_vl":
         vision = {**_VISION, "embed_dim": 64, "mlp_ratio": 2}
         return Qwen2VLConfig(text_config=text, vision_config=vision, **marks)

@@ -75,6 +75,22 @@ def test_a_turn_is_asked_for_with_the_pictures_where_their_marks_stand():
     assert [reply.truncated for reply in episodes[0].replies] == [False, False]
 
 
+@pytest.mark.parametrize("opened", [True, False])
+def test_the_thought_that_a_template_opened_is_put_back(opened):
+    """The turns, and what the server is sent of them next, are those of a model in this process."""
+
+    def without(body, number):
+        turns = sum(message["role"] == "assistant" for message in body["messages"])
+        turn = answer_turn("red", "I see.") if turns else request_turn("Too small.")
+        return said(turn.removeprefix("<think>"))
+
+    episodes, server = play(without, f"{FAST},opened={str(opened).lower()}", 1, 1)
+    begun = "<think>\n" * opened
+    assert [r.text.startswith(f"{begun}Too small") for r in episodes[0].replies] == [True, False]
+    assert server.requests[1]["messages"][2]["content"].startswith(f"{begun}Too small.</think>")
+    assert (episodes[0].answer, episodes[0].outcome.well_formed) == ("red", opened)
+
+
 def test_an_evaluation_is_greedy_capped_and_free_of_the_servers_own_settings():
     _, server = play(asks_first, f"{FAST},max_new_tokens=77")
     for body in server.requests:

@@ -99,8 +99,9 @@ class Words:
             (transcript,) = self.transcripts.of([conversation])
             prompt = transcript.prompt(self.vlm, conversation.messages, conversation.images)
             ids = spoken(self.vlm, text)
-            transcript.add_turn(text, ids)
-            replies.append(reply_of(self.vlm, prompt, ids, [0.0] * len(ids)))
+            reply = reply_of(self.vlm, prompt, ids, [0.0] * len(ids))
+            transcript.add_turn(reply.text, ids)
+            replies.append(reply)
         return replies
 
 

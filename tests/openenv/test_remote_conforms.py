@@ -17,6 +17,7 @@ from trainers.conformance import (
     Script,
     cases,
     check_groups,
+    check_masks,
     check_rewards,
     check_visual_tokens,
 )
@@ -38,6 +39,17 @@ class Says:
 
     def act(self, conversations) -> list[Reply]:
         return [Reply(self.script.turn(self.sample_id, id(c.messages))) for c in conversations]
+
+
+def read(messages) -> list[tuple[str, bool]]:
+    """The conversation as the client's agent reads it, and which of it its turns are."""
+    made: list[tuple[str, bool]] = []
+    for message in messages:
+        mine = message["role"] == "assistant"
+        text = "".join(block.get("text", "<image>") for block in message["content"])
+        before = made.pop()[0] if made and made[-1][1] == mine else ""
+        made.append((before + text, mine))
+    return made
 
 
 class Remote:
@@ -81,6 +93,7 @@ class Remote:
                 penalty=episode.reward.penalty,
                 requested=len(episode.views) > len(group.sample.images),
                 visual_tokens=episode.last.visual_tokens,
+                stretches=read(episode.messages),
             )
             for episode in episodes
         ]
@@ -101,6 +114,10 @@ def test_rewards(remote):
 
 def test_groups(remote):
     check_groups(remote, ["paper", "rate", "price", "general", *SEVERAL_VIEWS])
+
+
+def test_turns_stand_where_they_were_said(remote):
+    check_masks(remote, ["paper", "general", "low", *SEVERAL_VIEWS])
 
 
 def test_visual_tokens(remote):

@@ -23,12 +23,10 @@ class Speaker:
     def __init__(self, trainer: Any, say: Callable[[Any], list[int]]) -> None:
         self.trainer = trainer
         self.say = say
-        self.turn = 0
 
     def __call__(self, input_ids: torch.Tensor, **_: Any) -> torch.Tensor:
-        asked = [e for e in self.trainer.environments if e.dialogue.turn == self.turn]
+        asked = [e for e in self.trainer.environments if not e.dialogue.done]
         assert len(asked) == len(input_ids)
-        self.turn += 1
         said = [self.say(environment) for environment in asked]
         width, pad = max(map(len, said)), self.trainer.processing_class.tokenizer.pad_token_id
         padded = [ids + [pad] * (width - len(ids)) for ids in said]

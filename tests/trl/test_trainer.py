@@ -197,14 +197,26 @@ def test_a_rollout_that_is_cut_short_stops_the_run(untrained, settings):
         generated(trainer, speaker(trainer, CALL, ANSWER))
 
 
-def test_a_budget_that_trl_cannot_keep_is_refused_in_one_sentence(untrained, settings):
-    task = make_task("generated:n=16,split=train", prompt="tiny", max_pictures=1)
+@pytest.mark.parametrize("budget", [{"max_pictures": 1}, {"max_visual_tokens": 10}])
+def test_a_call_over_a_budget_ends_the_rollout(untrained, settings, budget):
+    """TRL asks for another turn after every call that it is told of, so it is not told of this."""
+    task = make_task("generated:n=16,split=train", prompt="tiny", **budget)
     trainer = grpo_trainer(untrained, task, settings(8, 4))
-    with pytest.raises(TrainingError, match=r"1 pictures with 0 left: TRL asks for another turn"):
-        generated(trainer, speaker(trainer, CALL, ANSWER))
-    task = make_task("generated:n=16,split=train", prompt="tiny", max_visual_tokens=10)
-    with pytest.raises(ConfigError, match="choose another trainer"):
-        grpo_trainer(untrained, task, settings(8, 4))
+    batch = generated(trainer, speaker(trainer, CALL))
+    dialogues = [environment.dialogue for environment in trainer.environments]
+    assert [(d.turn, d.truncated, len(d.views)) for d in dialogues] == [(1, True, 1)] * 8
+    assert batch["tool_mask"].all()
+
+
+def test_a_tool_that_fails_in_a_strict_protocol_stops_the_run(untrained, settings, monkeypatch):
+    def broken(*_):
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr("vt_env.tools.ResizeImage.apply", broken)
+    task = make_task("generated:n=16,split=train", prompt="tiny", strict=True)
+    trainer = grpo_trainer(untrained, task, settings(8, 4))
+    with pytest.raises(TrainingError, match="sample 'train-0-000000': a fault of ours"):
+        generated(trainer, speaker(trainer, CALL))
 
 
 def test_an_original_that_is_refused_ends_no_run(untrained, settings, monkeypatch):

@@ -17,7 +17,7 @@ from transformers import TrainerCallback
 from agents.models.loading import load_processor, quiet
 from trainers.metrics import Numbers, judge_metrics, rollout_metrics
 from trainers.tracking import LOG, Tracker
-from trainers.trl.environment import NO_BUDGET, VisionThink, opener
+from trainers.trl.environment import VisionThink, opener
 from trainers.trl.processor import Processor
 from trainers.trl.scoring import Scoring
 from vt_env.errors import ConfigError
@@ -122,8 +122,9 @@ class Adapter:
     def fit(self, settings: Any) -> None:
         """Put into TRL's settings what the environment decides.
 
-        A turn may be followed by calls as often as the protocol says, and tokens that stand for
-        pictures may not be said: TRL drops all pictures of a batch in which one is.
+        A turn may be followed by calls as often as the protocol says, and some tokens may not be
+        said (:attr:`~trainers.trl.processor.Processor.forbidden`): TRL drops all pictures of a
+        batch in which one stands for a picture.
 
         Args:
             settings: A ``GRPOConfig``; it is changed.
@@ -141,7 +142,7 @@ class Adapter:
                     f"{name} must be {value} for this environment, got {getattr(settings, name)}"
                 )
             setattr(settings, name, value)
-        forbidden = self.processor.base.forbidden
+        forbidden = self.processor.forbidden
         never: Mapping[str, Any] = {"suppress_tokens": forbidden}
         if settings.use_vllm:
             never = {"logit_bias": dict.fromkeys(forbidden, -100.0)}
@@ -166,22 +167,20 @@ def adapt(
         ids: The samples of the rows, in order; all by default.
 
     Raises:
-        ConfigError: If the model cannot be read, or is of a line that is not handled, or the
-            protocol has a budget of visual tokens.
+        ConfigError: If the model cannot be read, or is of a line that is not handled.
     """
-    if task.protocol.max_visual_tokens is not None:
-        raise ConfigError(NO_BUDGET)
     processor = load_processor(model)
     prompt = [
         {"role": "system", "content": safe(task.protocol.system)},
         {"role": "user", "content": ""},
     ]
     ids = list(task.source.ids() if ids is None else ids)
+    mine = Processor(processor)
     return Adapter(
         dataset=Dataset.from_dict({"prompt": [prompt] * len(ids), "sample_id": ids}),
-        environment=partial(VisionThink, opener(task)),
+        environment=partial(VisionThink, opener(task), mine.speaking),
         scoring=Scoring(task, reward or RewardConfig(), group_size, processor),
-        processor=Processor(processor, task.protocol.grammar),
+        processor=mine,
         task=task,
     )
 

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 from vt_env.dialogue import Dialogue
-from vt_env.errors import VisionThinkError
 from vt_env.marks import safe
 from vt_env.task import Task
 
-NO_BUDGET = (
-    "TRL asks for another turn after every call, so it cannot end a rollout at max_pictures or "
-    "max_visual_tokens: raise the budget, or choose another trainer"
-)
-"""Why a rollout that a call took over a budget before its last turn cannot be played."""
-
 
 class VisionThink:
-    """One rollout at a time: ``reset`` asks the question, and ``call`` answers calls.
+    """One rollout at a time: ``reset`` asks the question, and ``call`` tells what a call brought.
+
+    TRL reads the turns of a batch in the order in which it asked the questions, and those after
+    calls in the order of the calls. So whoever waits in ``speaking`` longest is whose turn it is.
 
     Attributes:
-        dialogue: The dialogue in progress; its last turn is taken by the scoring.
+        dialogue: The dialogue in progress.
         failure: Why it cannot go on. TRL would tell it to the policy; the scoring raises it.
 
     Args:
         begin: Opens a dialogue about a sample.
+        speaking: The rollouts whose turns are being generated, in order; those of one processor.
     """
 
-    def __init__(self, begin: Callable[[str], Dialogue]) -> None:
+    def __init__(
+        self, begin: Callable[[str], Dialogue], speaking: deque[VisionThink] | None = None
+    ) -> None:
         self._begin = begin
+        self._speaking = deque[VisionThink]() if speaking is None else speaking
         self.dialogue: Dialogue | None = None
         self.failure: Exception | None = None
 
@@ -50,28 +50,23 @@ class VisionThink:
         """
         self.failure = None
         self.dialogue = self._begin(sample_id)
+        self._speaking.append(self)
         return self._content()
 
-    def call(self, turn: str) -> list[dict[str, Any]]:
-        """Carry out what a turn calls, or say why not.
+    def call(self) -> list[dict[str, Any]]:
+        """Tell what the calls of the last turn brought, or why they brought nothing."""
+        self._speaking.append(self)
+        return self._content()
 
-        Args:
-            turn: The whole turn.
-        """
+    def _take(self, turn: str) -> bool:
+        """Take a whole turn; whether the environment has something to say to it."""
         assert self.dialogue is not None
         try:
             self.dialogue.apply(turn)
-            if self.dialogue.done:
-                if self.dialogue.over:
-                    raise RuntimeError(f"{self.dialogue.over}: {NO_BUDGET}")
-                raise RuntimeError(
-                    "the dialogue is over: max_tool_calling_iterations must be the protocol's "
-                    "max_turns - 1"
-                )
-        except (VisionThinkError, RuntimeError) as error:
+        except Exception as error:
             self.failure = error
-            raise
-        return self._content()
+            return False
+        return not self.dialogue.done
 
     def _content(self) -> list[dict[str, Any]]:
         """What the environment said last, with its pictures."""

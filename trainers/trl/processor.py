@@ -2,12 +2,20 @@
 
 TRL renders prompts and the tool's answers by the processor's chat template, and asks the tokenizer
 what a turn says. Both are put in the project's hands here: the checkpoint's own template renders
-the environment's messages, and the protocol's grammar reads the turns.
+the environment's messages, and the environment takes the turns as they are read, so that TRL asks
+for another one only where the rollout goes on.
+
+TRL cuts what follows a turn out of two renderings, of which the first must begin the second.
+Qwen3.5's template writes a turn otherwise once another follows, and GLM-V has no mark for the end
+of a turn but the one that begins the user's, which TRL would put there twice. So it is given the
+stretch that the project's own agents read (:meth:`agents.models.chat.Chat.continuation`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +25,13 @@ from transformers import Qwen2_5_VLProcessor
 from transformers.processing_utils import ProcessorMixin
 
 from agents.models import VisionLanguageModel
-from vt_env.actions import calls
+from agents.models.loading import FAMILIES
+from agents.models.qwen import QwenVL
+from trainers.trl.environment import VisionThink
 from vt_env.errors import unknown_name
-from vt_env.grammars import VISIONTHINK, Grammar
 
 TOOL = "call"
-"""TRL's name for what every call goes to; which tool is meant is in the turn."""
+"""TRL's name for what every call goes to, whichever tool is meant."""
 
 _ROLES = """\
 {%- set tools = none -%}
@@ -42,30 +51,33 @@ _ROLES = """\
 user's turn), and no declaration of tools, which the environment's own system turn has. A call is
 only ever rendered where TRL tries out whether the template can."""
 
-_KEPT = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+_KEPT = sorted(name for name, kind in FAMILIES.items() if issubclass(kind, QwenVL))
+"""InternVL's pictures are tiles, which TRL counts only as long as no tool brings one."""
 
 
 class Processor(Qwen2_5_VLProcessor):
-    """The processor of Qwen's line without its part for videos, which would need torchvision.
+    """The processor of Qwen's line and GLM-V, without what needs torchvision: that for videos.
+
+    Attributes:
+        speaking: The rollouts whose turns are being generated, in order.
 
     Args:
         base: The policy's tokenizer and image processor; its tokenizer is changed.
-        grammar: How turns are read.
 
     Raises:
         ConfigError: If the model is of another line.
     """
 
-    def __init__(self, base: VisionLanguageModel, grammar: Grammar = VISIONTHINK) -> None:
-        family = base.model.config.model_type
-        if family not in _KEPT:
-            raise unknown_name("model type for the trainer 'trl'", family, _KEPT)
+    def __init__(self, base: VisionLanguageModel) -> None:
+        config = base.model.config
+        if not isinstance(base, QwenVL):
+            raise unknown_name("model type for the trainer 'trl'", config.model_type, _KEPT)
         tokenizer = base.tokenizer
         self.base = base
-        self.grammar = grammar
-        self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
-        self.image_token_id = base.image_id
-        self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
+        self.speaking = deque[VisionThink]()
+        self.image_token_id, self.video_token_id = base.image_id, config.video_token_id
+        marks = tokenizer.convert_ids_to_tokens([self.image_token_id, self.video_token_id])
+        self.image_token, self.video_token = marks
         template = _ROLES + tokenizer.chat_template
         ProcessorMixin.__init__(self, base.image_processor, tokenizer, chat_template=template)
         tokenizer.padding_side = "left"
@@ -78,15 +90,51 @@ class Processor(Qwen2_5_VLProcessor):
         return ["image_processor", "tokenizer"]
 
     def __call__(self, *what: Any, **how: Any) -> Any:
-        """Texts and pictures as the model takes them; pictures as tensors, as TRL expects them."""
-        made = super().__call__(*what, **how)
+        """Texts and pictures as the model takes them; pictures as tensors, as TRL expects them.
+
+        A text has all its tokens: what some tokenizers put before one would stand there twice.
+        """
+        made = super().__call__(*what, **{"add_special_tokens": False, **how})
         for name, value in made.items():
             if isinstance(value, np.ndarray):
                 made[name] = torch.from_numpy(value)
         return made
 
+    @cached_property
+    def forbidden(self) -> list[int]:
+        """Tokens that may not be said: those of pictures, and ends of a turn but the template's.
+
+        TRL goes on after whatever ended a turn, where the project's agents put the right end first.
+        """
+        (end,) = self._after_turn(())
+        return sorted({*self.base.forbidden, *self.base.stop_ids} - {end})
+
+    def apply_chat_template(self, conversation: Any, *what: Any, **how: Any) -> Any:
+        """Prompts by the checkpoint's template; what follows a turn as our agents read it.
+
+        A tokenised conversation with a turn of the model begins with the token that ends the turn.
+        """
+        roles = [message["role"] for message in conversation if isinstance(message, Mapping)]
+        if not how.get("tokenize") or "assistant" not in roles:
+            return super().apply_chat_template(conversation, *what, **how)
+        answers = [message["content"] for message in conversation if message["role"] == "tool"]
+        return [self._after_turn(answers)]
+
+    def _after_turn(self, answers: Sequence[Sequence[Mapping[str, Any]]]) -> list[int]:
+        """The token that ends a turn, and what its call is answered, up to the next turn."""
+        shown = [block["image"] for answer in answers for block in answer if "image" in block]
+        without = [[{k: v for k, v in b.items() if k != "image"} for b in a] for a in answers]
+        messages = [
+            {"role": "user", "content": ""},
+            {"role": "assistant", "content": ""},
+            *({"role": "user", "content": answer} for answer in without or [[]]),
+        ]
+        counts = [self.base.counter.count(*image.size) for image in shown]
+        ids = self.base.chat.continuation(messages, counts)
+        return ids if answers else ids[:1]
+
     def parse_turn(self, ids: Sequence[int], **_: Any) -> dict[str, Any]:
-        """A turn as a message; it has a call where the environment has something to say to it.
+        """A turn as a message, once its rollout has taken it; with a call where that goes on.
 
         Args:
             ids: What was generated, padding left out.
@@ -94,8 +142,8 @@ class Processor(Qwen2_5_VLProcessor):
         """
         text = self.base.chat.opened + self.base.decode(ids)
         message = {"role": "assistant", "content": text, "token_ids": list(ids)}
-        if calls(self.grammar.read(text)):
-            function = {"name": TOOL, "arguments": {"turn": text}}
+        if self.speaking.popleft()._take(text):
+            function = {"name": TOOL, "arguments": {}}
             message["tool_calls"] = [{"type": "function", "function": function}]
         return message
 

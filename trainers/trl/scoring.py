@@ -66,7 +66,7 @@ class Scoring:
             JudgeError: If too many judgements fail.
         """
         turns = [[m for m in said if m["role"] == "assistant"] for said in completions]
-        dialogues = [self._over(e, said) for e, said in zip(environments, turns, strict=True)]
+        dialogues = [self._over(environment) for environment in environments]
         verdicts = self.task.judge_all(dialogues)
         mine = [
             episode_of(dialogue, [self._reply(turn) for turn in said], verdict)
@@ -83,20 +83,19 @@ class Scoring:
         taken, self.episodes = self.episodes, []
         return taken or []
 
-    def _over(self, environment: VisionThink, turns: Sequence[Message]) -> Dialogue:
-        """The dialogue after its last turn, to which nothing was to be said."""
+    def _over(self, environment: VisionThink) -> Dialogue:
+        """The dialogue, which has taken all its turns."""
         dialogue = environment.dialogue
         assert dialogue is not None
         if environment.failure is not None:
             raise TrainingError(
                 f"sample {dialogue.sample.id!r}: {environment.failure}"
             ) from environment.failure
-        if dialogue.turn == len(turns):
+        if not dialogue.done:
             raise TrainingError(
                 f"sample {dialogue.sample.id!r}: what a tool showed left no room for another turn; "
                 "raise max_completion_length"
             )
-        dialogue.apply(turns[-1]["content"])
         return dialogue
 
     def _reply(self, turn: Message) -> Reply:

@@ -40,7 +40,7 @@ def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
     return {
         f"the algorithm {name!r}; it has {', '.join(sorted(_SCALES))}": name not in _SCALES,
         "force the first words of a turn; set rollout.probes=0, and raise "
-        "algorithm.options.kl_coef, which then has to keep both arms alive: 0.3 did": (
+        "algorithm.options.kl_coef, which then has to keep every arm alive: 0.3 did": (
             rollout.probes > 0
         ),
         "further questions in place of groups without signal; set rollout.rounds=1": (

@@ -9,13 +9,15 @@ A template is a TOML file, or a table of one, with these texts; the first four m
     text_result = of the same turn: what a tool says without a view, or beside one whose
                   tool_result has no $text; holds $text
     after       = once at that turn's end
-    label       = before each picture of a question that has several; may hold $number, $index
+    label       = before each picture of a question that has several; may hold $name, $number,
+                  $index
 
 ``$image`` says where the picture stands, in ``question`` where all of them do. After a call the
-texts may also hold ``$tool``; ``$number`` and ``$index`` (of the view among those shown, from 1 and
-from 0); ``$picture`` (its source, from 1); ``$width``, ``$height`` (of the view, in pixels);
-``$box`` (in the source's pixels); ``$text`` (what the tool says of it, e.g. that a box was cut);
-``$turns_left``, ``$pictures_left``, ``$tokens_left``. A literal dollar sign is ``$$``.
+texts may also hold ``$tool``; ``$name`` (by which a call names the view, where it can); ``$number``
+and ``$index`` (of the view among those shown, from 1 and from 0); ``$picture`` (its source, from
+1); ``$width``, ``$height`` (of the view, in pixels); ``$box`` (in the source's pixels); ``$text``
+(what the tool says of it, e.g. that a box was cut); ``$turns_left``, ``$pictures_left``,
+``$tokens_left``. A literal dollar sign is ``$$``.
 
 ``visionthink``, ``general`` and a few more are shipped; any path to such a file works in their
 place.
@@ -48,7 +50,8 @@ LEFT = ("turns_left", "pictures_left", "tokens_left")
 LONGEST_TEXT = 8192
 """Characters of what a tool says; SenseNova-MARS (2512.24330) cuts tools' replies there."""
 
-_OF_VIEW = ("image", "text", "tool", "number", "index", "picture", "width", "height", "box", *LEFT)
+_OF_VIEW = ("image", "text", "tool", "name", "number", "index", "picture", "width", "height", "box",
+            *LEFT)  # fmt: skip
 _ALLOWED: Mapping[str, tuple[set[str], set[str]]] = {
     "system": ({"tools"}, set()),
     "question": ({"image", "question"}, {"image", "question"}),
@@ -56,7 +59,7 @@ _ALLOWED: Mapping[str, tuple[set[str], set[str]]] = {
     "error": ({"reason", "tool", *LEFT}, {"reason"}),
     "text_result": ({"text", "tool", *LEFT}, {"text"}),
     "after": (set(LEFT), set()),
-    "label": ({"number", "index"}, set()),
+    "label": ({"name", "number", "index"}, set()),
 }
 
 
@@ -94,12 +97,13 @@ class Prompt:
         """The system turn, with one declaration a line where ``$tools`` stands."""
         return Template(self.system).substitute(tools="\n".join(tool_declarations))
 
-    def question_blocks(self, question: str, pictures: int = 1) -> list[Block]:
-        """The first user turn."""
+    def question_blocks(self, question: str, names: Sequence[str] = ("1",)) -> list[Block]:
+        """The first user turn, about pictures of these names."""
         shown: list[Block] = []
-        for index in range(pictures):
-            if self.label and pictures > 1:
-                shown += _blocks(self.label, {"number": str(index + 1), "index": str(index)})
+        for index, name in enumerate(names):
+            if self.label and len(names) > 1:
+                told = {"name": name, "number": str(index + 1), "index": str(index)}
+                shown += _blocks(self.label, told)
             shown.append({"type": "image"})
         return _blocks(self.question, {"question": question}, shown)
 

@@ -109,7 +109,8 @@ def _object_mismatch(schema: Mapping[str, Any], value: Mapping[str, Any], where:
 def _array_mismatch(schema: Mapping[str, Any], value: Sequence[Any], where: str) -> str | None:
     low, high = schema.get("minItems", 0), schema.get("maxItems")
     if len(value) < low or (high is not None and len(value) > high):
-        return f"{where} must have between {low} and {high} items, got {len(value)}"
+        wanted = str(low) if low == high else f"between {low} and {high}"
+        return f"{where} must have {wanted} items, got {len(value)}"
     if "items" in schema:
         for index, item in enumerate(value):
             if problem := _mismatch(schema["items"], item, f"{where}[{index}]"):
@@ -217,6 +218,15 @@ class Tool(ABC):
             ToolError: If the tool shows no regions, or not this one.
         """
         raise ToolError(f"the tool {self.name!r} cannot be asked for a region")
+
+    def called(self, pictures: int, index: int) -> int | str | None:
+        """By what a call names a view; ``None`` where calls name none.
+
+        Args:
+            pictures: How many the sample has.
+            index: The view's place among those shown, from 0; those of the pictures come first.
+        """
+        return None
 
     def most(self, scene: Scene) -> tuple[int, int] | None:
         """Views of the largest result of one call, and visual tokens of all of them together.

@@ -188,7 +188,7 @@ class Zoom(Tool):
         if self.label:
             made[self.label] = ""
         if self.picture:
-            made[self.picture] = self._called(scene, index)
+            made[self.picture] = self.called(len(scene.pictures), index)
         return made
 
     def most(self, scene: Scene) -> tuple[int, int]:
@@ -213,18 +213,22 @@ class Zoom(Tool):
                     return index
         raise ToolError(f"no image that can be named shows {region.box}")
 
-    def _called(self, scene: Scene, index: int) -> int | str:
+    def called(self, pictures: int, index: int) -> int | str | None:
+        """Its number, or its word; of several originals the others have a number too."""
+        if not self.picture:
+            return None
         if self.names == "number":
             return index + self.first
-        calls = index - len(scene.pictures) + 1
-        return _ORIGINAL if calls < 1 else f"{_OBSERVATION}{calls}"
+        if index >= pictures:
+            return f"{_OBSERVATION}{index - pictures + 1}"
+        return f"{_ORIGINAL}_{index + 1}" if index else _ORIGINAL
 
     def _view(self, scene: Scene, arguments: Mapping[str, Any]) -> View:
         """The view that the box is on."""
         if not self.picture:
             return scene.views[0 if self.on == "first" else -1]
         named, views = arguments[self.picture], scene.views
-        known = [self._called(scene, index) for index in range(len(views))]
+        known = [self.called(len(scene.pictures), index) for index in range(len(views))]
         if named not in known:
             told = f"numbers from {known[0]} to {known[-1]}"
             if self.names == "words":

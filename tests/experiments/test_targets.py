@@ -12,9 +12,7 @@ from experiments.cli import main
 from experiments.targets import Targets, numbers_of
 from vt_env import ConfigError
 
-BOUNDS = Targets(
-    {"ours accuracy": 0.97, "ours accuracy over low": 0.2}, {"ours asks/colour": 0.05}
-)
+BOUNDS = Targets({"ours accuracy": 0.97, "ours accuracy over low": 0.2}, {"ours asks/colour": 0.05})
 
 
 def result(accuracy: float | None, **requests: float) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from agents.tiny.pages.dense import (
 )
 from agents.tiny.pages.learner import READINGS, RECIPE, Learner, PagesConfig, join_pictures
 from agents.tiny.pages.lessons import FORMS, Teacher
-from agents.tiny.pages.muon import Muon
 from agents.tiny.pages.measure import BARS, measure
 from agents.tiny.pages.model import make_vlm
+from agents.tiny.pages.muon import Muon
 from agents.tiny.pages.sheets import sheet
 from agents.tiny.pages.warmup import keep, warm_up_pages
 from agents.tiny.pages.words import (

@@ -81,8 +81,7 @@ def _by_kind(question: str, words: Sequence[Word], image: NDArray[np.uint8] | No
         return charts.line_end(line["name"], words, image)
     if _HIGHEST.search(question) or _LOWEST.search(question):
         return charts.extreme(words, highest=_HIGHEST.search(question) is not None)
-    field = fields.value_of(question, words)
-    return field if field.confidence else charts.value_of(question, words)
+    return fields.value_of(question, words) or charts.value_of(question, words)
 
 
 def _on_paper(question: str, words: Sequence[Word]) -> Guess:

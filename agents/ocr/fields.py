@@ -16,8 +16,8 @@ from agents.ocr.layout import doubtful, same_row
 from agents.ocr.reader import Word
 
 _LOWER, _WITHIN = 0.35, 1.25
-"""How much lower than its label's middle that of a value lies on the average, and how far from there
-at most, over the label's height: on a form a value stands anywhere in its row."""
+"""How much lower than its label's middle that of a value lies on the average, and how far from
+there at most, over the label's height: on a form a value stands anywhere in its row."""
 _DOWN = 8
 """A pixel down parts a value from a label as much as so many pixels across: rows are narrower than
 columns."""
@@ -33,19 +33,36 @@ class Named:
     likeness: float
 
 
-def value_of(question: str, words: Sequence[Word]) -> Guess:
-    """The value of the field, or of the cell of a table, that the question names."""
+def value_of(question: str, words: Sequence[Word]) -> Guess | None:
+    """The value of the field, or of the cell of a table, that the question names.
+
+    Returns:
+        ``None`` where nothing of the kind is named or found, as on a chart. A question with two
+        names in capitals is about a cell, and has no other answer.
+    """
     words = [piece for word in words for piece in pieces(word)]
-    labels = _named(question, words)
-    if not labels or len(labels) < len(set(_CAPITALS.findall(question))):
-        return Guess.nothing("label of that name")
-    if len(labels) == 1:
-        value = _beside(labels[0].word, words)
-    else:
-        pairs = permutations((label.word for label in labels), 2)
-        value = next(filter(None, (_crossing(row, head, words) for row, head in pairs)), None)
-    if value is None:
-        return Guess.nothing("value of that name")
+    labels, names = _named(question, words), set(_CAPITALS.findall(question))
+    found = _cell(labels, words) if len(labels) >= len(names) else None
+    if len(names) > 1:
+        return found or Guess.nothing("value of these names")
+    return found or _field(labels, words)
+
+
+def _cell(labels: Sequence[Named], words: Sequence[Word]) -> Guess | None:
+    for row, head in permutations(labels, 2):
+        if value := _crossing(row.word, head.word, words):
+            return _guess(value, row, head)
+    return None
+
+
+def _field(labels: Sequence[Named], words: Sequence[Word]) -> Guess | None:
+    for label in labels:
+        if value := _beside(label.word, words):
+            return _guess(value, label)
+    return None
+
+
+def _guess(value: Word, *labels: Named) -> Guess:
     read = [*(label.word for label in labels), value]
     trust = min(w.confidence for w in read) * min(label.likeness for label in labels)
     how = f"It stands at {' and '.join(repr(label.word.text) for label in labels)}."
@@ -64,7 +81,9 @@ def pieces(word: Word) -> list[Word]:
     left, top, right, bottom = word.box
     step = (right - left) / max(1, len(text))
     return [
-        replace(word, text=text[a:b].strip(" :"), box=(left + a * step, top, left + b * step, bottom))
+        replace(
+            word, text=text[a:b].strip(" :"), box=(left + a * step, top, left + b * step, bottom)
+        )
         for a, b in spans
     ]
 
@@ -99,9 +118,7 @@ def _on_line(label: Word, words: Sequence[Word]) -> list[Word]:
     found = [
         w
         for w in words
-        if _is_value(w)
-        and w.box[0] > label.center[0]
-        and _off(label, w) < _WITHIN * label.height
+        if _is_value(w) and w.box[0] > label.center[0] and _off(label, w) < _WITHIN * label.height
     ]
     return sorted(found, key=lambda w: w.box[0])
 

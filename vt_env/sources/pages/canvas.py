@@ -22,10 +22,12 @@ COLOURS: dict[str, Colour] = {
     "grey": (115, 115, 115),
 }
 PROSE = (
-    "this page was drawn from a number and nothing on it is true of anybody anywhere; what is printed "
-    "small has to be looked at closely and what is printed large can be read from far away; keep it "
-    "dry and flat and bring it with you when you come again, for whoever has lost it waits longer"
+    "this page was drawn from a number and nothing on it is true of anybody anywhere; what is "
+    "printed small has to be looked at closely and what is printed large can be read from far "
+    "away; keep it dry and flat and bring it with you when you come again, for whoever has lost it "
+    "waits longer"
 ).split()
+"""Words of paragraphs that nobody is asked about."""
 LABEL = (10.5, 11.5)
 """Least and most height of a label's digits, in pixels at ``print`` 1."""
 
@@ -161,7 +163,7 @@ class Canvas:
                 fit = sum(2 * left + end < self.width for end in ends)
                 self.aside(" ".join(words[:fit]), left, y, 7)
                 y += 15 * unit
-            y += self.between(15, 120)
+            y += self.between(30, 200)
 
     def print_size(self) -> tuple[Print, float]:
         """A print at random and the height of its digits, in pixels at ``print`` 1."""

@@ -75,7 +75,7 @@ def receipt(canvas: Canvas) -> None:
     _rule(canvas, left, left + wide, top + 36 * unit)
     first = top + _HEAD * unit - canvas.between(0, 4)
     for _ in range(goods):
-        _bought(canvas, left, first + 18 * unit, left + wide)
+        _bought(canvas, left, first + 12 * unit, left + wide)
         first += _LINE * unit
     for row, label in enumerate(rng.permutation(RECEIPT_LABELS).tolist()[:rows]):
         at = first + row * _ROW * unit

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from vt_env.errors import ConfigError, MissingExtra
 from vt_env.sources import open_source
 from vt_env.sources.pages import KINDS, PagesSource, Recipe, draw_page, fonts, page_at
+from vt_env.sources.pages.canvas import Canvas
 from vt_env.sources.pages.forms import FORM_LABELS, RECEIPT_LABELS, value_for
 from vt_env.sources.pages.page import HEIGHTS
 
@@ -128,19 +129,16 @@ def test_boxes_turn_with_the_page():
 
 
 def test_difficulty_is_noise_and_pale_ink():
-    noise, contrast = [], []
+    noise, ink = [], []
     for difficulty in (0.0, 0.5, 1.0):
-        pages = [
-            draw_page("table", Recipe(difficulty=difficulty), np.random.default_rng(seed))
-            for seed in range(20)
-        ]
+        recipe, seeds = Recipe(difficulty=difficulty), range(20)
+        pages = [draw_page("table", recipe, np.random.default_rng(seed)) for seed in seeds]
         steps = [np.median(np.abs(np.diff(page.pixels.astype(int), axis=1))) for page in pages]
-        depths = [np.median(page.pixels) - page.pixels.min() for page in pages]
         noise.append(np.mean(steps))
-        contrast.append(np.mean(depths))
+        ink.append(np.mean([Canvas(np.random.default_rng(seed), recipe).ink for seed in seeds]))
     assert noise[0] == 0
-    assert noise == sorted(set(noise))
-    assert contrast == sorted(set(contrast), reverse=True)
+    for rising in (noise, ink):
+        assert rising == sorted(set(rising))
 
 
 def test_print_is_as_often_small_as_asked_for_under_every_label():

@@ -69,7 +69,7 @@ class Ideal:
         if needs_high is None:
             raise ConfigError(
                 f"the answerer 'ideal' needs metadata['needs_high'], which sample {sample.id!r} "
-                "lacks; use answerer=ocr for real pictures"
+                "lacks; use answerer=ocr"
             )
         if needs_high and not _shows_all(view, sample):
             return Guess("unreadable", 0.0, "The detail is lost at this size.")

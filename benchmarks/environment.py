@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import argparse
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import scans
 from bounds import Bound, conclude, quickest
 from PIL import Image
 
@@ -29,7 +31,6 @@ from vt_env import Sample, parse
 from vt_env.env import VisionThinkEnv
 from vt_env.vector import VisionThinkVectorEnv
 
-IMAGES = Path(__file__).parents[1] / "experiments" / "data" / "realvqa" / "images"
 ANSWER = "<think>The total is printed in bold at the bottom.</think>\n<answer>45.35</answer>"
 THOUGHT = "The chart shows one bar a year; I read the tallest. "
 GROUP = 16
@@ -111,15 +112,17 @@ def _sample(path: Path) -> Sample:
 def main() -> None:
     """Measure, print, and leave with status 1 if a target was missed."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--images", type=Path, default=IMAGES, help="a folder of JPEG files")
+    options.add_argument("--images", type=Path, help="a folder of JPEG files; pages, if left out")
     options.add_argument("--repeat", type=int, default=7)
     options.add_argument("--out", type=Path, default=Path("runs/bench/environment.json"))
     arguments = options.parse_args()
-    paths = sorted(arguments.images.glob("*.jpg"))
-    if not paths:
-        options.error(f"expected a folder of .jpg files, got {arguments.images}")
     repeat = arguments.repeat
-    bounds = [episodes(paths, repeat), groups(paths, repeat), *parser(repeat)]
+    with tempfile.TemporaryDirectory() as folder:
+        images = arguments.images or scans.write(Path(folder) / "pages", 6) / scans.IMAGES
+        paths = sorted(images.glob("*.jpg"))
+        if not paths:
+            options.error(f"expected a folder of .jpg files, got {images}")
+        bounds = [episodes(paths, repeat), groups(paths, repeat), *parser(repeat)]
     conclude(bounds, arguments.out, {"files": len(paths), "repeat": repeat})
 
 

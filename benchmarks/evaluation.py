@@ -2,7 +2,7 @@
 
     python benchmarks/evaluation.py [--episodes N] [--out FILE]
 
-In processes of their own, on episodes of `realvqa` with answers of which four in ten are wrong:
+In processes of their own, on episodes of pages with answers of which four in ten are wrong:
 seconds of the processor, so that other programs do not count, the most memory, and how the time
 grows with the number of episodes. 100,000 are summed up in a minute and 1 GiB: --episodes 100000.
 
@@ -33,16 +33,16 @@ from trainers.files import write_sealed
 from vt_env import make_task
 from vt_env.vector import VisionThinkVectorEnv
 
-REALVQA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
+DATA = "pages:n=32,kinds=form+receipt"
 THOUGHT = "The picture shows a table with several columns, and the question is about one of them. "
 
 
 def episodes(file: Path, n: int) -> None:
-    """Write so many: questions of ``realvqa``, four answers in ten wrong, half after a request."""
+    """Write so many: questions about pages, four answers in ten wrong, half after a request."""
     agents = [make_agent(name) for name in ("ocr:threads=1", "request:answerer=ocr")]
     rows = []
     for agent in agents:
-        task = make_task(str(REALVQA))
+        task = make_task(DATA)
         env = VisionThinkVectorEnv(32, group_size=1, data=task)
         played, _ = play(env, agent, [task.source[at] for at in range(32)], 0)
         rows.append([episode_row(episode) for episode in played])
@@ -62,7 +62,7 @@ def shard(file: Path, folder: Path, n: int) -> Path:
     """The episodes as the journal of a shard, in which they were not played in order."""
     folder.mkdir()
     config = {
-        "format": 2, "agent": "recorded", "data": str(REALVQA), "fingerprint": "", "samples": n,
+        "format": 2, "agent": "recorded", "data": DATA, "fingerprint": "", "samples": n,
         "mode": "", "rate": None, "protocol": "visionthink", "judge": "auto", "judge_name": "auto",
         "tokens": "qwen2.5-vl", "seed": 0, "refused_rows": [], "n_refused": 0, "shard": "0/1",
     }  # fmt: skip

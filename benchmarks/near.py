@@ -2,7 +2,7 @@
 
     python benchmarks/near.py [SOURCE]
 
-What ``vt prepare --near`` has to lie between; the source is the shipped real pictures by default.
+What ``vt prepare --near`` has to lie between; pages are the source by default.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 from experiments.preparation.screening import BITS, FINE, NEAR, fine_apart, fine_of, look_of
 from vt_env import Picture, open_source
 
-DATA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
+DATA = "pages:n=80,width=640,height=877,print=2"
 
 
 def jpeg(quality: int) -> Callable[[Image.Image], Image.Image]:
@@ -52,7 +52,7 @@ COPIES = {
 }
 
 
-def main(spec: str | Path = DATA) -> None:
+def main(spec: str = DATA) -> None:
     """Fingerprint a line a kind of copy, and one for different pictures."""
     source = open_source(spec)
     images = {s.image if isinstance(s.image, Path) else s.id: s for s in source}

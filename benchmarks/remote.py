@@ -5,8 +5,8 @@
 `vt serve` runs as a process of its own; so many clients play so many episodes each, at once, each
 on samples of its own, in both arms, with right and wrong answers. Of every reply the sample, the
 question, every pixel of the picture, the facts and the reward are compared with what that very
-sample should give. First small drawings, where the protocol is all that costs, then the pictures
-of `realvqa`, each client with its own, and eight clients to a picture, as in training.
+sample should give. First small drawings, where the protocol is all that costs, then pages
+in JPEG files, each client with its own, and eight clients to a page, as in training.
 
 Leaves with status 1 if anything was mixed up, any client met an error, or a bound is missed.
 """
@@ -19,6 +19,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,14 +29,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scans
 from bounds import Bound, conclude
 
 from agents import answer_turn, request_turn
 from trainers.openenv.client import RemoteError, VisionThinkClient
 from vt_env import Task, make_task
 from vt_env.env import VisionThinkEnv
-
-REALVQA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
 
 
 class Expected:
@@ -208,22 +208,24 @@ def main() -> None:
     arguments = options.parse_args()
     clients, episodes = arguments.clients, arguments.episodes
     rows, bounds = [], []
-    for name, data, of_each, share in (
-        ("drawings", f"generated:n={clients * episodes}", episodes, 1),
-        ("pictures", str(REALVQA), max(1, episodes // 10), 1),
-        ("groups", str(REALVQA), max(1, episodes // 10), 8),
-    ):
-        row, played = measure(data, clients, of_each, share)
-        rows.append({**row, "data": data.removeprefix(str(REALVQA.parents[2]) + "/")})
-        print(json.dumps(rows[-1]))
-        print(*(played.errors + played.mixed_up)[:20], sep="\n", end="")
-        missing = clients * of_each - played.episodes
-        added = row["server_mib_at_most"] - row["server_mib_before"]
-        bounds += [
-            Bound(f"{name}: episodes missing, with errors or mixed up",
-                  missing + row["errors"] + row["mixed_up"], 0),
-            Bound(f"{name}: MiB that {clients} sessions add", added, 16 * clients),
-        ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        pages = str(scans.write(Path(folder) / "pages", 25))
+        for name, data, of_each, share in (
+            ("drawings", f"generated:n={clients * episodes}", episodes, 1),
+            ("pictures", pages, max(1, episodes // 10), 1),
+            ("groups", pages, max(1, episodes // 10), 8),
+        ):
+            row, played = measure(data, clients, of_each, share)
+            rows.append({**row, "data": name if data == pages else data})
+            print(json.dumps(rows[-1]))
+            print(*(played.errors + played.mixed_up)[:20], sep="\n", end="")
+            missing = clients * of_each - played.episodes
+            added = row["server_mib_at_most"] - row["server_mib_before"]
+            bounds += [
+                Bound(f"{name}: episodes missing, with errors or mixed up",
+                      missing + row["errors"] + row["mixed_up"], 0),
+                Bound(f"{name}: MiB that {clients} sessions add", added, 16 * clients),
+            ]  # fmt: skip
     conclude(bounds, arguments.out, {"runs": rows})
 
 

@@ -1,6 +1,6 @@
 """An agent of this project plays on a server: groups of one question, rewarded as a group.
 
-    vt serve --data experiments/data/realvqa
+    vt serve --data pages:kinds=form+receipt,width=1240,height=1754
     python -m examples.remote http://127.0.0.1:8000 --agent ocr --questions 5
 
 Any agent that does not read references will do: `ocr`, `request:answerer=ocr`, a model such as

@@ -7,8 +7,6 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 PACKAGES = ("agents", "experiments", "trainers", "vt_env")
-CHECKOUT_ONLY = ("experiments/data/",)
-"""Not in the wheel: see ``[tool.setuptools.packages.find]``."""
 
 
 def wheel_faults(wheel: Path, tracked: set[str]) -> list[str]:
@@ -27,7 +25,6 @@ def wheel_faults(wheel: Path, tracked: set[str]) -> list[str]:
         name
         for name in tracked
         if name.startswith(tuple(f"{package}/" for package in PACKAGES))
-        and not name.startswith(CHECKOUT_ONLY)
         and PurePosixPath(name).suffix != ".md"
     }
     return _differences("wheel", names, wanted)

@@ -1,5 +1,6 @@
 """What several tests need."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers are processes; idle thr
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vt_env import Sample
 
@@ -34,13 +36,30 @@ def no_cache_of_the_users(tmp_path_factory: pytest.TempPathFactory):
         yield
 
 
-REALVQA = Path(__file__).parents[1] / "experiments" / "data" / "realvqa"
+@pytest.fixture(scope="session")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data on disk: three pages of 1240 x 1754 pixels as JPEG files, two questions about each."""
+    from experiments.preparation.writing import write_jsonl
+    from vt_env.sources.pages import Recipe, page_at
 
-
-@pytest.fixture
-def realvqa() -> Path:
-    """The real pictures that the repository carries."""
-    return REALVQA
+    samples: list[Sample] = []
+    for index in range(3):
+        page, _ = page_at(("form", "receipt"), Recipe(1240, 1754), 0, "test", index)
+        file = io.BytesIO()
+        Image.fromarray(page.pixels).save(file, "JPEG", quality=90)
+        for entry in page.entries[:2]:
+            samples.append(
+                Sample(
+                    f"scan-{len(samples)}",
+                    f"What is the {entry.names[0]}?",
+                    (entry.value.words,),
+                    file.getvalue(),
+                    kind=entry.print,
+                    answer_type="exact",
+                )
+            )
+    folder = tmp_path_factory.mktemp("scans") / "data"
+    return write_jsonl(folder, ((sample, {}) for sample in samples), "scans")
 
 
 def picture(width: int = 64, height: int = 48, seed: int = 0) -> np.ndarray:

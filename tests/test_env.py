@@ -270,9 +270,9 @@ def test_chat_marks_in_data_cannot_be_read_twice() -> None:
 # -- Gymnasium ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", ["generated", "realvqa"])
+@pytest.mark.parametrize("data", ["generated", "scans"])
 def test_check_env_has_nothing_to_say(data: str, request: pytest.FixtureRequest) -> None:
-    source = data if data == "generated" else str(request.getfixturevalue("realvqa"))
+    source = data if data == "generated" else str(request.getfixturevalue("scans"))
     check_env(gym.make("vt_env:VisionThink-v0", data=source).unwrapped)
     check_env(gym.make("vt_env:VisionThink-v0", data=source, protocol="general").unwrapped)
 

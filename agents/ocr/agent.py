@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from agents.answerers import Guess
 from agents.base import Conversation
-from agents.ocr import charts, receipts
+from agents.ocr import charts, fields, receipts
 from agents.ocr.closer import closer, is_whole
 from agents.ocr.layout import SURE, doubtful, rows
 from agents.ocr.reader import Reader, Word
@@ -81,7 +81,7 @@ def _by_kind(question: str, words: Sequence[Word], image: NDArray[np.uint8] | No
         return charts.line_end(line["name"], words, image)
     if _HIGHEST.search(question) or _LOWEST.search(question):
         return charts.extreme(words, highest=_HIGHEST.search(question) is not None)
-    return charts.value_of(question, words)
+    return fields.value_of(question, words) or charts.value_of(question, words)
 
 
 def _on_paper(question: str, words: Sequence[Word]) -> Guess:

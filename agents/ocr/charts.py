@@ -17,7 +17,7 @@ from agents.ocr.bars import bars, is_number, mended, number_format, usual_format
 from agents.ocr.layout import doubtful
 from agents.ocr.reader import Word
 
-_SAME_NAME = 0.75
+SAME_NAME = 0.75
 """Names at least this alike are the same; a misread letter in a short name must not hide it."""
 
 
@@ -26,9 +26,9 @@ def value_of(question: str, words: Sequence[Word]) -> Guess:
     found, share = bars(words)
     if not found:
         return Guess.nothing("bar")
-    scored = [(_mentioned(bar.label.text, question), len(bar.label.text), bar) for bar in found]
+    scored = [(mention(bar.label.text, question)[0], len(bar.label.text), bar) for bar in found]
     score, _, bar = max(scored, key=lambda s: s[:2])
-    if score < _SAME_NAME:
+    if score < SAME_NAME:
         return Guess.nothing("bar of that name")
     usual = number_format(bar.value.text) == usual_format(found)
     trust = bar.confidence * score * (0.9 + 0.1 * share) * (1.0 if usual else 0.7)
@@ -65,9 +65,9 @@ def line_end(name: str, words: Sequence[Word], image: NDArray[np.uint8] | None) 
     """
     words = mended(words)
     ends = _right_ends(words)
-    names = [(_mentioned(w.text, name), w) for w in words if not is_number(w)]
+    names = [(mention(w.text, name)[0], w) for w in words if not is_number(w)]
     score, legend = max(names, key=lambda s: s[0], default=(0.0, None))
-    if not ends or legend is None or image is None or score < _SAME_NAME:
+    if not ends or legend is None or image is None or score < SAME_NAME:
         return Guess.nothing("such line")
     wanted = _color_before(legend, image)
     gaps = [float(np.abs(_color_before(end, image) - wanted).sum()) for end in ends]
@@ -90,16 +90,17 @@ def _right_ends(words: Sequence[Word]) -> list[Word]:
     return [w for w in edge if lowest - w.center[1] > w.height]
 
 
-def _mentioned(label: str, question: str) -> float:
-    """How well a label matches some words of the question, 0 to 1; case and accents aside."""
+def mention(label: str, question: str) -> tuple[float, range]:
+    """How well a label matches some words of the question, 0 to 1, and which; case aside."""
     sought = re.findall(r"\w+", label.lower())
     given = re.findall(r"\w+", question.lower())
-    if not sought:
-        return 0.0
-    spans = (given[i : i + len(sought)] for i in range(len(given) - len(sought) + 1))
     name = " ".join(sought)
-    ratios = (difflib.SequenceMatcher(None, name, " ".join(s)).ratio() for s in spans)
-    return max(ratios, default=0.0)
+    spans = [range(i, i + len(sought)) for i in range(len(given) - len(sought) + 1)]
+    ratios = [
+        (difflib.SequenceMatcher(None, name, " ".join(given[i] for i in span)).ratio(), span)
+        for span in spans
+    ]
+    return max(ratios, key=lambda r: r[0], default=(0.0, range(0))) if sought else (0.0, range(0))
 
 
 def _color_before(word: Word, image: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -95,9 +95,9 @@ def test_another_bound_than_the_runs_is_told(tmp_path: Path) -> None:
     assert "is not known" in str(other_bound(spec, 400))
 
 
-def test_the_bound_of_pictures_is_kept_and_compared(tmp_path: Path, realvqa, capsys) -> None:
+def test_the_bound_of_pictures_is_kept_and_compared(tmp_path: Path, scans, capsys) -> None:
     out = tmp_path / "out"
-    argv = ["eval", "--agent", "direct", "--data", f"{realvqa},limit=2", "--out", out]
+    argv = ["eval", "--agent", "direct", "--data", f"{scans},limit=2", "--out", out]
     assert vt(*argv, "--max-pixels", "40000") == 0
     assert result(out)["max_pixels"] == 40_000
     assert vt(*argv, "--max-pixels", "30000", "--resume") == 2

@@ -1,10 +1,9 @@
-"""The reader: what it does without its packages, without words, and on drawn and real pictures."""
+"""The reader: what it does without its packages, without words, and on drawn words and pages."""
 
 from __future__ import annotations
 
 import importlib.util
 import socket
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from agents.ocr import OcrAgent, Reader
 from vt_env.errors import MissingExtra
-
-REAL = Path(__file__).parents[2] / "experiments" / "data" / "realvqa" / "images"
+from vt_env.regions import Box
+from vt_env.sources.pages import Recipe, draw_page
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +79,9 @@ def test_the_least_recent_picture_is_forgotten(reader: Reader) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [("tesstest_phototest.tif", "point text"), ("chart_seattle_2012.png", "210.5")],
-)
-def test_real_pictures(reader: Reader, name: str, text: str) -> None:
-    path = REAL / name
-    if not path.exists():
-        pytest.skip("the real pictures are not in this checkout")
-    words = reader.read(np.asarray(Image.open(path).convert("RGB")))
-    assert any(text in word.text for word in words)
+def test_a_page_of_a_real_size_is_read_where_its_print_stands(reader: Reader) -> None:
+    page = draw_page("receipt", Recipe(1240, 1754, print=2.5), np.random.default_rng(0))
+    words = reader.read(page.pixels)
+    for entry in page.entries:
+        (word,) = (w for w in words if w.text == entry.value.words)
+        assert Box(*word.box).within(entry.value.box).area > 0.9 * entry.value.box.area

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,16 +18,19 @@ from experiments.preparation.screening import (
     look_of,
     text_key,
 )
-from vt_env import ConfigError, Picture, open_source
+from vt_env import ConfigError, Picture
+from vt_env.sources.pages import KINDS, Recipe, draw_page
 
 
 @pytest.fixture(scope="module")
-def real():
-    """Twelve receipts, charts and photographs, not too large."""
-    data = Path(__file__).parents[2] / "experiments" / "data" / "realvqa"
-    images = {sample.image for sample in open_source(data)}
-    paths = sorted(images, key=lambda path: (path.stat().st_size, path.name))[:36:3]
-    return [Picture(path).original for path in paths]
+def pages():
+    """Two pages of each kind."""
+    sizes, kinds = ((640, 480), (620, 877)), sorted(KINDS)
+    drawn = [
+        draw_page(kind, Recipe(*size, print=2), np.random.default_rng(place))
+        for place, (kind, size) in enumerate(itertools.product(kinds, sizes))
+    ]
+    return [Picture(page.pixels).original for page in drawn]
 
 
 def jpeg(image, quality):
@@ -41,9 +43,9 @@ def bits(one, two):
     return (one ^ two).bit_count()
 
 
-def test_copies_are_near_and_others_are_not(real):
-    looks = [look_of(view.image) for view in real]
-    for view, look in zip(real, looks, strict=True):
+def test_copies_are_near_and_others_are_not(pages):
+    looks = [look_of(view.image) for view in pages]
+    for view, look in zip(pages, looks, strict=True):
         assert bits(look, look_of(jpeg(view.image, 50))) <= NEAR
     assert min(bits(a, b) for a, b in itertools.combinations(looks, 2)) > 2 * NEAR
 
@@ -78,17 +80,17 @@ def test_receipts_of_one_shop_are_not_the_same_picture():
     index.close()
 
 
-def test_pixels_are_compared_not_files(real):
-    image = real[0].image
+def test_pixels_are_compared_not_files(pages):
+    image = pages[0].image
     for kind in ("PNG", "BMP", "TIFF"):
         file = io.BytesIO()
         image.save(file, kind)
-        assert fingerprint_of(Picture(file.getvalue()).original) == fingerprint_of(real[0])
+        assert fingerprint_of(Picture(file.getvalue()).original) == fingerprint_of(pages[0])
     changed = np.asarray(image).copy()
     changed[0, 0, 0] ^= 1
-    assert fingerprint_of(Picture(changed).original).pixels != fingerprint_of(real[0]).pixels
+    assert fingerprint_of(Picture(changed).original).pixels != fingerprint_of(pages[0]).pixels
     turned = np.ascontiguousarray(np.asarray(image).reshape(image.width, image.height, 3))
-    assert fingerprint_of(Picture(turned).original).pixels != fingerprint_of(real[0]).pixels
+    assert fingerprint_of(Picture(turned).original).pixels != fingerprint_of(pages[0]).pixels
 
 
 def test_a_flat_picture_looks_like_nothing():

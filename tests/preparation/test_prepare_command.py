@@ -112,8 +112,8 @@ def test_a_full_disk_is_one_line(vt, monkeypatch):
     monkeypatch.undo()
 
 
-def test_real_pictures(tmp_path, vt, realvqa):
-    """Receipts with the truth as the answer: read through the real files, judged, written."""
+def test_pictures_in_files(tmp_path, vt, scans):
+    """Pages with the truth as the answer: read from their files, judged, written."""
     from agents import AGENTS
     from agents.base import Reply, answer_turn
 
@@ -135,8 +135,8 @@ def test_real_pictures(tmp_path, vt, realvqa):
 
     if "test-truth" not in AGENTS.names():
         AGENTS.register("test-truth", Truth)
-    data = f"{realvqa},limit=6"
-    against = f"{realvqa},limit=2"
+    data = f"{scans},limit=6"
+    against = f"{scans},limit=2"
     code, out, err = vt(
         "--agent", "test-truth", "--data", data, "--rollouts", "1", "--gap", "1",
         "--against", against, "--unequal", "--format", "jsonl",

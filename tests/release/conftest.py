@@ -22,7 +22,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if listed.returncode:
         pytest.skip("not in a git checkout: these tests copy what is in version control")
     for name in listed.stdout.splitlines():
-        if (REPOSITORY / name).is_file() and not name.startswith(("tests/", "experiments/data/")):
+        if (REPOSITORY / name).is_file() and not name.startswith("tests/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(REPOSITORY / name, folder / name)
     return folder

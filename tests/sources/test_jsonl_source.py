@@ -17,27 +17,25 @@ from vt_env.sources.rows import read_row
 from vt_env.sources.serving import JsonlSource
 from vt_env.sources.tables import parse_object
 
-REALVQA = Path(__file__).parents[2] / "experiments" / "data" / "realvqa"
-
 
 def refusals(table, *rows, **options):
     path = table.jsonl(table.row(), *rows)
     return open_source(path, max_refused=1, **options).refused
 
 
-def test_realvqa_opens_whole():
-    source = open_source(str(REALVQA), check="decode")
-    assert len(source) == 161
+def test_a_folder_of_scans_opens_whole(scans):
+    source = open_source(str(scans), check="decode")
+    assert len(source) == 6
     assert not source.refused
     first = source[0]
-    assert first.id == "realvqa-0000"
-    assert first.references == ("COSWAY (M) SDN BHD",)
+    assert first.id == "scan-0"
+    assert first.question.startswith("What is the ")
     assert first.answer_type == "exact"
-    assert first.kind == "strong_ocr"
-    assert first.source == "SROIE"
-    assert first.metadata["tokens_full"] == 3472
+    assert first.kind in ("small", "large")
+    assert first.source == "scans"
     assert "question" not in first.metadata
-    assert source.by_id("realvqa-0002").references == ("RM111.90", "111.90")
+    assert first.image == source[1].image != source[2].image
+    assert source.by_id("scan-5").references == source[5].references
 
 
 def test_a_row_becomes_a_sample(table):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from vt_env.errors import ConfigError, MissingExtra
 from vt_env.sources import open_source
 from vt_env.sources.pages import KINDS, PagesSource, Recipe, draw_page, fonts, page_at
+from vt_env.sources.pages.canvas import Canvas
 from vt_env.sources.pages.forms import FORM_LABELS, RECEIPT_LABELS, value_for
 from vt_env.sources.pages.page import HEIGHTS
 
@@ -50,7 +51,33 @@ def test_a_sample_is_complete():
 @given(kind=st.sampled_from(sorted(KINDS)), recipe=RECIPES, seed=st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
 def test_all_that_can_be_asked_for_stands_on_the_page(kind, recipe, seed):
-    page = draw_page(kind, recipe, np.random.default_rng(seed))
+    check(draw_page(kind, recipe, np.random.default_rng(seed)), recipe)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize(
+    ("width", "height", "enlarged"),
+    [(448, 448, 1.0), (896, 896, 4.0), (1414, 2000, 1.0)],
+)
+def test_so_it_does_on_larger_pages(kind, width, height, enlarged):
+    recipe = Recipe(width, height, enlarged)
+    page = draw_page(kind, recipe, np.random.default_rng(0))
+    check(page, recipe)
+    for entry in page.entries:
+        least, most = (edge * enlarged for edge in HEIGHTS[entry.print])
+        assert least - 2 <= entry.value.box.height <= most + 8 * enlarged
+
+
+@pytest.mark.parametrize("kind", ["receipt", "table", "bars", "lines"])
+def test_a_large_page_is_filled_with_what_nobody_is_asked_about(kind):
+    small, large = (
+        draw_page(kind, Recipe(width, height, difficulty=0), np.random.default_rng(1))
+        for width, height in ((224, 224), (800, 1100))
+    )
+    assert len(large.other) > 5 + len(small.other)
+
+
+def check(page, recipe):
     assert page.pixels.shape == (recipe.height, recipe.width, 3)
     assert page.entries
     assert len({entry.names for entry in page.entries}) == len(page.entries)
@@ -65,6 +92,7 @@ def test_all_that_can_be_asked_for_stands_on_the_page(kind, recipe, seed):
     assert not any(apart(a, b) < 0 for index, a in enumerate(boxes) for b in boxes[index + 1 :]), (
         "two values overlap"
     )
+    assert not any(apart(a, b) < 0 for a in boxes for b in page.other), "print over a value"
 
 
 def apart(a, b):
@@ -98,6 +126,19 @@ def test_boxes_turn_with_the_page():
             turned += np.median(inner) <= np.median(grey) + 3
             assert inner.min() <= grey.min() + 40
     assert turned > 100
+
+
+def test_difficulty_is_noise_and_pale_ink():
+    noise, ink = [], []
+    for difficulty in (0.0, 0.5, 1.0):
+        recipe, seeds = Recipe(difficulty=difficulty), range(20)
+        pages = [draw_page("table", recipe, np.random.default_rng(seed)) for seed in seeds]
+        steps = [np.median(np.abs(np.diff(page.pixels.astype(int), axis=1))) for page in pages]
+        noise.append(np.mean(steps))
+        ink.append(np.mean([Canvas(np.random.default_rng(seed), recipe).ink for seed in seeds]))
+    assert noise[0] == 0
+    for rising in (noise, ink):
+        assert rising == sorted(set(rising))
 
 
 def test_print_is_as_often_small_as_asked_for_under_every_label():

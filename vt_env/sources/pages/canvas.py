@@ -21,6 +21,13 @@ COLOURS: dict[str, Colour] = {
     "purple": (130, 50, 160),
     "grey": (115, 115, 115),
 }
+PROSE = (
+    "this page was drawn from a number and nothing on it is true of anybody anywhere; what is "
+    "printed small has to be looked at closely and what is printed large can be read from far "
+    "away; keep it dry and flat and bring it with you when you come again, for whoever has lost it "
+    "waits longer"
+).split()
+"""Words of paragraphs that nobody is asked about."""
 LABEL = (10.5, 11.5)
 """Least and most height of a label's digits, in pixels at ``print`` 1."""
 
@@ -135,6 +142,28 @@ class Canvas:
         """Print something that nobody is asked about."""
         text = self.write(words, left, baseline, face=self.label_face, height=height)
         self.other.append(text.box)
+
+    def prose(self, top: float, bottom: float) -> None:
+        """Print paragraphs that nobody is asked about, where a large page would be empty.
+
+        Args:
+            top: Where the empty part begins, in pixels; of less than 100 at ``print`` 1 none is
+                filled.
+            bottom: Where it ends.
+        """
+        unit = self.unit
+        if bottom - top < 100 * unit:
+            return
+        left, y = self.between(16, 40), top + 30 * unit
+        while y + 90 * unit < bottom:
+            for _ in range(self.rng.integers(2, 6)):
+                begin = int(self.rng.integers(len(PROSE)))
+                words = [*PROSE[begin:], *PROSE[:begin]]
+                ends = accumulate(self.text_width(f"{w} ", self.label_face, 7) for w in words)
+                fit = sum(2 * left + end < self.width for end in ends)
+                self.aside(" ".join(words[:fit]), left, y, 7)
+                y += 15 * unit
+            y += self.between(30, 200)
 
     def print_size(self) -> tuple[Print, float]:
         """A print at random and the height of its digits, in pixels at ``print`` 1."""

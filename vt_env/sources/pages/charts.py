@@ -7,6 +7,7 @@ from vt_env.sources.pages.canvas import COLOURS, Canvas
 
 NAMES = ("NORTH", "SOUTH", "EAST", "WEST", "LAKE", "HILL", "PORT", "CITY", "FARM", "MILL")
 _WIDE, _FOOT, _HEAD = 54, 30, 34
+_HIGHEST = 448
 _TITLES = ("VISITORS", "TRADE", "RAINFALL", "SALES", "TRIPS")
 
 
@@ -39,6 +40,8 @@ def lines(canvas: Canvas) -> None:
 def _plot(canvas: Canvas, least: float = 0) -> list[tuple[str, int, float, float, float]]:
     """Name, value, left, top and foot of each bar or point; draws all but these.
 
+    On a high page the chart is a part of it, with prose above and below.
+
     Args:
         canvas: Where to.
         least: How far above the axis nothing stands, in pixels at ``print`` 1.
@@ -48,12 +51,14 @@ def _plot(canvas: Canvas, least: float = 0) -> list[tuple[str, int, float, float
     number = int(rng.integers(3, most + 1))
     names = rng.permutation(NAMES).tolist()[:number]
     begin = rng.uniform(0, canvas.width - number * _WIDE * unit)
-    low = canvas.height - _FOOT * unit
+    high = min(canvas.height, round(_HIGHEST * unit))
+    top = int(rng.integers(canvas.height - high + 1)) if high < canvas.height else 0
+    low = top + high - _FOOT * unit
     title = str(rng.choice(_TITLES))
-    canvas.aside(title, canvas.between(6, 60), (24 + rng.integers(4)) * unit, 11)
+    canvas.aside(title, canvas.between(6, 60), top + (24 + rng.integers(4)) * unit, 11)
     axis = (begin, low, begin + number * _WIDE * unit, low)
     canvas.draw.line(axis, fill=canvas.ink, width=max(1, round(unit)))
-    room = low - (_HEAD + 28 + least) * unit
+    room = low - top - (_HEAD + 28 + least) * unit
     scale = int(10 ** rng.uniform(1.5, 2.99))
     made: list[tuple[str, int, float, float, float]] = []
     for place, name in enumerate(names):
@@ -62,6 +67,8 @@ def _plot(canvas: Canvas, least: float = 0) -> list[tuple[str, int, float, float
         wide = canvas.text_width(name, canvas.label_face, 8)
         canvas.aside(name, left + (_WIDE * unit - wide) / 2, low + 17 * unit, 8)
         made.append((name, value, left, low - least * unit - room * value / scale, low))
+    canvas.prose(0, top)
+    canvas.prose(top + high, canvas.height)
     return made
 
 

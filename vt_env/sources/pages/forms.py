@@ -13,10 +13,13 @@ SHAPES = ("circle", "square", "triangle", "cross")
 
 _ROW = 43
 _HEAD = 46
+_LINE = 15
+_MOST_GOODS = 40
 _COLUMN = 224
 _AMOUNTS = ("TOTAL", "TAX", "TIP", "CASH")
 _TITLES = ("ENTRY PASS", "VISITOR", "BOOKING", "PERMIT", "REGISTER")
 _SHOPS = ("CAFE LUNA", "CORNER SHOP", "BAKERY", "GARDEN BAR", "BOOKS")
+_GOODS = ("soap", "bread", "apples", "tea towel", "green pen", "two candles", "oat milk", "stamps")
 _NOTES = ("please keep this copy", "issued without signature", "see the other side", "no refund")
 
 
@@ -52,11 +55,16 @@ def form(canvas: Canvas) -> None:
 
 
 def receipt(canvas: Canvas) -> None:
-    """A strip of paper on a desk: a shop's name, rules, and values at the right."""
+    """A strip of paper on a desk: a shop's name, rules, and values at the right.
+
+    On a high page the strip is longer and lists what was bought.
+    """
     unit, rng = canvas.unit, canvas.rng
     wide = min(canvas.width, round(260 * unit)) - canvas.between(6, 24)
     rows = min(len(RECEIPT_LABELS), int((canvas.height - _HEAD * unit) // (_ROW * unit)))
-    high = min(canvas.height, round((_HEAD + rows * _ROW + 8) * unit))
+    high = round((_HEAD + rows * _ROW + 8) * unit)
+    goods = min(_MOST_GOODS, max(0, int((canvas.height - high) / unit - 150) // _LINE))
+    high = min(canvas.height, round(high + goods * _LINE * unit))
     left = int(rng.integers(canvas.width - wide + 1))
     top = int(rng.integers(canvas.height - high + 1))
     desk = canvas.colour(60, 190)
@@ -66,6 +74,9 @@ def receipt(canvas: Canvas) -> None:
     canvas.aside(shop, left + spare / 2, top + 24 * unit, 13)
     _rule(canvas, left, left + wide, top + 36 * unit)
     first = top + _HEAD * unit - canvas.between(0, 4)
+    for _ in range(goods):
+        _bought(canvas, left, first + 12 * unit, left + wide)
+        first += _LINE * unit
     for row, label in enumerate(rng.permutation(RECEIPT_LABELS).tolist()[:rows]):
         at = first + row * _ROW * unit
         _field(canvas, label, left, at, left + wide, False, "right" if canvas.chance(0.7) else "")
@@ -93,6 +104,14 @@ def _field(
         canvas.draw.rectangle(edge, outline=canvas.pale, width=max(1, round(unit)))
     value = value_for(name, canvas.rng)
     canvas.value((name,), value, room, label=label, align=align or "anywhere")
+
+
+def _bought(canvas: Canvas, left: float, baseline: float, right: float) -> None:
+    """A line that nobody is asked about: something bought, and its price."""
+    unit, price = canvas.unit, f"{canvas.rng.integers(1, 60)}.{canvas.rng.integers(100):02d}"
+    begin, end = left + 10 * unit, right - 10 * unit
+    canvas.aside(_GOODS[canvas.rng.integers(len(_GOODS))], begin, baseline, 7)
+    canvas.aside(price, end - canvas.text_width(price, canvas.label_face, 7), baseline, 7)
 
 
 def _head(canvas: Canvas) -> None:

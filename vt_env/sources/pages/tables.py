@@ -34,6 +34,8 @@ def table(canvas: Canvas) -> None:
             room = Box(x + 8 * unit, y + 7 * unit, x + 70 * unit, y + 36 * unit)
             number = str(rng.integers(10, 1000))
             canvas.value((name, head), number, room, align="right" if canvas.chance() else "")
+    canvas.prose(0, top)
+    canvas.prose(low, canvas.height)
 
 
 def _lines(canvas: Canvas, left: float, top: float, right: float, low: float, rows: int) -> None:

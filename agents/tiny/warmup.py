@@ -204,11 +204,11 @@ def warm_up(
     learn("head_loss", seeing, _seeing(config, vlm, heads, seed), config.vision_steps)
     vision.requires_grad_(False)
     speaking = [p for p in vlm.model.parameters() if p.requires_grad]
-    for number in range(config.rounds):
+    read, number = -1.0, 0
+    while read < config.reading and number < config.rounds:
         learn("loss", speaking, _speaking(config, vlm, seed, number), config.steps)
-        if config.reading <= (read := _reading(config, vlm, seed)):
-            break
-    else:
+        read, number = _reading(config, vlm, seed), number + 1
+    if read < config.reading:
         raise WarmupError(
             f"after {config.rounds} rounds of {config.steps} steps {read:.3f} of the validation "
             f"pictures are read right, less than {config.reading:g}; try another seed, or more "
@@ -220,7 +220,7 @@ def warm_up(
         "head_loss": _end(seen["head_loss"], config.vision_steps),
         "loss": _end(seen["loss"], config.steps),
     }
-    return {**last, "rounds": number + 1, "cpu_seconds": time.process_time() - begun}
+    return {**last, "rounds": number, "cpu_seconds": time.process_time() - begun}
 
 
 def _end(losses: Sequence[float], steps: int) -> float:

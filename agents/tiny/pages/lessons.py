@@ -96,7 +96,7 @@ class Teacher:
         if crops is not None:
             return Prepared(views, truth, [], [])
         counts = [self.vlm.count(view) for view in views]
-        forms = [choice[rng.integers(len(choice))] for choice in FORMS]
+        forms: list[Form] = [choice[rng.integers(len(choice))] for choice in FORMS]
         lessons = [self._lesson(form, page, counts, rng) for form in forms]
         return Prepared(views, truth, lessons, forms)
 

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agents.shipped import PREFIX
 from experiments.plots import Curve, curve_grid
 from experiments.recipe import load_recipe, read_snapshot, read_toml, typed
 from experiments.tables import Column, Table
@@ -73,8 +72,8 @@ class Study:
     needless: tuple[str, ...] = ()
 
     def warm(self, out: Path) -> dict[int, Path]:
-        """By seed, the folder of the model that is warmed up first; none of a shipped model."""
-        if load_recipe(self.recipe).model.path.startswith(PREFIX):
+        """By seed, the folder of the tiny model that is warmed up first; none for another one."""
+        if load_recipe(self.recipe).model.agent != "tiny":
             return {}
         return {seed: out / "warmup" / f"seed-{seed}" for seed in self.seeds}
 

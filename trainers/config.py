@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agents.shipped import model_path
 from vt_env.errors import ConfigError
 from vt_env.rewards import RewardConfig
 
@@ -39,7 +38,7 @@ class ModelConfig:
     """The policy.
 
     Attributes:
-        path: A checkpoint: a folder, a name on the Hugging Face Hub, or ``shipped:pages``.
+        path: A checkpoint: a folder, or a name on the Hugging Face Hub.
         agent: The agent that plays it, by name: one that is a model here.
         device: Torch's name for it; ``auto`` takes a GPU where there is one.
         dtype: Of the forward passes. Weights and optimiser are float32 always.
@@ -59,15 +58,9 @@ class ModelConfig:
     lora_targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
 
     def __post_init__(self) -> None:
-        model_path(self.path)
         _at_least(self, 0, "lora_rank")
         if self.lora_rank and not self.lora_targets:
             raise ConfigError("lora_rank needs lora_targets")
-
-    @property
-    def place(self) -> str:
-        """The folder or Hub name that ``path`` stands for."""
-        return model_path(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def fingerprints(config: TrainConfig, train: Task, validation: Task | None) -> d
         train: The task that is trained on.
         validation: The task that is measured on, if there is one.
     """
-    made = {"model": fingerprint(config.model.place), "train": train.source.fingerprint()}
+    made = {"model": fingerprint(config.model.path), "train": train.source.fingerprint()}
     if validation is not None:
         made["validation"] = validation.source.fingerprint()
     return made

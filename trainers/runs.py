@@ -146,14 +146,18 @@ def check_model(config: TrainConfig) -> None:
     """Refuse a model that is written as a folder and is none.
 
     Raises:
-        ConfigError: Saying how the tiny one is made.
+        ConfigError: Saying how a small one is made.
     """
-    path = config.model.place
+    path = config.model.path
     if path.startswith((".", "/", "~")) and not Path(path).is_dir():
-        tiny = f", or make a tiny one first: vt warmup --out {path}"
+        made = {
+            "tiny": f"vt warmup --out {path}",
+            "pages": f"vt warmup pages --out {Path(path).parent}",
+        }
+        command = made.get(config.model.agent)
+        small = f", or make a small one first: {command}" if command else ""
         raise ConfigError(
-            f"model.path: there is no folder {path}; name a checkpoint's folder"
-            f"{tiny if config.model.agent == 'tiny' else ''}"
+            f"model.path: there is no folder {path}; name a checkpoint's folder{small}"
         )
 
 

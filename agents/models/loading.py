@@ -22,7 +22,6 @@ from transformers.utils.import_utils import is_torchvision_available
 from agents.models.internvl import InternVL
 from agents.models.qwen import GlmV, QwenVL
 from agents.models.vlm import VisionLanguageModel
-from agents.shipped import model_path
 from vt_env.errors import ConfigError, unknown_name
 
 FAMILIES: dict[str, type[VisionLanguageModel]] = {
@@ -50,14 +49,13 @@ def load_vlm(
     """A model from a folder or the Hugging Face Hub.
 
     Args:
-        path: Folder or Hub name, or ``shipped:NAME``.
+        path: Folder or Hub name.
         dtype: ``"auto"`` (the checkpoint's), ``"float32"``, ``"bfloat16"`` or ``"float16"``.
         device: Torch's name for it; a GPU where there is one.
 
     Raises:
         ConfigError: If it cannot be read, or is of a family that is not handled here.
     """
-    path = path if isinstance(path, Path) else model_path(path)
     processor = load_processor(path)
     try:
         with quiet():
@@ -79,12 +77,11 @@ def load_processor(path: str | Path) -> VisionLanguageModel:
     image processor is the one that uses Pillow.
 
     Args:
-        path: Folder or Hub name of a checkpoint, or ``shipped:NAME``.
+        path: Folder or Hub name of a checkpoint.
 
     Raises:
         ConfigError: If it cannot be read, or is of a family that is not handled here.
     """
-    path = path if isinstance(path, Path) else model_path(path)
     if _is_path(path) and not Path(path).is_dir():
         raise ConfigError(
             f"there is no folder {str(path)!r}; name a checkpoint's folder, or a model on the "

@@ -41,7 +41,7 @@ from trainers import TrainConfig, check_settings, make_trainer
 from trainers.errors import Damaged
 from trainers.files import check_folder, whole_folder
 from trainers.results import begin
-from trainers.runs import PAGE, run_folder, within
+from trainers.runs import PAGE, check_model, run_folder, within
 from vt_env import ConfigError, open_source
 
 DESCRIPTION = """\
@@ -123,8 +123,8 @@ def describe(parser: Parser) -> None:
     """Describe the command."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     option(parser, "KEY=VALUE", "replace a setting of its recipes", nargs="*", dest="settings")
-    option(parser, "--plan PLAN", "what is trained and compared: laptop, pages or a file",
-           default="laptop")  # fmt: skip
+    option(parser, "--plan PLAN", "what is trained and compared: laptop; pages, with the model that "
+           "vt warmup pages makes; or a file", default="laptop")  # fmt: skip
     option(parser, "--out DIR", "where results go", Path, Path("runs/demo"))
     option(parser, "--seed S", "of all parts", natural, 0)
     option(parser, "--warmup-steps N",
@@ -187,6 +187,8 @@ def _recipe(name: str, arguments: argparse.Namespace) -> TrainConfig:
 def _check(plan: Plan, recipes: Mapping[str, TrainConfig], test: str) -> None:
     """Find out before anything is done whether all of it can be."""
     for recipe in recipes.values():
+        if not plan.warmup:
+            check_model(recipe)
         check_settings(make_trainer(recipe.trainer), recipe)
     missing = {name.rpartition("/")[2] for name in plan.targets.names if "/" in name}
     source = open_source(test)

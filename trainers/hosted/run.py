@@ -86,8 +86,8 @@ class HostedRun(ABC):
     @property
     def model(self) -> str:
         """The model that it begins with, as any process can load it."""
-        path = self.cwd / self.config.model.place
-        return str(path.resolve()) if path.is_dir() else self.config.model.place
+        path = self.cwd / self.config.model.path
+        return str(path.resolve()) if path.is_dir() else self.config.model.path
 
     def write_judge_usage(self, engine: str, usage: Usage) -> None:
         """Leave what a process's judges took so far, where :meth:`judge_usage` finds it."""

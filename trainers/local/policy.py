@@ -44,7 +44,7 @@ class Policy:
         self, config: ModelConfig, weights: Path | None, *, reference: bool, critic: bool
     ) -> None:
         self.config = config
-        self.vlm = _load(config, weights if weights and not config.lora_rank else config.place)
+        self.vlm = _load(config, weights if weights and not config.lora_rank else config.path)
         if config.freeze_vision:
             self.vlm.model.model.visual.requires_grad_(False)
         self.adapters = None
@@ -53,7 +53,7 @@ class Policy:
             self.adapters = Adapters(self.vlm.model, config)
         self.reference = None
         if reference:
-            self.reference = self.vlm if self.adapters else _load(config, config.place)
+            self.reference = self.vlm if self.adapters else _load(config, config.path)
         if self.reference is not None and self.reference is not self.vlm:
             self.reference.model.requires_grad_(False)
         self.critic = None
@@ -130,11 +130,11 @@ class Policy:
         merged = self.adapters.merged() if self.adapters else None
         with quiet():
             self.vlm.model.save_pretrained(folder, state_dict=merged)
-        if not Path(self.config.place).is_dir():
+        if not Path(self.config.path).is_dir():
             self.vlm.tokenizer.save_pretrained(folder)
             self.vlm.image_processor.save_pretrained(folder)
             return
-        complete(folder, self.config.place)
+        complete(folder, self.config.path)
 
 
 def _load(config: ModelConfig, path: str | Path) -> VisionLanguageModel:

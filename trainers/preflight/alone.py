@@ -62,7 +62,7 @@ def _recipe(known: Known) -> str:
 
 
 def _model(known: Known) -> str:
-    path = known.config.model.place
+    path = known.config.model.path
     known.processor = load_processor(path)
     known.shape = Shape.of(known.processor.model.config, parameters_of(path))
     kind = known.processor.model.config.model_type

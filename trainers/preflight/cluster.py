@@ -94,7 +94,7 @@ def _ask(known: Known, nodes: list[dict[str, Any]]) -> str:
                     scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 ).remote(
                     str(known.out.absolute()), mark.name,
-                    known.config.model.place, known.config.environment.judge,
+                    known.config.model.path, known.config.environment.judge,
                 )
                 for node in ray.nodes()
                 if node["Alive"]

@@ -72,7 +72,7 @@ class TRLRun(TrainerCallback):
         self.began = time.perf_counter()
 
     def _validation(self) -> Validation:
-        processor = load_processor(self.config.model.place)
+        processor = load_processor(self.config.model.path)
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
         vlm = type(processor)(model, processor.tokenizer, processor.image_processor)
         return Validation(self.config, vlm)
@@ -81,7 +81,7 @@ class TRLRun(TrainerCallback):
         """TRL's trainer, its reward function's object, and how many pictures were refused."""
         from trl import GRPOConfig
 
-        config, path = self.config, self.config.model.place
+        config, path = self.config, self.config.model.path
         algorithm = checked(config)
         policy = load_vlm(path, dtype="float32", device="cpu")
         order, found = training_order(self.task, policy, config)
@@ -163,8 +163,8 @@ class TRLRun(TrainerCallback):
 
         def write(folder: Path) -> None:
             linked(saved, folder / "model")
-            if Path(self.config.model.place).is_dir():
-                complete(folder / "model", self.config.model.place)
+            if Path(self.config.model.path).is_dir():
+                complete(folder / "model", self.config.model.path)
             write_state(
                 folder, self.config, evaluation=self.evaluation, fingerprints=self.fingerprints
             )

@@ -36,14 +36,14 @@ class PagesAgent(TinyAgent):
     Its longest well-formed turn has 10 tokens.
 
     Args:
-        path: Folder of a checkpoint, or the loaded model; by default the one that is shipped.
+        path: Folder of a checkpoint, or the loaded model.
         dtype: Its weights are kept in bfloat16, which few laptops compute in.
         **settings: As :class:`~agents.tiny.agent.TinyAgent` has them.
     """
 
     def __init__(
         self,
-        path: str | Path | VisionLanguageModel = "shipped:pages",
+        path: str | Path | VisionLanguageModel,
         *,
         dtype: str = "float32",
         **settings: Any,

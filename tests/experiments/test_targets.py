@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from experiments.cli import main
+from experiments.commands.demo import FOLDER, Plan
+from experiments.evaluation.modes import parse_modes
+from experiments.recipe import load_recipe
 from experiments.targets import Targets, numbers_of
-from vt_env import ConfigError
+from vt_env import ConfigError, open_source
 
 BOUNDS = Targets({"ours accuracy": 0.97, "ours accuracy over low": 0.2}, {"ours asks/colour": 0.05})
 
@@ -46,6 +49,21 @@ def test_each_bound_is_held(changed: dict[str, Any], says: str) -> None:
 def test_a_bound_is_a_number() -> None:
     with pytest.raises(ConfigError, match="the target of 'accuracy' must be a number, got True"):
         Targets({"accuracy": True})
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_plans_have_targets_of_what_they_compare(path: Path) -> None:
+    plan = Plan.load(path.stem)
+    policies: list[str] = []
+    for task in plan.tasks.values():
+        load_recipe(task.recipe)
+        modes = [mode.name for mode in parse_modes(task.modes)]
+        assert set(task.names) <= set(modes)
+        policies += [task.names.get(mode, mode) for mode in modes]
+    assert len(set(policies)) == len(policies), "each has a name of its own"
+    kinds = {sample.kind for sample in open_source(plan.test.format(n=200, seed=0))}
+    one = {**result(0.9), "by_kind": {kind: {"request_rate": 0.5} for kind in kinds}}
+    assert set(plan.targets.names) <= numbers_of(dict.fromkeys(policies, one)).keys()
 
 
 def test_a_demo_that_misses_its_targets_says_so(tmp_path: Path, capsys) -> None:

@@ -297,10 +297,19 @@ class Learner:
         return {**model, **heads}
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take weights as :meth:`weights` gives them, in any precision."""
+        """Take weights as :meth:`weights` gives them, in any precision.
+
+        Raises:
+            ConfigError: If they are of another model.
+        """
         for module, prefix in ((self.vlm.model, "model."), (self.heads, "heads.")):
             own = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
-            module.load_state_dict(own)
+            try:
+                module.load_state_dict(own)
+            except RuntimeError as error:
+                raise ConfigError(
+                    "the weights to begin with have other names or shapes than this model's"
+                ) from error
 
 
 def _batch(vlm: VisionLanguageModel, pages: Sequence[Prepared], lesson: int) -> Batch:

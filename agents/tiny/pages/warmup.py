@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -77,13 +78,17 @@ def warm_up_pages(
     start = (config, folder, seed, init, meeting)
     children = torch.multiprocessing.get_context("spawn")
     others = [
-        children.Process(target=_work, args=(rank, *start), daemon=True)
+        children.Process(target=_help, args=(rank, *start), daemon=True)
         for rank in range(1, config.processes)
     ]
     for process in others:
         process.start()
     try:
         learner = _work(0, *start, progress)
+    except BaseException:
+        for process in others:  # they would wait for this one
+            process.terminate()
+        raise
     finally:
         for process in others:
             process.join(60)
@@ -106,6 +111,12 @@ def keep(folder: str | Path, out: str | Path) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     save_file(weights, out, metadata=noted)
     return out
+
+
+def _help(*start: Any) -> None:
+    """A child's part. Ctrl-C is for the first process, which ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _work(*start)
 
 
 def _work(

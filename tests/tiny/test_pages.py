@@ -425,6 +425,8 @@ def test_a_pointed_policy_is_shown_the_truth(vlm) -> None:
         ({"seeing": 7000}, "from 0 to steps"),
         ({"batch": 3}, "multiple of processes"),
         ({"falls": 1.0}, "below 1"),
+        ({"muon": float("nan")}, "muon must be at least 0"),
+        ({"minutes": -1.0}, "minutes must be at least 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict, words: str) -> None:

@@ -7,6 +7,7 @@ tokens a step, that is most of its time. The numbers are the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -137,6 +138,9 @@ class PagesConfig:
             raise ConfigError(
                 f"batch must be a multiple of processes ({self.processes}), got {self.batch}"
             )
+        for name in ("muon", "adamw", "decay", "minutes"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
         if not 0 <= self.falls < 1:
             raise ConfigError(f"falls must be from 0 to below 1, got {self.falls}")
 

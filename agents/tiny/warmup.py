@@ -208,6 +208,7 @@ def warm_up(
     learn("head_loss", seeing, _seeing(config, vlm, heads, seed), config.vision_steps)
     vision.requires_grad_(False)
     speaking = [p for p in vlm.model.parameters() if p.requires_grad]
+    read = number = 0
     for number in range(config.rounds):
         learn("loss", speaking, _speaking(config, vlm, seed, number), config.steps)
         if config.reading <= (read := _reading(config, vlm, seed)):

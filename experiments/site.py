@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -111,7 +112,9 @@ class Site(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A reader that has gone is no error."""
+        """A reader that has gone is no error; anything else is one of this program."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 _NOT_HERE = Answer(b"not here", "text/plain", HTTPStatus.NOT_FOUND)

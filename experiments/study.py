@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from experiments.files import json_object
 from experiments.plots import Curve, curve_grid
 from experiments.recipe import load_recipe, read_snapshot, read_toml, typed
 from experiments.tables import Column, Table
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parents[1] / "studies"
 """In a checkout of the repository; a wheel has none."""
-RESULT = "result.json"
+RESULT, WARMUP = "result.json", "warmup"
 RATE = "rollout/request_rate/"
 SMOOTH = 9
 """Steps of the moving average in curves."""
@@ -75,7 +76,7 @@ class Study:
         """By seed, the folder of the tiny model that is warmed up first; none for another one."""
         if load_recipe(self.recipe).model.agent != "tiny":
             return {}
-        return {seed: out / "warmup" / f"seed-{seed}" for seed in self.seeds}
+        return {seed: out / WARMUP / f"seed-{seed}" for seed in self.seeds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Run:
     @property
     def result(self) -> Mapping[str, Any]:
         """What ``vt train`` wrote of it."""
-        return json.loads((self.folder / RESULT).read_text("utf-8"))
+        return json_object(self.folder / RESULT)
 
     @property
     def checkpoint(self) -> Path:
@@ -122,6 +123,19 @@ def load_study(name_or_path: str | Path) -> Study:
     study = typed(Study, table, f"study {path.name}")
     if bool(study.across) != bool(study.values):
         raise ConfigError(f"study {path.name}: across and values go together")
+    for arm, own in study.arms.items():
+        if arm in ("", ".", "..", WARMUP) or "/" in arm or not isinstance(own, Mapping):
+            raise ConfigError(
+                f"study {path.name}: arms must be tables of settings, each named as a folder can "
+                f"be and not {WARMUP!r}, got {arm!r} = {own!r}"
+            )
+    folders: set[Path] = set()
+    for run in runs(study, Path()):
+        if run.folder in folders:
+            raise ConfigError(f"study {path.name}: two runs would have the folder {run.folder}")
+        folders.add(run.folder)
+        if load_recipe(study.recipe, run.settings).data.validation is None:
+            raise ConfigError(f"study {path.name}: runs are compared on data.validation: name one")
     for arm, command in study.python.items():
         if arm not in study.arms:
             raise unknown_name("arm", arm, list(study.arms))
@@ -150,7 +164,10 @@ def runs(study: Study, out: Path) -> list[Run]:
 
 
 def _words(settings: Mapping[str, Any]) -> list[str]:
-    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
+    return [
+        f"{key}={json.dumps(value, ensure_ascii=False, default=str)}"
+        for key, value in settings.items()
+    ]
 
 
 @contextmanager

@@ -7,10 +7,12 @@ be had for as many tokens. What was played leaves a file, so that it is not play
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from experiments.recipe import load_recipe
 from experiments.study import Run, Study
 from studies.frontier import Arms, Frontier, Rates, gap, grouped, mixing
 from trainers import TrainConfig
-from vt_env import ConfigError, Query, Sample, Source, make_judge, make_task, open_source
+from vt_env import ConfigError, DataError, Query, Sample, Source, make_judge, make_task, open_source
 from vt_env.vector import VisionThinkVectorEnv
 
 PRICE = "reward.token_price"
@@ -74,6 +76,7 @@ def played(study: Study, run: Run, exam: Exam) -> Played:
 
     Raises:
         ConfigError: If it was played otherwise.
+        DataError: If what was written of it is damaged.
     """
     done = run.folder / "played.npz"
     if not done.exists():
@@ -83,8 +86,11 @@ def played(study: Study, run: Run, exam: Exam) -> Played:
         with part.open("wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **arrays)
         part.replace(done)
-    with np.load(done) as arrays:
-        found = dict(arrays)
+    try:
+        with np.load(done) as arrays:
+            found = dict(arrays)
+    except (ValueError, EOFError, BadZipFile, zlib.error) as error:
+        raise DataError(f"{done} is not what was written; delete it to play again") from error
     if found["free"].shape != (exam.samples, exam.rollouts):
         raise ConfigError(
             f"{done} has {found['free'].shape} questions and rollouts, not "

@@ -14,61 +14,25 @@ only if all in it was sealed there; links are never followed for it.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
 import shutil
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from vt_env.errors import ConfigError, Damaged
+from vt_env.sealed import CHECKSUM as CHECKSUM
 from vt_env.sealed import PART as PART
+from vt_env.sealed import is_sealed as is_sealed
+from vt_env.sealed import opened_line as opened_line
 from vt_env.sealed import read_sealed as read_sealed
 from vt_env.sealed import sealed_json as sealed_json
+from vt_env.sealed import sealed_line as sealed_line
 from vt_env.sealed import whole_file as whole_file
 from vt_env.sealed import write_sealed as write_sealed
 
 MANIFEST = "manifest.json"
-CHECKSUM = "vt_crc32"
-"""The last key of a sealed line."""
-
-_KEY = f'"{CHECKSUM}": "'.encode()
-_LINE = re.compile(rb'(.*?)(?:, )?"vt_crc32": "([0-9a-f]{8})"\}')
-
-
-def sealed_line(row: Mapping[str, Any]) -> str:
-    """One line of JSONL with its checksum.
-
-    Text is written in ASCII, so that lone surrogates survive too.
-
-    Raises:
-        ValueError: If a number is not finite: JSON has no NaN.
-    """
-    text = json.dumps(row, allow_nan=False)
-    comma = ", " if len(text) > 2 else ""
-    return f'{text[:-1]}{comma}"{CHECKSUM}": "{zlib.crc32(text.encode()):08x}"}}\n'
-
-
-def is_sealed(line: bytes) -> bool:
-    """Whether a line has a checksum, right or wrong, even if a byte of its key has changed."""
-    key = line.rstrip(b"\n")[-len(_KEY) - 10 : -10]
-    return len(key) == len(_KEY) and sum(a != b for a, b in zip(key, _KEY, strict=True)) <= 1
-
-
-def opened_line(line: bytes, where: str) -> dict[str, Any]:
-    """The row of a sealed line.
-
-    Raises:
-        Damaged: If it is not what was written; the message begins with ``where``.
-    """
-    found = _LINE.fullmatch(line.rstrip(b"\n"))
-    text = found[1] + b"}" if found else b""
-    if not found or f"{zlib.crc32(text):08x}".encode() != found[2]:
-        raise Damaged(f"{where}: it is not what was written")
-    return json.loads(text)
 
 
 def seal_folder(folder: Path, about: Mapping[str, Any]) -> None:

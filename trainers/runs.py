@@ -136,7 +136,6 @@ def check_start(config: TrainConfig) -> None:
     from trainers.refusing import check_channel
 
     check_channel(config, make_algorithm(config.algorithm.name, **config.algorithm.options))
-    check_model(config)
     for data in filter(None, (config.data.train, config.data.validation)):
         with closing(task_of(data, config.environment)) as task:
             probe_starts(config, task.protocol)

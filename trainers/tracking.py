@@ -21,6 +21,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -153,7 +154,7 @@ class JsonLines:
 
     def _set_aside(self, damaged: Sequence[int], kept: Sequence[bytes]) -> None:
         aside = unused(self.path.with_name(f"damaged-{self.path.name}"))
-        os.link(self.path, aside)
+        shutil.copyfile(self.path, aside)
         part = self.path.with_name(self.path.name + PART)
         part.write_bytes(b"".join(kept))
         part.replace(self.path)

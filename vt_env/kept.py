@@ -93,7 +93,9 @@ class Kept(dict[str, Any]):
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_sealed(self.path, {"kept": dict(self)})
+            own = self.path.with_suffix(f".{os.getpid()}")  # others may write at the same time
+            write_sealed(own, {"kept": dict(self)})
+            own.replace(self.path)
             self._changed = False
         except OSError as error:
             logger.warning("%s cannot be written, so it is made again: %s", self.path, error)

@@ -7,6 +7,7 @@ least that vLLM's attention takes on a CPU, and all vision layers see the whole 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from agents.tiny.tokenizer import (
     VIDEO,
     make_tokenizer,
 )
-from vt_env.errors import ConfigError
+from vt_env.errors import ConfigError, unknown_name
 from vt_env.tokens import FAMILIES
 
 HEAD = 32
@@ -72,6 +73,17 @@ class TinyConfig:
             raise ConfigError(f"width must be a multiple of {HEAD}, got {self.width}")
         if min(self.layers, self.vision_layers) < 1:
             raise ConfigError("both transformers need at least one layer")
+        if self.inner < 1:
+            raise ConfigError(f"inner must be at least 1, got {self.inner}")
+        if not (0 < self.deviation < math.inf and 0 <= self.scale < math.inf):
+            raise ConfigError(
+                f"deviation must be above 0 and scale at least 0, got {self.deviation} and "
+                f"{self.scale}"
+            )
+        if not 0 <= self.patch_scale < math.inf:
+            raise ConfigError(f"patch_scale must be at least 0, got {self.patch_scale}")
+        if self.family not in FAMILIES:
+            raise unknown_name("family", self.family, FAMILIES)
 
 
 def model_config(tokenizer: PreTrainedTokenizerFast, config: TinyConfig) -> Qwen2_5_VLConfig:

@@ -13,6 +13,7 @@ depends on the seed and on how a processor rounds, it goes on with new lessons.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -143,6 +144,9 @@ class WarmupConfig:
         for kind in filter(None, self.about.split("+")):
             if kind not in KINDS:
                 raise unknown_name("kind", kind, KINDS)
+        for name in ("learning_rate", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
         for name in ("request_share", "full_share", "reading"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be between 0 and 1, got {getattr(self, name)}")

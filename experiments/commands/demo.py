@@ -6,6 +6,7 @@ What is trained, what is compared and what has to be reached is data: a file of 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from experiments.evaluation.result import OWNS as LEAF
 from experiments.evaluation.run import Evaluation, Options
 from experiments.evaluation.workers import Here
 from experiments.files import write_json
-from experiments.parsing import Parser, option
+from experiments.parsing import Parser, meant, option
 from experiments.provenance import provenance
 from experiments.recipe import load_recipe, read_toml, typed, write_snapshot
 from experiments.report import ReportConfig, make_report
@@ -41,8 +42,9 @@ from trainers import TrainConfig, check_settings, make_trainer
 from trainers.errors import Damaged
 from trainers.files import check_folder, whole_folder
 from trainers.results import begin
-from trainers.runs import PAGE, check_model, run_folder, within
+from trainers.runs import PAGE, check_model, check_start, run_folder, within
 from vt_env import ConfigError, open_source
+from vt_env.errors import unknown_name
 
 DESCRIPTION = """\
 Train a small vision-language model to ask for more only where it needs it, and compare it with the
@@ -75,6 +77,19 @@ class Scheme:
     modes: tuple[str, ...]
     names: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def __post_init__(self) -> None:
+        parse_modes(self.modes)
+        for mode, name in self.names.items():
+            if mode not in self.modes:
+                raise unknown_name("mode", mode, self.modes)
+            if not isinstance(name, str):
+                raise ConfigError(f"the name of {mode} must be text, got {name!r}")
+
+    @property
+    def policies(self) -> list[str]:
+        """Results' names of its modes."""
+        return [self.names.get(mode, mode) for mode in self.modes]
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -82,7 +97,7 @@ class Plan:
 
     Attributes:
         title: Of the report.
-        test: The test split, with places for ``n`` and ``seed``.
+        test: The test split, with places for ``{n}`` and, where it has one, ``{seed}``.
         tasks: By name, each as :class:`Scheme` has it.
         lead: What the report says first.
         advice: What to do where a target was missed.
@@ -105,8 +120,30 @@ class Plan:
         """A shipped plan, or one in a file."""
         path, table = read_toml(name, FOLDER, "plan of a demo")
         plan = typed(cls, table, path.name)
-        schemes = {name: typed(Scheme, task, path.name) for name, task in plan.tasks.items()}
+        for task, table in plan.tasks.items():
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", task) or not isinstance(table, Mapping):
+                raise ConfigError(
+                    f"{path.name}: tasks must be tables whose names have letters, digits, - and _ "
+                    f"alone, got {task} = {table!r}"
+                )
+        schemes = {task: typed(Scheme, told, path.name) for task, told in plan.tasks.items()}
+        names = [name for scheme in schemes.values() for name in scheme.policies]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(f"{path.name}: two policies are named {twice[0]!r}; see names")
         return replace(plan, tasks=schemes)
+
+    def source(self, samples: int, seed: int) -> str:
+        """The spec of the test split."""
+        try:
+            made = self.test.format(n=samples, seed=seed)
+        except (LookupError, ValueError, AttributeError):
+            made = None
+        if made is None or "{n}" not in self.test:
+            raise ConfigError(
+                "test must be a source with {n} in it, and {seed} where it has one, such as "
+                f"jsonl:FILE,limit={{n}}; got {self.test!r}"
+            )
+        return made
 
     def owns(self) -> list[str]:
         """Names that the demo writes."""
@@ -140,8 +177,10 @@ def run(arguments: argparse.Namespace) -> int:
     need_torch()
     looked(arguments, KIND)
     out, seed, plan = arguments.out, arguments.seed, Plan.load(arguments.plan)
+    if arguments.warmup_steps is not None and not plan.warmup:
+        raise ConfigError(f"--warmup-steps: the plan {arguments.plan} has no warm-up")
     recipes = {name: _recipe(task.recipe, arguments) for name, task in plan.tasks.items()}
-    test = plan.test.format(n=arguments.samples, seed=seed)
+    test = plan.source(arguments.samples, seed)
     _check(plan, recipes, test)
     with begin(out, KIND, plan.owns(), mode_of(arguments), settings=told(arguments)) as held:
         if plan.warmup:
@@ -190,7 +229,17 @@ def _check(plan: Plan, recipes: Mapping[str, TrainConfig], test: str) -> None:
         if not plan.warmup:
             check_model(recipe)
         check_settings(make_trainer(recipe.trainer), recipe)
+        check_start(recipe)
     missing = {name.rpartition("/")[2] for name in plan.targets.names if "/" in name}
+    played = {
+        **dict.fromkeys(("accuracy", "token_ratio", "request_rate"), 0.0),
+        "by_kind": {kind: {"request_rate": 0.0} for kind in missing},
+    }
+    policies = [name for scheme in plan.tasks.values() for name in scheme.policies]
+    known = numbers_of(dict.fromkeys(policies, played))
+    for name in plan.targets.names:
+        if name not in known:
+            raise ConfigError(f"there is no number {name!r} to reach{meant(name, known)}")
     source = open_source(test)
     for sample in source if missing else ():
         missing.discard(sample.kind)

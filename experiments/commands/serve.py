@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 from experiments.commands.options import add_task_options, positive, task_of
 from experiments.parsing import Parser, option
+from experiments.recipe import overridden, typed
 from vt_env import ConfigError
 from vt_env.order import ORDERS
 from vt_env.rewards import RewardConfig
@@ -83,16 +83,8 @@ def _token(file: Path | None) -> str | None:
         raise ConfigError(f"cannot read the token from {file}: {reason}") from error
 
 
-def _reward(settings: list[str]) -> dict[str, Any]:
-    """Settings of :class:`~vt_env.rewards.RewardConfig` from ``KEY=VALUE``."""
-    made: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--reward wants KEY=VALUE, got {setting!r}")
-        default = getattr(RewardConfig(), key, None)
-        try:
-            made[key] = float(value) if isinstance(default, float) else value
-        except ValueError as error:
-            raise ConfigError(f"--reward {key} wants a number, got {value!r}") from error
-    return made
+def _reward(settings: list[str]) -> RewardConfig:
+    """The reward from ``KEY=VALUE``, by default without a penalty."""
+    if wrong := [setting for setting in settings if "=" not in setting]:
+        raise ConfigError(f"--reward wants KEY=VALUE, got {wrong[0]!r}")
+    return typed(RewardConfig, {"penalty": "none", **overridden(settings)}, "--reward")

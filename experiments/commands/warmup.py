@@ -39,7 +39,10 @@ OWNS = {
         *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
         "video_preprocessor_config.json",
     ),
-    PAGES: ("state.pt", "state.pt.new", "log.jsonl", ".meeting*", "model/*", "result.json"),
+    PAGES: (
+        *("state.pt", "before-state.pt", "damaged-state.pt", "log.jsonl", ".meeting*", "model/*"),
+        "result.json",
+    ),
 }
 QUESTIONS = 2000
 """Pages of the test split that the bars are measured on."""

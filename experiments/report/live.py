@@ -33,6 +33,8 @@ from trainers.tracking import LOG
 
 MOST_CARDS = 48
 """Episodes of one answer."""
+KEPT = 64 * 2**20
+"""Characters of embedded pictures beyond which they are forgotten, and drawn again if asked for."""
 _FILES = (RESULT, COMPARISON, SUITE, CONFIG, EPISODES, JOURNAL, LOG)
 _CARDS = re.compile(r"cards\?([0-9a-f]{16}):(\d{1,6}):(\d{1,9}(?:,\d{1,9})*)")
 
@@ -53,7 +55,7 @@ class Live:
 
     Args:
         folders: Results.
-        config: What is shown; ``pictures`` bounds those that are kept.
+        config: What is shown.
 
     Raises:
         ConfigError: If there is nothing to show yet.
@@ -109,6 +111,8 @@ class Live:
 
     def _cards(self, policy: int, places: list[int]) -> Answer | None:
         state = self._state
+        if state.pictures.size > KEPT:
+            state.pictures.forget()
         shown = state.gallery.shown
         if policy >= len(shown) or len(places) > MOST_CARDS:
             return None

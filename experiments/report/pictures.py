@@ -107,6 +107,18 @@ class Pictures:
     _originals: int = 0
     _parts: int = 0
 
+    @property
+    def size(self) -> int:
+        """Characters of what is embedded."""
+        return sum(map(len, self.embedded))
+
+    def forget(self) -> None:
+        """Make room. Places stay taken, so that what a page was told of them stays true."""
+        self.embedded[:] = [""] * len(self.embedded)
+        self._places.clear()
+        self._made.clear()
+        self._originals = self._parts = 0
+
     def draw(self, wanted: Iterable[tuple[Row, str, Collection[Part]]]) -> list[Drawn]:
         """Pictures of samples, the most wanted first.
 

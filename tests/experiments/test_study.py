@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from experiments.cli import main
-from experiments.study import FOLDER, carry_out, load_study, outcomes, runs
-from vt_env import ConfigError
+from experiments.recipe import FOLDER as RECIPES
+from experiments.study import FOLDER, Run, carry_out, load_study, outcomes, runs
+from vt_env import ConfigError, DataError
 
 SMALL = """
 recipe = "laptop"
@@ -111,12 +112,36 @@ def test_a_run_that_fails_is_told_and_the_others_are_compared(
             'recipe = "laptop"\nseeds = [1]\n[arms.a]\n[targets.at_most]\na = "x"',
             "must be a number",
         ),
+        ('recipe = "laptop"\nseeds = [1]\narms = {a = 5}', "arms must be tables"),
+        ('recipe = "laptop"\nseeds = [1]\n[arms."../a"]', "named as a folder can be"),
+        ('recipe = "laptop"\nseeds = [1]\n[arms.warmup]', "and not 'warmup'"),
+        ('recipe = "laptop"\nseeds = [1, 1]\n[arms.a]', "two runs would have the folder a/seed-1"),
+        (
+            'recipe = "laptop"\nseeds = [1]\nacross = "optimiser.learning_rate"\n'
+            "values = [1.0000001, 1.0]\n[arms.a]",
+            "two runs would have the folder a/1/seed-1",
+        ),
+        ('recipe = "laptop"\nseeds = [1]\n[arms.a]\nstpes = 1', "Did you mean 'steps'"),
+        ('recipe = "laptop"\nseeds = [1]\n[arms.a]\nsteps = 2020-01-01', "a whole number"),
+        ('recipe = "none.toml"\nseeds = [1]\n[arms.a]', "compared on data.validation"),
     ],
 )
-def test_wrong_studies_are_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_wrong_studies_are_refused(
+    tmp_path: Path, text: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = (RECIPES / "laptop.toml").read_text("utf-8")
+    Path("none.toml").write_text(whole.replace("\nvalidation = ", "\n# "), "utf-8")
     file = tmp_path / "wrong.toml"
     file.write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=message):
         load_study(file)
     with pytest.raises(ConfigError, match="study"):
         load_study("no-such-study")
+
+
+def test_a_damaged_result_of_a_run_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text('{"evaluation": ', "utf-8")
+    run = Run("a", None, 1, (), tmp_path)
+    with pytest.raises(DataError, match=r"cannot read .*result\.json"):
+        run.result  # noqa: B018

@@ -89,3 +89,60 @@ def test_a_demo_that_misses_its_targets_says_so(tmp_path: Path, capsys) -> None:
     before = (out / "policies" / "request" / "low" / "episodes.jsonl").read_bytes()
     assert main(["demo", "--resume", "--out", str(out)]) == 1  # nothing is done again
     assert (out / "policies" / "request" / "low" / "episodes.jsonl").read_bytes() == before
+
+
+PLAN = """
+title = "t"
+lead = "l"
+advice = "a"
+test = "generated:n={n},kinds=laptop,seed={seed}"
+warmup = true
+[tasks.one]
+recipe = "laptop"
+modes = ["low", "full"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (PLAN.replace("{seed}", "{sed}"), "test must be a source with {n} in it"),
+        (PLAN.replace("{n}", "5"), "test must be a source with {n} in it"),
+        (PLAN.replace("{n}", "{"), "test must be a source with {n} in it"),
+        (PLAN.replace("[tasks.one]", '[tasks."../one"]'), "letters, digits, - and _ alone"),
+        (f"{PLAN}[tasks]\none = 5", "no valid TOML"),
+        (PLAN.replace("[tasks.one]", "tasks = {one = 5}\n[targets]"), "there is no setting"),
+        ("tasks = {one = 5}\n" + PLAN.partition("[tasks")[0], "tasks must be tables"),
+        (f'{PLAN}names = {{low = "full"}}', "two policies are named 'full'"),
+        (f"{PLAN}names = {{low = 5}}", "the name of low must be text, got 5"),
+        (f'{PLAN}names = {{lw = "x"}}', "Did you mean 'low'?"),
+        (f'{PLAN}[targets.at_least]\n"low acuracy" = 1', "did you mean 'low accuracy'?"),
+        (f"{PLAN}modes = 1", "no valid TOML"),
+        (PLAN.replace('"full"', '"ful"'), "Did you mean 'full'?"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_is_refused_first(
+    text: str, says: str, tmp_path: Path, capsys
+) -> None:
+    pytest.importorskip("transformers")
+    plan, out = tmp_path / "plan.toml", tmp_path / "out"
+    plan.write_text(text, "utf-8")
+    assert main(["demo", "--plan", str(plan), "--samples", "40", "--out", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert told.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["data.train=nothing:x"], "Unknown source 'nothing'"),
+        (["--plan", "pages", "--warmup-steps", "3"], "the plan pages has no warm-up"),
+    ],
+)
+def test_wrong_words_cost_no_warm_up(words: list[str], says: str, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("transformers")
+    assert main(["demo", *words, "--out", str(tmp_path / "out")]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

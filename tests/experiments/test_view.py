@@ -109,6 +109,31 @@ def test_cards_have_their_pictures_and_nothing_else_is_answered(tmp_path: Path) 
     assert cards(live, *range(MOST_CARDS + 1)) is None
 
 
+def test_pictures_are_kept_up_to_a_bound_and_drawn_again(tmp_path: Path, monkeypatch) -> None:
+    live = Live([play(tmp_path)], ReportConfig(pictures=2))
+    assert b"only 2 pictures" in cards(live, 0, 1, 2).body
+    monkeypatch.setattr("experiments.report.live.KEPT", 0)
+    seen: dict[str, str] = {}
+    for places in ((2, 3), (4, 5), (2, 3)):
+        told = json.loads(cards(live, *places).body)
+        shown = {str(sample["picture"]) for sample in told["samples"].values()}
+        assert len(shown) == 2
+        assert shown <= told["pictures"].keys()
+        assert all(told["pictures"].values())
+        assert not seen.keys() & told["pictures"].keys(), "a page may still show those"
+        seen |= told["pictures"]
+    assert len(set(seen.values())) < len(seen)
+
+
+def test_a_fault_of_ours_is_not_hidden(capsys) -> None:
+    def broken(path: str) -> Answer:
+        raise KeyError("ours")
+
+    with served(broken) as site, pytest.raises(http.client.RemoteDisconnected):
+        asked(site, site.secret)
+    assert "KeyError: 'ours'" in capsys.readouterr().err
+
+
 def begun(folder: Path, rows: int) -> None:
     """An evaluation that has come so far."""
     folder.mkdir(exist_ok=True)

@@ -1,6 +1,11 @@
 """``vt warmup pages``: trains, measures against its bars, goes on."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -29,6 +34,29 @@ def test_it_ends_with_a_model_its_figures_and_its_card(
     assert "| `full_small` | 0.0000 | at least 0.98, **missed** |" in card
     assert main(["warmup", "--resume", "--out", str(out)]) == 0, "all is done: measured again"
     assert main(["warmup", "pages", "--out", str(out), *FEW]) == 2, "neither asked for"
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_processes_with_a_sentence(tmp_path: Path) -> None:
+    """As a terminal sends it: to all of them."""
+    out = tmp_path / "run"
+    words = [word for word in FEW if not word.startswith(("processes", "steps"))]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vt_env", "warmup", "pages", "--out", str(out), "processes=2",
+         "steps=9999", "minutes=0", *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    until = time.monotonic() + 240
+    while not (out / "before-state.pt").exists():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=30)  # until nobody holds its end
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert error.strip().splitlines()[-1].endswith(f"vt warmup --resume --out {out}")
 
 
 @pytest.mark.parametrize(

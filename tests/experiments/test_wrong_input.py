@@ -111,7 +111,9 @@ OTHER = [
     ("serve --prt 1", "did you mean '--port'?"),
     ("serve --token-file nope", "cannot read the token from nope"),
     ("serve --reward x", "--reward wants KEY=VALUE"),
-    ("serve --reward token_price=dear", "wants a number, got 'dear'"),
+    ("serve --reward token_price=dear", "token_price must be a number, got 'dear'"),
+    ("serve --reward token_price=nan", "token_price must be a finite number"),
+    ("serve --reward wrong_pays=no", "wrong_pays must be true or false, got 'no'"),
 ]
 ALL = [
     *((f"play {words}", says) for words, says in PLAY),

@@ -56,7 +56,7 @@ def test_it_serves_until_it_is_stopped(tmp_path: Path):
         (["--host", "0.0.0.0"], "give a token"),
         (["--token-file", "nowhere"], "cannot read the token from nowhere"),
         (["--reward", "token_price"], "wants KEY=VALUE"),
-        (["--reward", "token_price=dear"], "wants a number"),
+        (["--reward", "token_price=dear"], "must be a number"),
         (["--reward", "token_prize=1"], "Did you mean 'token_price'?"),
         (["--reward", "penalty=paper"], "a session is one rollout"),
         (["--data", "jsonl:nowhere.jsonl"], "nowhere.jsonl"),

@@ -222,7 +222,7 @@ def test_unscored_is_not_wrong(executor):
     assert [r["extra_logs"]["env/unscored"] for r in responses] == [0, 0, 1, 0]
 
 
-def test_what_judging_took_is_left_for_the_driver(executor):
+def test_what_judging_took_is_left_for_the_driver(executor, caplog):
     made = executor("reward.penalty=none")
     assert made.run.judge_usage() == []
     judge = Forgetful()
@@ -233,6 +233,10 @@ def test_what_judging_took_is_left_for_the_driver(executor):
         asyncio.run(play(made, engine, label_of(made), 4))
     assert made.run.judge_usage() == [judge.usage]  # the latest of each engine
     assert judge_metrics(made.run.judge_usage())["judge/tokens_in"] == 300
+    (file,) = (made.run.folder / "judging").iterdir()
+    file.write_text(file.read_text().replace("300", "301"))
+    assert made.run.judge_usage() == []
+    assert "not what was written; what judges took is told without it" in caplog.text
 
 
 def test_a_refused_picture_names_its_sample(executor):

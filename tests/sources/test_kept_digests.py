@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vt_env import kept, open_source, progress
-from vt_env.kept import Digests, cache_folder
+from vt_env.kept import Digests, Kept, cache_folder
 from vt_env.sources.arrow import ParquetRows
 
 
@@ -106,6 +106,18 @@ def test_a_damaged_cache_is_made_anew(rows, reads, caplog):
     assert len(reads) == 4
     assert open_source(rows).fingerprint() == first
     assert len(reads) == 4
+
+
+def test_what_another_process_is_writing_is_let_alone():
+    """Two that wrote one file at once left it damaged, and one of them without its file."""
+    mine = Kept("digests", "here")
+    mine["a"] = "b"
+    theirs = mine.path.with_name(f"{mine.path.name}.part")
+    theirs.parent.mkdir()
+    theirs.write_text("half")
+    mine.write()
+    assert Kept("digests", "here") == {"a": "b"}
+    assert theirs.read_text() == "half"
 
 
 def test_how_far_it_is_is_told(rows, caplog, monkeypatch):

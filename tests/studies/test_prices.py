@@ -51,7 +51,7 @@ def frontier(tmp_path):
     return run
 
 
-def test_a_study_in_small_that_grows(frontier, tmp_path):
+def test_a_study_in_small_that_grows(frontier, tmp_path, capsys):
     code, found = frontier()
     assert code == 0
     policies = found["seeds"]["0"]["policies"]
@@ -65,6 +65,12 @@ def test_a_study_in_small_that_grows(frontier, tmp_path):
     assert code == 0
     assert [p["price"] for p in found["seeds"]["0"]["policies"]] == [0.1, 0.8]
     assert all(p.stat().st_mtime_ns == time for p, time in before.items())  # not done again
+    damaged = sorted(before)[-1]
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 3] ^= 4
+    damaged.write_bytes(bytes(data))
+    assert frontier(values=("[0.0, 0.1]", "[0.1, 0.8]"))[0] == 2
+    assert "played.npz is not what was written; delete it" in capsys.readouterr().err
 
 
 def test_parts_made_with_other_settings_are_not_taken_for_ones_own(frontier, capsys):

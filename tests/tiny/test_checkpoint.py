@@ -123,9 +123,19 @@ def test_weights_depend_on_the_seed_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_wrong_sizes_are_refused() -> None:
-    with pytest.raises(ConfigError, match="multiple of 32"):
-        TinyConfig(width=48)
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"width": 48}, "multiple of 32"),
+        ({"inner": 0}, "inner must be"),
+        ({"scale": float("nan")}, "deviation must be above 0 and scale"),
+        ({"patch_scale": -1.0}, "patch_scale must be"),
+        ({"family": "tny"}, "Did you mean 'tiny'"),
+    ],
+)
+def test_wrong_sizes_are_refused(wrong: dict, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        TinyConfig(**wrong)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from agents.models import load_vlm
 from agents.rollout import rollout
@@ -43,7 +44,7 @@ from agents.tiny.pages.zoom import GRID, TOKEN, PagesAgent, Pointed, steps, wind
 from agents.tiny.teaching import collate
 from vt_env.actions import Answer, ToolCall
 from vt_env.env import VisionThinkEnv
-from vt_env.errors import ConfigError
+from vt_env.errors import ConfigError, Damaged
 from vt_env.grammars import parse
 from vt_env.pictures import Picture
 from vt_env.regions import Box
@@ -315,7 +316,7 @@ def test_a_run_that_stops_goes_on_as_if_it_had_not(
     lines = [json.loads(line) for line in (tmp_path / "parts/log.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == 4
     assert set(READINGS) <= lines[-1].keys()
-    assert not list((tmp_path / "parts").glob("*.new"))
+    assert not list((tmp_path / "parts").glob("*.part"))
 
 
 def test_other_settings_are_refused_and_other_cores_are_not(tmp_path: Path) -> None:
@@ -335,10 +336,47 @@ def test_a_small_state_carries_a_run_elsewhere(tmp_path: Path) -> None:
     )
     seen: list[int] = []
     warm_up_pages(longer, tmp_path / "on", 1, small, lambda line: seen.append(line["step"]))
-    state = torch.load(tmp_path / "on" / warmup.STATE, weights_only=True)
+    state = warmup.read_state(tmp_path / "on" / warmup.STATE)
     assert (state["step"], state["since"]) == (6, 4)
     with pytest.raises(ConfigError, match="none at"):
         warm_up_pages(longer, tmp_path / "new", 1, tmp_path / "missing")
+    with pytest.raises(ConfigError, match="has taken 4 steps"):
+        warm_up_pages(FEW, tmp_path / "new", 1, small)
+    torn = tmp_path / "torn"
+    torn.write_bytes(small.read_bytes()[:-1])
+    with pytest.raises(ConfigError, match="is none"):
+        warm_up_pages(longer, tmp_path / "new", 1, torn)
+    save_file({"model.x": torch.zeros(1)}, torn, metadata={"step": "2"})
+    with pytest.raises(ConfigError, match="other names or shapes"):
+        warm_up_pages(longer, tmp_path / "new", 1, torn)
+
+
+def test_of_two_states_the_newest_that_is_whole_is_gone_on_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A flipped bit and a line that broke off once ended in tracebacks, and the run was lost."""
+    model = warm_up_pages(FEW, tmp_path, seed=1)
+    ours = load_vlm(model).model.state_dict()
+    state, log = tmp_path / warmup.STATE, tmp_path / warmup.LOG
+    data = bytearray(state.read_bytes())
+    data[len(data) // 2] ^= 4
+    state.write_bytes(bytes(data))
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write('{"step": 2, "sec')
+    warm_up_pages(FEW, tmp_path, seed=1)
+    assert "state.pt is not what was written, and is now damaged-state.pt" in caplog.text
+    assert "log.jsonl, line 2: it is not what was written; it is left out" in caplog.text
+    assert (tmp_path / warmup.DAMAGED).read_bytes() == data
+    again = load_vlm(model).model.state_dict()
+    assert all(torch.equal(ours[name], again[name]) for name in ours)
+    assert [json.loads(line)["step"] for line in log.read_text("utf-8").splitlines()] == [4]
+    state.unlink()  # killed between two renames
+    warm_up_pages(FEW, tmp_path, seed=1)
+    assert warmup.read_state(state)["step"] == 4
+    for path in (state, tmp_path / warmup.BEFORE):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(Damaged, match=r"state\.pt is not what was written"):
+        warm_up_pages(FEW, tmp_path, seed=1)
 
 
 @pytest.mark.slow
@@ -387,6 +425,8 @@ def test_a_pointed_policy_is_shown_the_truth(vlm) -> None:
         ({"seeing": 7000}, "from 0 to steps"),
         ({"batch": 3}, "multiple of processes"),
         ({"falls": 1.0}, "below 1"),
+        ({"muon": float("nan")}, "muon must be at least 0"),
+        ({"minutes": -1.0}, "minutes must be at least 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict, words: str) -> None:

@@ -92,6 +92,8 @@ def test_each_question_is_asked_in_its_own_words() -> None:
         {"questions": 6},
         {"request_share": 1.5},
         {"full_share": -0.1},
+        {"learning_rate": float("nan")},
+        {"weight_decay": -1.0},
     ],
 )
 def test_wrong_settings_are_refused(wrong) -> None:

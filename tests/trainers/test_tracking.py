@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import struct
 import sys
 import time
@@ -36,6 +37,21 @@ def test_a_line_a_step(tmp_path):
         {"step": 1, "train/loss": 0.5, "env/accuracy": None},
         {"step": 2, "train/loss": None, "time/step": None},
     ]
+
+
+def test_a_damaged_line_is_left_out_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    file = JsonLines(tmp_path / "metrics.jsonl")
+    for step in (1, 2):
+        file.append({"step": step})
+    before = file.path.read_bytes().replace(b'"step": 1', b'"step": 3')
+    file.path.write_bytes(before)
+    assert file.keep_until(2) == (2, 1)
+    assert lines(file.path) == [{"step": 2}]
+    assert (tmp_path / "damaged-metrics.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["loss", "trian/loss", "train"])

@@ -15,7 +15,7 @@ from verl_runs import SMALL, run_of
 
 from experiments.cli import main
 from trainers import make_trainer
-from trainers.errors import Busy, TrainingError
+from trainers.errors import Busy, CheckpointError, Damaged, TrainingError
 from trainers.hosted.trainer import watch
 from trainers.results import LOCK
 from trainers.runs import store_of
@@ -94,6 +94,15 @@ def test_steps_that_a_resume_played_again_count_once(untrained, tmp_path):
         (3, 2.3),
         (4, 2.4),
     ]
+    log = run.folder / "steps-000002.jsonl"
+    log.write_text(log.read_text().replace('"step": 4', '"stop": 4'))
+    with pytest.raises(Damaged, match=r"steps-000002\.jsonl, line 2: it is no step"):
+        list(run.logged_steps(after=1))
+    run.checkpoints.mkdir()
+    for text in (b"2", b"", b"\xb2"):
+        (run.checkpoints / "latest_checkpointed_iteration.txt").write_bytes(text)
+        with pytest.raises(CheckpointError, match="of which there is no folder"):
+            run.saved_steps()
 
 
 def test_steps_reach_the_log_under_its_names(untrained, tmp_path):

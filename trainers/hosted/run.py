@@ -14,6 +14,7 @@ On several machines the folder is on a disk that all of them see.
 from __future__ import annotations
 
 import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -23,11 +24,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_type_hints
 from agents.judging.usage import Usage
 from trainers.config import TrainConfig
 from trainers.errors import Damaged, TrainingError
-from trainers.files import linked, read_sealed, size_of, whole_file, write_sealed
+from trainers.files import linked, read_sealed, size_of, write_sealed
 from trainers.tracking import JsonLines
 
 if TYPE_CHECKING:
     from trainers.algorithms import Algorithm
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 STATE_BYTES = 14
@@ -93,13 +96,20 @@ class HostedRun(ABC):
         """Leave what a process's judges took so far, where :meth:`judge_usage` finds it."""
         path = self.folder / "judging" / f"{engine}.json"
         path.parent.mkdir(exist_ok=True)
-        with whole_file(path) as stream:
-            json.dump(asdict(usage), stream)
+        write_sealed(path, asdict(usage))
 
     def judge_usage(self) -> list[Usage]:
-        """What the judges of each process took so far, those before a resume included."""
-        files = sorted((self.folder / "judging").glob("*.json"))
-        return [Usage(**json.loads(file.read_text("utf-8"))) for file in files]
+        """What the judges of each process took so far, those before a resume included.
+
+        A file that is damaged is told and not counted: no run ends for it.
+        """
+        found: list[Usage] = []
+        for file in sorted((self.folder / "judging").glob("*.json")):
+            try:
+                found.append(Usage(**read_sealed(file)))
+            except Damaged as error:
+                logger.warning("%s; what judges took is told without it", error)
+        return found
 
     @staticmethod
     @abstractmethod

@@ -67,7 +67,7 @@ class OpenRLHFRun(HostedRun):
         latest = self.states / "_actor" / "latest"
         if not latest.is_file():
             return 0
-        name = latest.read_text("utf-8").strip()
+        name = latest.read_text("utf-8", "replace").strip()
         found = _STEP.fullmatch(name)
         if found is None or not (latest.parent / name).is_dir():
             others = sorted(p.name for p in latest.parent.iterdir() if p.is_dir())

@@ -15,7 +15,7 @@ from trainers.models import parameters_of
 from trainers.preflight.findings import Finding, tried
 from trainers.preflight.known import Known
 from trainers.preflight.sizes import Shape
-from trainers.runs import check_start
+from trainers.runs import check_model, check_start
 from vt_env.errors import ConfigError
 from vt_env.judges import Query
 from vt_env.samples import Sample
@@ -53,6 +53,7 @@ def _recipe(known: Known) -> str:
     config = known.config
     if known.trainer is not None:
         check_settings(known.trainer, config)
+    check_model(config)
     check_start(config)
     rollout = config.rollout
     return (

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from trainers.errors import CheckpointError
+from trainers.errors import CheckpointError, Damaged
 from trainers.hosted.run import HostedRun
 from trainers.hosted.trainer import HostedTrainer
 from trainers.metrics import Numbers, before_training
@@ -88,13 +88,13 @@ class VerlRun(HostedRun):
         latest = self.checkpoints / "latest_checkpointed_iteration.txt"
         if not latest.is_file():
             return 0
-        step = int(latest.read_text("utf-8"))
-        if not (folder := self._saved(step)).is_dir():
+        step = latest.read_text("utf-8", "replace").strip()
+        if not (step.isdecimal() and self._saved(int(step)).is_dir()):
             raise CheckpointError(
-                f"{latest} names step {step}, and there is no {folder}. Put it back, or write the "
-                "step of one that is whole into that file, then resume"
+                f"{latest} names step {step!r}, of which there is no folder. Put it back, or write "
+                "the step of one that is whole into that file, then resume"
             )
-        return step
+        return int(step)
 
     def model_of(self, step: int) -> Path:
         """Where verl leaves the model of a step that it saved."""
@@ -117,14 +117,22 @@ class VerlRun(HostedRun):
 
         Args:
             after: Steps that are known already.
+
+        Raises:
+            Damaged: If a line that verl has ended is none of its.
         """
         files = sorted(self.folder.glob("steps-*.jsonl"))
         ends = [int(file.stem.removeprefix("steps-")) for file in files[1:]]
         for file, end in zip(files, [*ends, math.inf], strict=False):  # there may be no file yet
-            for line in file.read_bytes().split(b"\n")[:-1]:  # the last may be half written
-                row = json.loads(line)
-                if after < row["step"] <= end:
-                    yield row["step"], row["data"]
+            lines = file.read_bytes().split(b"\n")[:-1]  # the last may be half written
+            for number, line in enumerate(lines, 1):
+                try:
+                    row = json.loads(line)
+                    step, data = row["step"], row["data"]
+                except (ValueError, LookupError, TypeError) as error:
+                    raise Damaged(f"{file}, line {number}: it is no step of verl's log") from error
+                if after < step <= end:
+                    yield step, data
 
     def _saved(self, step: int) -> Path:
         return self.checkpoints / f"global_step_{step}"

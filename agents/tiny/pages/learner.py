@@ -7,6 +7,7 @@ tokens a step, that is most of its time. The numbers are the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -137,6 +138,9 @@ class PagesConfig:
             raise ConfigError(
                 f"batch must be a multiple of processes ({self.processes}), got {self.batch}"
             )
+        for name in ("muon", "adamw", "decay", "minutes"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
         if not 0 <= self.falls < 1:
             raise ConfigError(f"falls must be from 0 to below 1, got {self.falls}")
 
@@ -297,10 +301,19 @@ class Learner:
         return {**model, **heads}
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take weights as :meth:`weights` gives them, in any precision."""
+        """Take weights as :meth:`weights` gives them, in any precision.
+
+        Raises:
+            ConfigError: If they are of another model.
+        """
         for module, prefix in ((self.vlm.model, "model."), (self.heads, "heads.")):
             own = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
-            module.load_state_dict(own)
+            try:
+                module.load_state_dict(own)
+            except RuntimeError as error:
+                raise ConfigError(
+                    "the weights to begin with have other names or shapes than this model's"
+                ) from error
 
 
 def _batch(vlm: VisionLanguageModel, pages: Sequence[Prepared], lesson: int) -> Batch:

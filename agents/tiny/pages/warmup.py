@@ -1,16 +1,18 @@
 """``vt warmup pages``: train the pages policy on a few cores, and go on after an interruption.
 
 Every process draws its own part of each batch and the gradients are averaged, so the first process
-runs in the caller and the others are its children. A checkpoint is one file, written beside the old
-one and then put in its place; a page depends on the step alone, so a run that goes on sees what it
-would have seen. :func:`keep` writes a state of four megabytes, without the optimizers' memory, that
-a run elsewhere can start from.
+runs in the caller and the others are its children. A state is one sealed file; the one before it is
+kept beside it, and is used where the newest is damaged. A page depends on the step alone, so a run
+that goes on sees what it would have seen. :func:`keep` writes a state of four megabytes, without
+the optimizers' memory, that a run elsewhere can start from.
 """
 
 from __future__ import annotations
 
-import json
+import io
+import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -19,14 +21,25 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from agents.tiny.checkpoint import save
 from agents.tiny.pages.learner import READINGS, Learner, PagesConfig
-from vt_env.errors import ConfigError
+from vt_env.errors import ConfigError, Damaged
+from vt_env.sealed import (
+    opened_line,
+    read_sealed_bytes,
+    sealed_line,
+    whole_file,
+    write_sealed_bytes,
+)
+
+logger = logging.getLogger(__name__)
 
 STATE, LOG, WEIGHTS = "state.pt", "log.jsonl", "weights.safetensors"
+BEFORE, DAMAGED = f"before-{STATE}", f"damaged-{STATE}"
+"""The state before the newest, and a newest one that is not what was written."""
 Progress = Callable[[Mapping[str, Any]], None]
 
 
@@ -52,23 +65,30 @@ def warm_up_pages(
         The folder of the model, ``folder/model``, which transformers loads.
 
     Raises:
-        ConfigError: If the state there is of other settings, or ``init`` cannot be read.
+        ConfigError: If the state there is of other settings, or ``init`` is nothing to begin with.
+        Damaged: If no state there is what was written.
     """
     config, folder = config or PagesConfig(), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    _mend(folder)
+    _begun(config, folder, seed, init)  # before any process is started
     meeting = folder / f".meeting-{os.getpid()}"
     for left in folder.glob(".meeting-*"):  # by a run that was killed
         left.unlink()
     start = (config, folder, seed, init, meeting)
     children = torch.multiprocessing.get_context("spawn")
     others = [
-        children.Process(target=_work, args=(rank, *start), daemon=True)
+        children.Process(target=_help, args=(rank, *start), daemon=True)
         for rank in range(1, config.processes)
     ]
     for process in others:
         process.start()
     try:
         learner = _work(0, *start, progress)
+    except BaseException:
+        for process in others:  # they would wait for this one
+            process.terminate()
+        raise
     finally:
         for process in others:
             process.join(60)
@@ -84,13 +104,19 @@ def keep(folder: str | Path, out: str | Path) -> Path:
         folder: Of the run.
         out: The file.
     """
-    state = torch.load(Path(folder) / STATE, weights_only=True)
+    state = read_state(Path(folder) / STATE)
     weights = {name: value.bfloat16().contiguous() for name, value in state["weights"].items()}
     noted = {"step": str(state["step"]), "seed": str(state["seed"])}
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_file(weights, out, metadata=noted)
     return out
+
+
+def _help(*start: Any) -> None:
+    """A child's part. Ctrl-C is for the first process, which ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _work(*start)
 
 
 def _work(
@@ -111,7 +137,7 @@ def _work(
         )
     try:
         learner = Learner(config, seed)
-        seconds = _begin(learner, folder, init)
+        seconds = _begin(learner, _begun(config, folder, seed, init))
         writer = _Writer(learner, folder, seconds, progress) if rank == 0 else None
         share = config.batch // world
         while learner.step < config.steps:
@@ -133,29 +159,72 @@ def _work(
             dist.destroy_process_group()
 
 
-def _begin(learner: Learner, folder: Path, init: str | Path | None) -> float:
-    """Go on where a run stopped; the seconds that it has taken."""
+def read_state(path: Path) -> dict[str, Any]:
+    """A state that a run wrote.
+
+    Raises:
+        Damaged: If it is not what was written.
+    """
+    return torch.load(io.BytesIO(read_sealed_bytes(path)), weights_only=True)
+
+
+def _mend(folder: Path) -> None:
+    """Put the state before in the place of the newest, where that is damaged or was never whole."""
+    path, before = folder / STATE, folder / BEFORE
+    if not before.exists():
+        return
+    try:
+        read_sealed_bytes(path)
+        return
+    except FileNotFoundError:
+        pass  # killed, or out of room, while it was written
+    except Damaged as error:
+        logger.warning("%s, and is now %s; the state before it is used", error, DAMAGED)
+        path.replace(folder / DAMAGED)
+    before.replace(path)
+
+
+def _begun(
+    config: PagesConfig, folder: Path, seed: int, init: str | Path | None
+) -> dict[str, Any] | None:
+    """What a run goes on from: its own state, else ``init``, else nothing."""
     path = folder / STATE
     if path.exists():
-        state = torch.load(path, weights_only=True)
-        if state["seed"] != learner.seed or state["settings"] != _settings(learner.config):
+        try:
+            state = read_state(path)
+        except Damaged as error:
+            raise Damaged(f"{error}; begin anew with --overwrite, or in another folder") from None
+        if state["seed"] != seed or state["settings"] != _settings(config):
             raise ConfigError(
                 f"{path} is of a run with seed {state['seed']} and {state['settings']}; go on with "
                 "those settings, or choose another folder"
             )
-        learner.load_weights(state["weights"])
+        return state
+    if init is None:
+        return None
+    if not Path(init).is_file():
+        raise ConfigError(f"init must be a file that `keep` wrote, there is none at {init}")
+    try:
+        with safe_open(init, "pt") as file:
+            step = int(file.metadata()["step"])
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"init must be a file that `keep` wrote, and {init} is none") from error
+    if step >= config.steps:
+        raise ConfigError(f"{init} has taken {step} steps, so steps must be more: {config.steps}")
+    return {"weights": weights, "step": step, "since": step, "seconds": 0.0}
+
+
+def _begin(learner: Learner, state: Mapping[str, Any] | None) -> float:
+    """Go on where a run stopped; the seconds that it has taken."""
+    if state is None:
+        return 0.0
+    learner.load_weights(state["weights"])
+    if "optimizers" in state:
         for optimizer, kept in zip(learner.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
-        learner.step, learner.since = state["step"], state["since"]
-        return state["seconds"]
-    if init is not None:
-        if not Path(init).is_file():
-            raise ConfigError(f"init must be a file that `keep` wrote, there is none at {init}")
-        with safe_open(init, "pt") as file:
-            noted = file.metadata() or {}
-            learner.load_weights({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
-        learner.step = learner.since = int(noted["step"])
-    return 0.0
+    learner.step, learner.since = state["step"], state["since"]
+    return state["seconds"]
 
 
 def _settings(config: PagesConfig) -> dict[str, Any]:
@@ -208,13 +277,21 @@ class _Writer:
         self._forget_beyond(learner.step)
 
     def _forget_beyond(self, step: int) -> None:
-        """Drop lines of steps that will be taken again."""
+        """Drop lines of steps that will be taken again, and those that are not what was written."""
         path = self.folder / LOG
-        if path.exists():
-            lines = path.read_text("utf-8").splitlines()
-            path.write_text(
-                "".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step), "utf-8"
-            )
+        if not path.exists():
+            return
+        kept: list[str] = []
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            try:
+                row = opened_line(line, f"{path}, line {number}")
+            except Damaged as error:
+                logger.warning("%s; it is left out", error)
+                continue
+            if row["step"] <= step:
+                kept.append(sealed_line(row))
+        with whole_file(path) as stream:
+            stream.writelines(kept)
 
     def note(self, losses: Mapping[str, float], readings: Mapping[str, float] | None) -> None:
         """Take a step's losses; write a line every 50 steps, and a checkpoint when it is time."""
@@ -234,7 +311,7 @@ class _Writer:
                 **(readings or {}),
             }
             with (self.folder / LOG).open("a", encoding="utf-8") as log:
-                log.write(json.dumps(line) + "\n")
+                log.write(sealed_line(line))
             if self.progress is not None:
                 self.progress(line)
         if last or time.monotonic() - self.saved > 60 * learner.config.minutes:
@@ -251,7 +328,9 @@ class _Writer:
             "weights": learner.weights(),
             "optimizers": [optimizer.state_dict() for optimizer in learner.optimizers],
         }
-        fresh = self.folder / f"{STATE}.new"
-        torch.save(state, fresh)
-        fresh.replace(self.folder / STATE)
+        made, path = io.BytesIO(), self.folder / STATE
+        torch.save(state, made)
+        if path.exists():
+            path.replace(self.folder / BEFORE)
+        write_sealed_bytes(path, made.getvalue())
         self.saved = time.monotonic()

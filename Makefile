@@ -8,6 +8,7 @@
 # make test-python VERSION=3.13   the tests with another Python, likewise
 # make mutation   faults put into the code that decides rewards and gradients: do the tests notice?
 # make test-openrlhf   the same for training through OpenRLHF, in an environment of its own
+# make test-nodes   OpenRLHF on a Ray cluster of three nodes on this machine; not run by anybody yet
 # make test-verl   the same for training through verl
 # make learn-openrlhf   the laptop's task through OpenRLHF on a CPU, beside the local trainer
 # make test-fullsize   real widths, vocabulary and pictures with random weights; 20 minutes, 20 GB
@@ -51,7 +52,7 @@ VERL_PIP := .venv-verl/bin/python -m $(INSTALL)
 # Not scenes: they are asked about by colour and shape, which an OCR engine does not see.
 DATA := pages:n=40,kinds=form+receipt+table+bars+lines+sign,width=1240,height=1754
 
-.PHONY: docs check-docs demo real test fuzz soak release locks test-avx2 test-sse4 test-newest test-python mutation test-openrlhf test-fullsize test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-vlmevalkit test-sb3 bench-report bench-memory bench-trainers test-openenv bench-remote test-trl learn-trl test-verl
+.PHONY: docs check-docs demo real test fuzz soak release locks test-avx2 test-sse4 test-newest test-python mutation test-openrlhf test-nodes test-fullsize test-smollm learn-openrlhf check bench bench-trl clean test-lmms test-vlmevalkit test-sb3 bench-report bench-memory bench-trainers test-openenv bench-remote test-trl learn-trl test-verl
 
 demo: .venv/.demo
 	$(BIN)/vt demo --out runs/demo --overwrite
@@ -87,6 +88,9 @@ mutation: .venv-mutation/.ready
 
 test-openrlhf: .venv-openrlhf/.ready
 	tests/openrlhf/env python $(GUEST) tests/openrlhf
+
+test-nodes: .venv-openrlhf/.ready
+	tests/openrlhf/env python $(GUEST) tests/openrlhf/several_nodes.py
 
 test-fullsize: .venv-fullsize/.ready
 	.venv-fullsize/bin/python $(GUEST) tests/fullsize

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import NamedTuple
 
 from vt_env.errors import ConfigError, MissingExtra
@@ -76,6 +76,25 @@ RELEASES = {
 def missing(trainer: str) -> str | None:
     """The first package of a trainer that is not installed; nothing is imported."""
     return next((p for p in RELEASES[trainer].needed if version_of(p) is None), None)
+
+
+def unmet(trainer: str) -> list[str]:
+    """What a trainer's library asks for and is not installed, or in another version.
+
+    Its own metadata say it; of its extras ``vllm`` counts, which this project's extra takes.
+    Nothing for a trainer that is no library's.
+    """
+    from packaging.requirements import Requirement  # comes with transformers
+
+    library = RELEASES[trainer].needed[0] if trainer in RELEASES else None
+    found: list[str] = []
+    for asked in map(Requirement, requires(library) or ()) if library else ():
+        if asked.marker is not None and not asked.marker.evaluate({"extra": "vllm"}):
+            continue
+        have = version_of(asked.name)
+        if have is None or not asked.specifier.contains(have, prereleases=True):
+            found.append(f"{asked.name}{asked.specifier} ({have or 'none'} is installed)")
+    return found
 
 
 def require_release(trainer: str) -> None:

@@ -6,7 +6,7 @@ use it alike. Importing this imports no network library.
 """
 
 from agents.llm.address import Address, read_address
-from agents.llm.client import Client, RefusedError
+from agents.llm.client import Client, RefusedError, share_requests
 from agents.llm.retry import FailureWatch, Limits, Spent, Trouble
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "Spent",
     "Trouble",
     "read_address",
+    "share_requests",
 ]

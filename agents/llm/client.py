@@ -28,6 +28,17 @@ _PASSING = (408, 409, 425, 429)
 """Client errors that another attempt may get past; those of the server may too."""
 _REASON = 200
 """Characters of a reason that are kept."""
+_processes = 1
+
+
+def share_requests(processes: int) -> None:
+    """Say that this is one of so many processes that ask the same servers.
+
+    Of each bound on requests at the same time every one of them takes an equal share, and at least
+    one request; clients that have sent some already go on as they began.
+    """
+    global _processes
+    _processes = processes
 
 
 class RefusedError(Exception):
@@ -170,7 +181,7 @@ class Client(PerProcess):
         """
         loop = asyncio.get_running_loop()
         if self._line is None or self._line.loop is not loop:
-            room = self.limits.concurrency
+            room = max(1, self.limits.concurrency // _processes)
             clients = self._open(-(-room // _CONNECTIONS))
             self._line = _Line(loop, clients, asyncio.Semaphore(room), Gate())
         return self._line

@@ -18,7 +18,7 @@ class Limits:
     """Bounds of what is asked over a network.
 
     Attributes:
-        concurrency: Requests at the same time.
+        concurrency: Requests at the same time, of all processes that play a run together.
         timeout: Seconds that one attempt may take, from its first byte to its last.
         deadline: Seconds that one query may take with all its attempts and waits.
         tries: Attempts.

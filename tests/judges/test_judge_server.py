@@ -13,6 +13,7 @@ import pytest
 from chat_server import ChatServer, completion, says
 
 from agents.judging import ModelJudge
+from agents.llm import share_requests
 from vt_env.errors import JudgeError, MissingExtra
 from vt_env.judges import Query, make_judge
 
@@ -164,6 +165,18 @@ def test_concurrency_is_capped():
     ):
         judge.score(MANY)
         assert 2 <= server.most_at_once <= 5
+
+
+def test_processes_that_play_together_share_the_bound(monkeypatch):
+    monkeypatch.setattr("agents.llm.client._processes", 1)  # put back at the end
+    for processes, most in ((4, 2), (100, 1)):
+        share_requests(processes)
+        with (
+            ChatServer(lambda *_: {"text": "wrong", "delay": 0.02}) as server,
+            judge_of(server, "concurrency=8,canaries=0") as judge,
+        ):
+            assert None not in [verdict.correct for verdict in judge.score(MANY)]
+            assert 1 <= server.most_at_once <= most
 
 
 @pytest.mark.parametrize("message", ["Unrecognized request argument: structured_outputs", "no"])

@@ -40,6 +40,19 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(make_vlm(), tmp_path_factory.mktemp("untrained"))
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy that has half learnt the format, so that it asks and its rewards differ."""
+    import torch
+
+    from agents.tiny.warmup import WarmupConfig, warm_up
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("tiny")
+    warm_up(WarmupConfig(reading=0, steps=120, batch=8), folder, seed=1)
+    return folder
+
+
 @pytest.fixture
 def recipe(untrained: Path) -> Callable[..., TrainConfig]:
     """The laptop's recipe for OpenRLHF on a CPU, made small."""

@@ -33,6 +33,7 @@ def test_a_node_says_what_it_lacks(tmp_path: Path) -> None:
     assert "0 GPUs on 1 nodes, 1 are needed on 1" in found["GPUs"].says
     assert found["versions"].verdict == "ok"
     assert "ray " in found["versions"].says
-    assert [found[name].verdict for name in ("the run's folder", "the model")] == ["ok", "ok"]
+    everywhere = ("the run's folder", "the working folder and the data", "the model")
+    assert [found[name].verdict for name in everywhere] == ["ok"] * 3
     assert found["the judge's server"].verdict == "no"
     assert not list(tmp_path.glob(".vt-*"))

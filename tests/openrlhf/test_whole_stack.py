@@ -19,7 +19,6 @@ torch = pytest.importorskip("torch")
 from small_runs import ON_A_CPU, SMALL  # noqa: E402
 from wandb_files import history  # noqa: E402
 
-from agents.tiny.warmup import WarmupConfig, warm_up  # noqa: E402
 from experiments.cli import main  # noqa: E402
 from experiments.recipe import load_recipe  # noqa: E402
 from trainers import make_trainer  # noqa: E402
@@ -31,15 +30,6 @@ from vt_env import Picture, open_source  # noqa: E402
 STEPS = 3
 AGREED = 0.03
 """Nats a token between learner and engine: both compute in bfloat16, in another order."""
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Path:
-    """A policy that has half learnt the format, so that it asks and its rewards differ."""
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("tiny")
-    warm_up(WarmupConfig(reading=0, steps=120, batch=8), folder, seed=1)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
 from experiments.cli import main
 from trainers import TRAINERS, make_trainer
-from trainers.installed import require
+from trainers.installed import require, unmet
 from vt_env import ConfigError, MissingExtra
 
 NEEDS = {"torch": "2.6", "transformers": "5.15"}
@@ -146,3 +146,21 @@ def test_an_option_that_a_trainer_does_not_take():
     pytest.importorskip("torch")
     with pytest.raises(ConfigError, match="trainer 'local' does not take these arguments"):
         make_trainer("local", gpus=8)
+
+
+def test_what_a_library_asks_for_is_compared_with_what_is_installed(tmp_path, monkeypatch):
+    folder = tmp_path / "trl-1.16.9.dist-info"
+    folder.mkdir()
+    asked = ["torch==0.1", "numpy", "pillow>=1,<2", "nobody_has_this>=3", "not-here; extra == 'x'",
+             "with-vllm; extra == 'vllm'", "not-on-this; sys_platform == 'nowhere'"]  # fmt: skip
+    lines = ["Metadata-Version: 2.1", "Name: trl", "Version: 1.16.9"]
+    lines += [f"Requires-Dist: {line}" for line in asked]
+    (folder / "METADATA").write_text("\n".join(lines) + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert unmet("local") == []
+    assert unmet("trl") == [
+        f"torch==0.1 ({version('torch')} is installed)",
+        f"pillow<2,>=1 ({version('pillow')} is installed)",
+        "nobody_has_this>=3 (none is installed)",
+        "with-vllm (none is installed)",
+    ]

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import threading
+import time
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("transformers")
 
+from huggingface_hub import is_offline_mode
+
 from experiments.cli import main
 from experiments.recipe import load_recipe
-from trainers.preflight import sizes
+from trainers.preflight import Finding, rehearsal, sizes
+from trainers.preflight.cluster import node_report, places_of
+from trainers.preflight.hub import hub_asked
+from trainers.preflight.known import Known
 from trainers.preflight.sizes import Load, Machines, Shape
+from trainers.tracking import JsonLines
 
 SEVEN = Shape(8_292_000_000, 28, 3584, 18944, 152064, 784)
 """Qwen2.5-VL-7B; tests/openrlhf/test_sizing.py counts its parameters."""
@@ -123,6 +133,86 @@ def test_without_a_model_the_rest_is_looked_at_all_the_same(look, tmp_path: Path
     assert told["model"]["verdict"] == "no"
     assert told["judge"]["verdict"] == "ok"
     assert told["sizes"]["verdict"] == "skipped"
+
+
+ON_THE_HUB = (
+    "model.path=nobody/nothing",
+    "data.train=hf:nobody/train,revision=main",
+    "data.validation=hf:nobody/held-out",
+)
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client would ask for each file six times, with 23 seconds of pauses."""
+    pauses: list[float] = []
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    code, told, _, _ = look("--stages", "1", *ON_THE_HUB)
+    assert code == 2
+    assert told["the Hub"]["verdict"] == "look"
+    assert "http://127.0.0.1:9 does not answer" in told["the Hub"]["says"]
+    assert "nobody/nothing, nobody/train, nobody/held-out" in told["the Hub"]["says"]
+    assert [told[what]["verdict"] for what in ("model", "training data")] == ["no", "no"]
+    assert "hf download nobody/train" in told["training data"]["says"]
+    assert max(pauses, default=0) < 1
+    assert not is_offline_mode()
+    assert "HF_HUB_OFFLINE" not in os.environ
+
+
+def test_a_hub_that_answers_is_asked_for_the_rest(small, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_recipe("laptop", [*small, *ON_THE_HUB])
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # says 501 to everything
+        threading.Thread(target=server.handle_request).start()
+        place = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", place)
+        with hub_asked(config) as found:
+            assert found == Finding(1, "the Hub", "ok", f"{place} answers")
+            assert not is_offline_mode()
+
+
+def test_a_hub_that_nothing_is_wanted_of_is_not_asked(
+    small, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.preflight.hub.urlopen", None)
+    here = (f"model.path={tiny}", f"data.train=hf:{tmp_path}", "data.validation=jsonl:no.jsonl")
+    with hub_asked(load_recipe("laptop", [*small, *here])) as found:
+        assert found is None
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with hub_asked(load_recipe("laptop", [*small, *ON_THE_HUB])) as found:
+        assert found is not None
+        assert "nobody/nothing, nobody/train, nobody/held-out must be here already" in found.says
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [({"train/engine_kl": 0.002}, "ok"), ({"train/engine_kl": 0.2}, "look"), ({}, "look")],
+)
+def test_engine_and_learner_are_compared_or_it_is_said(row, verdict: str, tmp_path: Path) -> None:
+    known = Known(load_recipe("qwen2.5-vl-7b"), tmp_path)
+    (tmp_path / "run").mkdir()
+    JsonLines(tmp_path / "run" / "metrics.jsonl").append({"step": 1, "train/grad_norm": 1.0, **row})
+    found = {finding.what: finding for finding in rehearsal._measured(known, tmp_path)}
+    assert found["the update"].verdict == "ok"
+    assert found["engine and learner"].verdict == verdict
+
+
+def test_a_node_sees_the_working_folder_and_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").touch()
+    data = ["data.train=jsonl:rows.jsonl,limit=3", "data.validation=hf:nobody/held-out"]
+    places = places_of(load_recipe("qwen2.5-vl-7b", data))
+    assert places == [str(tmp_path), str(tmp_path / "rows.jsonl")]
+    assert places_of(load_recipe("laptop")) == [str(tmp_path)]
+
+    def seen() -> bool:
+        said = node_report(str(tmp_path / "run"), "mark", places, str(tmp_path), "auto")
+        return said["places"]
+
+    assert seen()
+    (tmp_path / "rows.jsonl").unlink()  # as on a node without the disk
+    assert not seen()
 
 
 def test_memory_is_that_of_the_page() -> None:

@@ -16,6 +16,7 @@ from trainers.algorithms import make_algorithm
 from trainers.base import TRAINERS
 from trainers.config import TrainConfig
 from trainers.preflight import sizes
+from trainers.preflight.rehearsal import small
 from trainers.preflight.sizes import ASSUMED, Load
 from vt_env.protocol import make_protocol
 from vt_env.tokens import token_counter
@@ -106,6 +107,18 @@ def test_openrlhf_takes_the_recipe(name: str) -> None:
 
     assert "openrlhf" in TRAINERS.names()
     checked(load_recipe(name))
+
+
+@pytest.mark.parametrize("name", ON_GPUS)
+def test_openrlhf_takes_the_rehearsal_and_tells_how_far_its_engines_are(name: str) -> None:
+    from trainers.openrlhf.flags import checked
+
+    config = load_recipe(name)
+    assert config.openrlhf.correction == "off"
+    made = small(config, sizes.machines_of(config), "generated", "generated")
+    checked(made)
+    assert made.openrlhf.correction == "token"
+    assert made.rollout.prompts <= 4
 
 
 def test_the_page_has_the_recipes_figures() -> None:

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from agents import Episode, Reply
 from agents.judging.usage import total
+from agents.llm import share_requests
 from agents.models import VisionLanguageModel
 from agents.models.loading import load_processor
 from agents.models.transcript import Transcript, reply_of
@@ -170,6 +171,7 @@ class RolloutWorker:
     def __init__(self, run: HostedRun) -> None:
         self.run = run
         os.chdir(run.cwd)  # this process plays for this run alone
+        share_requests(run.players)
         self.config = config = run.config
         self.processor = load_processor(run.model)
         self.tasks = {"train": task_of(config.data.train, config.environment)}

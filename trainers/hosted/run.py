@@ -87,6 +87,11 @@ class HostedRun(ABC):
         return self.folder / f"{split}.jsonl"
 
     @property
+    @abstractmethod
+    def players(self) -> int:
+        """Processes that play, each with a judge of its own."""
+
+    @property
     def model(self) -> str:
         """The model that it begins with, as any process can load it."""
         path = self.cwd / self.config.model.path

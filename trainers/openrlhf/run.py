@@ -22,7 +22,7 @@ from trainers.errors import CheckpointError
 from trainers.files import size_of
 from trainers.hosted.run import HostedRun
 from trainers.hosted.trainer import HostedTrainer
-from trainers.openrlhf.flags import checked, command_line
+from trainers.openrlhf.flags import checked, command_line, engines
 
 _AGENT = '''\
 """Loaded by OpenRLHF in every engine; see trainers.openrlhf.executor."""
@@ -56,6 +56,11 @@ class OpenRLHFRun(HostedRun):
             folder=shlex.quote(str(self.folder)),
             flags=shlex.join(command_line(self)),
         )
+
+    @property
+    def players(self) -> int:
+        """The engines."""
+        return engines(self.config.openrlhf)
 
     @property
     def states(self) -> Path:

@@ -10,7 +10,7 @@ from agents.judging.canaries import CANARIES
 from agents.models.loading import load_processor
 from trainers.base import check_settings, make_trainer
 from trainers.data import fingerprint, task_of
-from trainers.installed import version_of
+from trainers.installed import unmet, version_of
 from trainers.models import parameters_of
 from trainers.preflight.findings import Finding, tried
 from trainers.preflight.known import Known
@@ -43,10 +43,14 @@ def look_alone(known: Known) -> Iterator[Finding]:
         yield Finding(1, "judge", "skipped", "no data can be opened")
 
 
-def _versions(known: Known) -> str:
+def _versions(known: Known) -> str | Finding:
     known.trainer = make_trainer(known.config.trainer)  # asks for the release that it needs
     found = {package: version_of(package) for package in _SHOWN}
-    return ", ".join(f"{package} {number}" for package, number in found.items() if number)
+    says = ", ".join(f"{package} {number}" for package, number in found.items() if number)
+    if lacking := unmet(name := known.config.trainer):
+        return Finding(1, "versions", "look", f"{says}; {name} asks for {', '.join(lacking)}",
+                       f'pip install "visionthink-gym[{name}]"')  # fmt: skip
+    return says
 
 
 def _recipe(known: Known) -> str:

@@ -8,26 +8,31 @@ import platform
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from trainers.config import TrainConfig
 from trainers.installed import version_of
 from trainers.preflight.findings import Finding, tried
 from trainers.preflight.known import Known
 from trainers.preflight.sizes import disk, machines_of
 from trainers.provenance import gpus
+from vt_env.sources.opening import parse_spec
 
 _PACKAGES = ("torch", "transformers", "ray", "vllm", "deepspeed", "openrlhf", "verl")
-_KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "HF_HOME", "WANDB_API_KEY")
+_KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "HF_HOME", "HF_HUB_OFFLINE", "WANDB_API_KEY", "VT_CACHE")
 
 
-def node_report(out: str, mark: str, model: str, judge: str) -> dict[str, Any]:
+def node_report(
+    out: str, mark: str, places: Sequence[str], model: str, judge: str
+) -> dict[str, Any]:
     """What a node says of itself; runs on the node.
 
     Args:
         out: The run's folder.
         mark: A file in it that the head wrote.
+        places: Other files and folders that a run reads; absolute.
         model: A checkpoint's folder, or a name on the Hub.
         judge: The judge's spec, whose server is connected to.
     """
@@ -39,6 +44,7 @@ def node_report(out: str, mark: str, model: str, judge: str) -> dict[str, Any]:
         "gpus": gpus(),
         "cpus": os.cpu_count(),
         "mark": Path(mark).is_file(),
+        "places": all(Path(place).exists() for place in places),
         "free": shutil.disk_usage(place).free,
         "model": _is_here(model),
         "keys": [key for key in _KEYS if os.environ.get(key)],
@@ -65,6 +71,8 @@ def look_at_cluster(known: Known) -> Iterator[Finding]:
     yield _agree(nodes, "keys", "export the same variables on every node before ray start")
     yield _everywhere(nodes, "mark", "the run's folder",
                       "choose --out on a disk that all nodes see")  # fmt: skip
+    yield _everywhere(nodes, "places", "the working folder and the data",
+                      f"every node needs {', '.join(places_of(known.config))}")  # fmt: skip
     yield _everywhere(nodes, "model", "the model",
                       "download it on every node, or share HF_HOME")  # fmt: skip
     yield _everywhere(nodes, "judge", "the judge's server", "open its port to every node")
@@ -93,7 +101,7 @@ def _ask(known: Known, nodes: list[dict[str, Any]]) -> str:
                 task.options(
                     scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 ).remote(
-                    str(known.out.absolute()), mark.name,
+                    str(known.out.absolute()), mark.name, places_of(known.config),
                     known.config.model.path, known.config.environment.judge,
                 )
                 for node in ray.nodes()
@@ -106,6 +114,13 @@ def _ask(known: Known, nodes: list[dict[str, Any]]) -> str:
     return ", ".join(
         f"{node['host']}: {len(node['gpus'])} GPUs, {node['cpus']} CPUs" for node in nodes
     )
+
+
+def places_of(config: TrainConfig) -> list[str]:
+    """The folder that relative paths begin in, and the files and folders of data; absolute."""
+    specs = map(parse_spec, filter(None, (config.data.train, config.data.validation)))
+    data = [Path(path).expanduser().absolute() for _, path, _ in specs if path]
+    return [str(Path.cwd()), *dict.fromkeys(str(path) for path in data if path.exists())]
 
 
 def _agree(nodes: list[dict[str, Any]], what: str, advice: str) -> Finding:

@@ -11,6 +11,7 @@ from trainers.preflight.alone import look_alone
 from trainers.preflight.arithmetic import look_at_sizes
 from trainers.preflight.cluster import look_at_cluster
 from trainers.preflight.findings import STAGES, Finding
+from trainers.preflight.hub import hub_asked
 from trainers.preflight.known import Known
 from trainers.preflight.rehearsal import rehearse
 
@@ -58,11 +59,18 @@ def preflight(
         told: Is told of each finding as it is made.
     """
     found: list[Finding] = []
+
+    def add(finding: Finding) -> None:
+        found.append(finding)
+        told(finding)
+
     try:
-        for number in range(1, until + 1):
-            for finding in _stage(number, known, found):
-                found.append(finding)
-                told(finding)
+        with hub_asked(known.config) as hub:
+            if hub is not None:
+                add(hub)
+            for number in range(1, until + 1):
+                for finding in _stage(number, known, found):
+                    add(finding)
     finally:
         for task in known.tasks.values():
             task.close()

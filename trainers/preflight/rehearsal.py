@@ -51,8 +51,14 @@ def rehearse(known: Known) -> Iterator[Finding]:
 
 
 def small(config: TrainConfig, machines: Machines, train: str, validation: str) -> TrainConfig:
-    """The recipe as one step, as small as its machines can share it."""
-    rollout, optimiser = config.rollout, config.optimiser
+    """The recipe as one step, as small as its machines can share it.
+
+    OpenRLHF asks its engines for log-probabilities only where they correct something; here they
+    are to be compared. Forced tokens have none.
+    """
+    rollout, optimiser, hosted = config.rollout, config.optimiser, config.openrlhf
+    if hosted.correction == "off" and rollout.probes == 0:
+        hosted = replace(hosted, correction="token")
     share = machines.learners * optimiser.microbatch
     prompts = math.lcm(rollout.group_size, share) // rollout.group_size
     return replace(
@@ -64,6 +70,7 @@ def small(config: TrainConfig, machines: Machines, train: str, validation: str) 
         evaluation=EvaluationConfig(every=1, limit=_MEASURED, batch=_MEASURED),
         checkpoint=CheckpointConfig(every=1, keep=1),
         tracking=TrackingConfig(wandb="off", episodes=0),
+        openrlhf=hosted,
     )
 
 
@@ -106,7 +113,11 @@ def _measured(known: Known, folder: Path) -> Iterator[Finding]:
                   f"gradient norm {row.get('train/grad_norm') or math.nan:.3g}",
                   "" if finite else "lower optimiser.learning_rate")  # fmt: skip
     drift = row.get("train/engine_kl")
-    if drift is not None:
+    if drift is None and machines_of(known.config).engines:
+        yield Finding(4, "engine and learner", "look",
+                      f"not compared: {known.config.trainer} tells no train/engine_kl",
+                      "with rollout.probes=0 and a ratio of single tokens it does")  # fmt: skip
+    elif drift is not None:
         wide = not abs(drift) <= _DRIFT
         yield Finding(4, "engine and learner", "look" if wide else "ok",
                       f"{drift:.4f} nats a token apart",

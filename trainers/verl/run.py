@@ -74,6 +74,11 @@ class VerlRun(HostedRun):
         )
 
     @property
+    def players(self) -> int:
+        """The workers of verl's agent loop."""
+        return self.config.verl.workers
+
+    @property
     def checkpoints(self) -> Path:
         """Where verl saves."""
         return self.folder / "checkpoints"

@@ -30,7 +30,7 @@ _OFFLINE = "HF_HUB_OFFLINE"
 
 def hub_names(config: TrainConfig) -> list[str]:
     """The names in a recipe that mean a model or a data set on the Hub, not a folder or file."""
-    places = [config.model.place]
+    places = [config.model.path]
     for spec in filter(None, (config.data.train, config.data.validation)):
         with suppress(VisionThinkError):  # what is wrong with it is told where it is opened
             name, place, _ = parse_spec(spec)

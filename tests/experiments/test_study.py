@@ -91,12 +91,13 @@ def test_a_run_that_fails_is_told_and_the_others_are_compared(
 ) -> None:
     file, out = tmp_path / "small.toml", tmp_path / "out"
     text = SMALL.replace("values = [0.0, 0.05]", "values = [0.0]")
-    file.write_text(text.replace('"rollout.probes" = 0', '"rollout.probes" = 9'), "utf-8")
+    few = '"rollout.probes" = 0\n"data.train" = "generated:n=1,split=train,kinds=laptop"'
+    file.write_text(text.replace('"rollout.probes" = 0', few), "utf-8")
     assert main(["study", str(file), "--out", str(out), "--jobs", "1"]) == 2
     assert "1 of 2 runs failed" in capsys.readouterr().err
     assert "| none | 0 | 0 of 1 |" in (out / "table.md").read_text("utf-8")
     log = (out / "rate, no probes" / "0" / "seed-3.log").read_text("utf-8")
-    assert "9 probes of each arm do not fit" in log
+    assert "has only 1 samples" in log
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_on_pages_a_part_brings_what_the_original_brings_for_fewer_tokens() -> N
         play(OcrAgent(threads=1), data, protocol=protocol)
         for protocol in ("adaptvision", "visionthink")
     )
-    named = [e for e in part if e.outcome.requested and "The number at" in e.replies[0].text]
+    named = [e for e in part if e.outcome.requested and "It stands at" in e.replies[0].text]
     assert named
     for episode in named:  # it had read the value, badly
         assert episode.outcome.found == 1

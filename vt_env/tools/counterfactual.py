@@ -74,6 +74,10 @@ class Counterfactual(Tool):
         """As the tool."""
         return self.tool.arguments_for(scene, region)
 
+    def called(self, pictures: int, index: int) -> int | str | None:
+        """As the tool."""
+        return self.tool.called(pictures, index)
+
     def most(self, scene: Scene) -> tuple[int, int] | None:
         """As the tool."""
         return self.tool.most(scene)

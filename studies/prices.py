@@ -87,7 +87,7 @@ def played(study: Study, run: Run, exam: Exam) -> Played:
             np.savez_compressed(stream, allow_pickle=False, **arrays)
         part.replace(done)
     try:
-        with np.load(done) as arrays:
+        with done.open("rb") as stream, np.load(stream) as arrays:
             found = dict(arrays)
     except (ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"{done} is not what was written; delete it to play again") from error

@@ -13,59 +13,62 @@ from vt_env.sources.generated import KINDS, GeneratedSource
 from vt_env.vector import VisionThinkVectorEnv
 
 
-def reading(
-    vlm: VisionLanguageModel,
-    *,
-    n: int = 1000,
-    seed: int = 0,
-    split: str = "validation",
-    kinds: str = "laptop",
-    batch: int = 256,
-) -> dict[str, float]:
-    """Play pictures of a split in two ways, greedily; see :func:`measure`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """Pictures of a split, to be played.
 
-    Returns:
-        ``accuracy_request`` and ``accuracy_full``.
-    """
-    play = _Play(vlm, GeneratedSource(n, seed=seed, split=split, kinds=kinds), seed, batch)
-    return {
-        "accuracy_request": _share(play(arm="request"), "correct"),
-        "accuracy_full": _share(play("general"), "correct"),
-    }
-
-
-def measure(
-    vlm: VisionLanguageModel,
-    *,
-    n: int = 1000,
-    seed: int = 0,
-    split: str = "validation",
-    kinds: str = "laptop",
-    batch: int = 256,
-) -> dict[str, float]:
-    """Play pictures of a split in five ways.
-
-    Args:
-        vlm: The policy.
-        n: Pictures.
+    Attributes:
+        n: How many.
         seed: Of the pictures and of sampling.
         split: ``validation`` to choose by, ``test`` to report.
         kinds: Mix of the generated source.
         batch: Rollouts at once.
+    """
+
+    n: int = 1000
+    seed: int = 0
+    split: str = "validation"
+    kinds: str = "laptop"
+    batch: int = 256
+
+    def play(
+        self, vlm: VisionLanguageModel, protocol: str = "visionthink", **settings: Any
+    ) -> list[Episode]:
+        """Episodes of a policy with these settings of its agent."""
+        source = GeneratedSource(self.n, seed=self.seed, split=self.split, kinds=self.kinds)
+        agent = TinyAgent(vlm, batch=self.batch, **settings)
+        env = VisionThinkVectorEnv(
+            min(self.batch, self.n), data=source, protocol=protocol, prompt="tiny"
+        )
+        return play(env, agent, source.ids(), self.seed)
+
+
+def reading(vlm: VisionLanguageModel, pictures: Pictures) -> dict[str, float]:
+    """Play pictures from the original, greedily.
 
     Returns:
-        ``accuracy_direct`` and ``accuracy_request`` (greedy, the first turn forced),
-        ``accuracy_full`` (greedy, one turn, the original at once), ``accuracy`` (greedy) and
-        ``tokens`` (its visual tokens over those of always-full), ``accuracy_sampled``,
-        ``well_formed`` and ``requests`` (sampled at temperature 1, nothing forced), and
-        ``requests_KIND`` for each kind of question.
+        ``accuracy_request`` (after a request, which is forced) and ``accuracy_full`` (at once).
     """
-    played = _Play(vlm, GeneratedSource(n, seed=seed, split=split, kinds=kinds), seed, batch)
-    greedy, sampled = played(), played(temperature=1.0)
+    return {
+        "accuracy_request": _share(pictures.play(vlm, arm="request"), "correct"),
+        "accuracy_full": _share(pictures.play(vlm, "general"), "correct"),
+    }
+
+
+def measure(vlm: VisionLanguageModel, pictures: Pictures) -> dict[str, float]:
+    """Play pictures in five ways.
+
+    Returns:
+        What :func:`reading` gives, ``accuracy_direct`` (greedy, the first turn forced),
+        ``accuracy`` (greedy) and ``tokens`` (its visual tokens over those of always-full),
+        ``accuracy_sampled``, ``well_formed`` and ``requests`` (sampled at temperature 1, nothing
+        forced), and ``requests_KIND`` for each kind of question.
+    """
+    greedy, sampled = pictures.play(vlm), pictures.play(vlm, temperature=1.0)
     shown = sum(episode.outcome.visual_tokens for episode in greedy)
     made = {
-        "accuracy_direct": _share(played(arm="direct"), "correct"),
-        **reading(vlm, n=n, seed=seed, split=split, kinds=kinds, batch=batch),
+        "accuracy_direct": _share(pictures.play(vlm, arm="direct"), "correct"),
+        **reading(vlm, pictures),
         "accuracy": _share(greedy, "correct"),
         "tokens": shown / sum(episode.outcome.full_tokens for episode in greedy),
         "accuracy_sampled": _share(sampled, "correct"),
@@ -73,22 +76,6 @@ def measure(
         "requests": _share(sampled, "requested"),
     }
     return {**made, **_requests_by_kind(sampled)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Play:
-    """Plays pictures with a model."""
-
-    vlm: VisionLanguageModel
-    source: GeneratedSource
-    seed: int
-    batch: int
-
-    def __call__(self, protocol: str = "visionthink", **settings: Any) -> list[Episode]:
-        agent = TinyAgent(self.vlm, batch=self.batch, **settings)
-        rows = min(self.batch, len(self.source))
-        env = VisionThinkVectorEnv(rows, data=self.source, protocol=protocol, prompt="tiny")
-        return play(env, agent, self.source.ids(), self.seed)
 
 
 def _share(episodes: Sequence[Episode], what: str) -> float:

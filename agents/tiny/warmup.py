@@ -27,7 +27,7 @@ from torch.nn import Parameter, functional
 from agents.models.vlm import VisionLanguageModel
 from agents.tiny.checkpoint import TinyConfig, make_vlm, save
 from agents.tiny.lessons import QUESTIONS, Form, Teacher
-from agents.tiny.measure import reading
+from agents.tiny.measure import Pictures, reading
 from agents.tiny.teaching import collate
 from vt_env.errors import ConfigError, VisionThinkError, unknown_name
 from vt_env.pictures import Picture
@@ -237,7 +237,7 @@ def _reading(config: WarmupConfig, vlm: VisionLanguageModel, seed: int) -> float
     if not config.reading:
         return 0.0
     vlm.model.eval()
-    read = min(reading(vlm, n=400, seed=seed, kinds=config.kinds).values())
+    read = min(reading(vlm, Pictures(n=400, seed=seed, kinds=config.kinds)).values())
     vlm.model.train()
     return read
 
@@ -304,7 +304,7 @@ def _speaking(
     config: WarmupConfig, vlm: VisionLanguageModel, seed: int, number: int
 ) -> Iterator[Tensor]:
     """For each batch of a round the cross-entropy of what the policy says in its lessons."""
-    teacher, rng = Teacher(vlm), np.random.default_rng([seed, 1, number][: 3 if number else 2])
+    teacher, rng = Teacher(vlm), np.random.default_rng([seed, number + 1])
     shares: dict[Form, float] = {
         "full": config.full_share,
         "request": (1 - config.full_share) * config.request_share,

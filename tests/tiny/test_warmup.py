@@ -10,7 +10,7 @@ import torch
 from agents.models import VisionLanguageModel, load_vlm
 from agents.tiny import WarmupConfig, warm_up
 from agents.tiny.lessons import QUESTIONS, Teacher
-from agents.tiny.measure import measure
+from agents.tiny.measure import Pictures, measure
 from agents.tiny.teaching import collate
 from agents.tiny.warmup import WarmupError, _pictures
 from vt_env.actions import Answer, ToolCall
@@ -104,7 +104,7 @@ def test_wrong_settings_are_refused(wrong) -> None:
 @pytest.mark.slow
 def test_it_learns_the_format_before_anything_else(tmp_path: Path) -> None:
     warm_up(WarmupConfig(reading=0, vision_steps=100, vision_batch=32, steps=200), tmp_path, seed=0)
-    measured = measure(load_vlm(tmp_path), n=400)
+    measured = measure(load_vlm(tmp_path), Pictures(n=400))
     assert measured["well_formed"] > 0.9
     assert measured["accuracy_full"] > 0.4
     by_kind = [value for name, value in measured.items() if name.startswith("requests_")]

@@ -7,12 +7,11 @@ be had for as many tokens. What was played leaves a file, so that it is not play
 
 from __future__ import annotations
 
-import zlib
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,8 @@ from experiments.study import Run, Study
 from studies.frontier import Arms, Frontier, Rates, gap, grouped, mixing
 from trainers import TrainConfig
 from vt_env import ConfigError, DataError, Query, Sample, Source, make_judge, make_task, open_source
+from vt_env.errors import Damaged
+from vt_env.sealed import read_sealed_bytes, write_sealed_bytes
 from vt_env.vector import VisionThinkVectorEnv
 
 PRICE = "reward.token_price"
@@ -78,19 +79,18 @@ def played(study: Study, run: Run, exam: Exam) -> Played:
         ConfigError: If it was played otherwise.
         DataError: If what was written of it is damaged.
     """
-    done = run.folder / "played.npz"
+    done = run.folder / "played.sealed"
     if not done.exists():
         judge = recipe_of(study, run).environment.judge
         arrays = play(run.checkpoint, exam, judge, run.seed)
-        part = run.folder / "played.npz.part"
-        with part.open("wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **arrays)
-        part.replace(done)
+        made = io.BytesIO()
+        np.savez_compressed(made, allow_pickle=False, **arrays)
+        write_sealed_bytes(done, made.getvalue())
     try:
-        with done.open("rb") as stream, np.load(stream) as arrays:
+        with np.load(io.BytesIO(read_sealed_bytes(done))) as arrays:
             found = dict(arrays)
-    except (ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise DataError(f"{done} is not what was written; delete it to play again") from error
+    except Damaged as error:
+        raise DataError(f"{error}; delete it to play again") from error
     if found["free"].shape != (exam.samples, exam.rollouts):
         raise ConfigError(
             f"{done} has {found['free'].shape} questions and rollouts, not "

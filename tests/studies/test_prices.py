@@ -61,15 +61,17 @@ def test_a_study_in_small_that_grows(frontier, tmp_path, capsys):
     assert found["seeds"]["0"]["arms"]["rollouts"] == 4
     assert found["provenance"]["command"]
     assert (tmp_path / "out" / "plot.png").stat().st_size > 10_000
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("played.npz")}
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("played.sealed")}
     code, found = frontier(values=("[0.0, 0.1]", "[0.1, 0.8]"))
     assert code == 0
     assert [p["price"] for p in found["seeds"]["0"]["policies"]] == [0.1, 0.8]
     assert all(p.stat().st_mtime_ns == time for p, time in before.items())  # not done again
     damaged = sorted(before)[-1]
-    damaged.write_bytes(damaged.read_bytes()[:-40])
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 3] ^= 4
+    damaged.write_bytes(bytes(data))
     assert frontier(values=("[0.0, 0.1]", "[0.1, 0.8]"))[0] == 2
-    assert "played.npz is not what was written; delete it" in capsys.readouterr().err
+    assert "played.sealed is not what was written; delete it" in capsys.readouterr().err
 
 
 def test_parts_made_with_other_settings_are_not_taken_for_ones_own(frontier, capsys):

@@ -13,6 +13,7 @@ from vt_env.dialogue import Dialogue
 from vt_env.pictures import Picture
 from vt_env.protocol import make_protocol
 from vt_env.regions import Box, Region
+from vt_env.tools import Tool
 from vt_env.tools.counterfactual import SHOWS, Counterfactual
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
@@ -95,3 +96,9 @@ def test_unknown_views_are_refused() -> None:
     (tool, *_) = make_protocol("qwen3-vl").tools
     with pytest.raises(ConfigError, match="Did you mean 'blank'"):
         Counterfactual(tool, "blanc")
+
+
+def test_every_question_to_a_tool_is_put_to_the_one_that_is_called() -> None:
+    """What a tool may be asked is forwarded, whatever is added to it."""
+    asked = {name for name, value in vars(Tool).items() if callable(value) and name[0] != "_"}
+    assert asked <= vars(Counterfactual).keys()

@@ -34,8 +34,8 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-GUEST := -m pytest -p no:cacheprovider -W default --skips guest
-# More options for pytest, such as `make test PYTEST="--skips environment"`.
+GUEST = -m pytest -p no:cacheprovider -W default --skips guest $(PYTEST)
+# More options for pytest, such as `make test-verl PYTEST="-m 'not slow'"`.
 PYTEST ?=
 # Options of scripts/release.py: `make release RELEASE="--python python3.12"` for a version that is final.
 RELEASE ?= --rehearse

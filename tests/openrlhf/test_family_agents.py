@@ -104,6 +104,7 @@ def checkpoint(folder: Path) -> tuple[VisionLanguageModel, Path]:
     return vlm, folder
 
 
+@pytest.mark.slow
 def test_qwen3_vl_in_vllm_reads_and_says_what_transformers_does(tmp_path):
     """vLLM's own vision encoder rounds otherwise: up to 0.006 nats a token here."""
     vlm, folder = checkpoint(tmp_path / "model")

@@ -74,6 +74,7 @@ def test_the_last_actor_that_is_gone_is_told(cluster) -> None:
     actors.close()
 
 
+@pytest.mark.slow
 def test_what_a_lost_machine_had_is_played_by_the_others_once() -> None:
     """Three nodes with an actor each; one is taken away after the first results."""
     from ray.cluster_utils import Cluster

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.openrlhf
+pytestmark = [pytest.mark.openrlhf, pytest.mark.slow]
 ray = pytest.importorskip("ray", reason="needs `make test-openrlhf`")
 pytest.importorskip("datasets")
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))

@@ -241,6 +241,7 @@ def torn_data(folder: Path) -> Path:
     return data
 
 
+@pytest.mark.slow
 def test_faults_stop_the_run_or_are_counted_and_resume_goes_on(tiny, cluster, tmp_path):
     """The judge is down for a while, a picture is torn, an engine is killed: nothing is lost in
     silence. The steps that were saved stay, the rest is played again."""

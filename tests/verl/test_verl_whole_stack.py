@@ -20,6 +20,7 @@ from trainers import make_trainer
 ON_A_CPU = load_study("trainers").arms["verl"]["verl.overrides"]
 
 
+@pytest.mark.slow
 def test_two_steps_of_grpo(untrained, tmp_path):
     run = run_of(
         untrained,

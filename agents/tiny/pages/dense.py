@@ -52,6 +52,8 @@ WEIGHTS: dict[str, float] = {
     "place": 2.0,
 }
 """Each head's share in the loss."""
+FINDING = 4.0
+"""Likewise, of where the language model is about to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,7 @@ class DenseHeads(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.read = nn.Linear(width, sum(HEADS.values()))
+        self.find = nn.Linear(width, 4)
 
     def forward(self, tokens: torch.Tensor, truth: Sequence[Targets]) -> dict[str, torch.Tensor]:
         """Each head's loss, weighted.
@@ -226,6 +229,17 @@ class DenseHeads(nn.Module):
         off = (said["place"][standing] - known["place"][standing]).abs()
         losses["place"] = off.sum() / max(1, off.numel())
         return {name: WEIGHTS[name] * loss for name, loss in losses.items()}
+
+    def finding(self, states: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+        """The weighted loss of where the language model is about to look.
+
+        Args:
+            states: Its last hidden states where a call has just named what it looks for:
+                float [calls, width].
+            boxes: The calls' boxes as shares of the page: float [calls, 4].
+        """
+        off = (self.find(states) - boxes).abs()
+        return FINDING * off.sum() / max(1, off.numel())
 
 
 def _entropy(scores: torch.Tensor, truth: torch.Tensor, common: int, weight: float) -> torch.Tensor:

@@ -239,10 +239,23 @@ class Learner:
                 batch = _batch(self.vlm, pages, lesson)
                 weights = batch.weights[:, 1:]
                 said = weights > 0
-                logits = self.vlm.logits(_hidden(self.vlm, batch, features)[:, :-1][said])
+                hidden = _hidden(self.vlm, batch, features)
+                if name == "zoom":
+                    losses["found"] = self._finding(hidden, batch)
+                logits = self.vlm.logits(hidden[:, :-1][said])
                 each = functional.cross_entropy(logits, batch.ids[:, 1:][said], reduction="none")
                 losses[name] = (each * weights[said]).sum() / weights[said].sum()
         return losses
+
+    def _finding(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The loss of where calls are about to look, from the token that names what for."""
+        calls = [(r, t) for r, turns in enumerate(batch.turns) for t in turns if t.what == "box"]
+        boxes = [
+            edges_said(self.vlm.tokenizer.decode(batch.ids[row, turn.begin : turn.end].tolist()))
+            for row, turn in calls
+        ]
+        rows, named = [row for row, _ in calls], [turn.begin + 1 for _, turn in calls]
+        return self.heads.finding(hidden[rows, named], torch.tensor(boxes).view(-1, 4) / EDGES)
 
     def descend(self) -> None:
         """Take a step along the gradients."""

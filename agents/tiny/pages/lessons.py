@@ -40,6 +40,8 @@ FORMS: tuple[tuple[Form, ...], ...] = (("zoom",), ("resize", "plain"))
 """Of a page's lessons: each is of one of these, at random."""
 GUESS = 0.25
 """Weight of answers that cannot be read: small print from the half-size page."""
+BOX = 6.0
+"""Weight of a call's words after the thought: there are fewer of them than of answers."""
 JITTER = 0.25
 """Share of a crop's edges that stand one step of the grid away from where they belong."""
 
@@ -150,7 +152,9 @@ class Teacher:
         The thought before an answer or a box is not among the tokens that are looked at.
         """
         begin = len(lesson.ids)
-        lesson.say(self.phrases.said(text), GUESS if (what, print) == ("half", "small") else 1.0)
+        guessed = (what, print) == ("half", "small")
+        weight = BOX if what == "box" else GUESS if guessed else 1.0
+        lesson.say(self.phrases.said(text), weight)
         if what:
             lesson.turns.append(Turn(what, print, begin + 1, len(lesson.ids)))
 

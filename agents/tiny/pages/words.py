@@ -1,8 +1,10 @@
 """The pages policy's tokenizer: long pieces for what is always said alike, else characters.
 
-A turn is short: its thought is one token, a call's JSON is one before the box and one after it,
-each edge of a box is one, and a value is read character by character. The chat template says of the
-system turn only which tools it declares, since the declaration is longer than all else.
+A turn is short: its thought is one token, a call's JSON is one up to what is looked for, that is
+one, each edge of the box is one, and a value is read character by character. A call names what it
+looks for before it says where: a policy that wrote the box first found the right row in 30 % of the
+calls after 24,000 pages. The chat template says of the system turn only which tools it declares,
+since the declaration is longer than all else.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ CHAT_TEMPLATE = chat_template(
 )
 
 _CALL = '<tool_call>{{"name": "{}", "arguments": {{{}'
-_BOX = _CALL.format(ZOOM, '"bbox_2d": [')
+_ZOOM = _CALL.format(ZOOM, '"label": ')
+_END = "]}}</tool_call>"
 _RESIZE = _CALL.format(RESIZE, '"action": "resize"}}</tool_call>')
 
 
@@ -62,12 +65,12 @@ def zoom_said(edges: Sequence[int], label: str) -> str:
         edges: Left, top, right and bottom, each from 0 to :data:`EDGES`.
         label: What is looked for.
     """
-    return f"{zoom_begun()}{', '.join(map(str, map(thousandths, edges)))}]{_label(label)}"
+    return f"{zoom_begun()}{_label(label)}{', '.join(map(str, map(thousandths, edges)))}{_END}"
 
 
 def zoom_begun() -> str:
-    """The beginning of that turn, up to the box."""
-    return f"{BLURRY}{_BOX}"
+    """The beginning of that turn, up to what is looked for."""
+    return f"{BLURRY}{_ZOOM}"
 
 
 def thousandths(edge: int) -> int:
@@ -90,16 +93,16 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _label(label: str) -> str:
-    return f', "label": "{label}"}}}}</tool_call>'
+    return f'"{label}", "bbox_2d": ['
 
 
 def _pieces() -> Iterable[str]:
     yield from ("user\n", "assistant\n", "system\n", "\n", " ", RESIZE, ZOOM)
-    yield from (CLEAR, BLURRY, "<answer>", "</answer>", _RESIZE, _BOX)
+    yield from (CLEAR, BLURRY, "<answer>", "</answer>", _RESIZE, _ZOOM)
     yield from load_prompt("tiny").tool_result.split("$image")
     yield from VALUES
     for edge in range(EDGES + 1):
-        yield from (f"{thousandths(edge)}, ", f"{thousandths(edge)}]")
+        yield from (f"{thousandths(edge)}, ", f"{thousandths(edge)}{_END}")
     yield from map(_label, LABELS)
     yield from LABELS
     for wording in FIELD:

@@ -25,7 +25,7 @@
 # make bench-report   what a report of 10,000 episodes costs; needs Chromium
 # make bench-memory   the host's memory in a step of the paper, through Ray, without a model
 # make bench-trainers   what every trainer costs on the same task; needs their environments
-# make soak   does memory grow over 50,000 episodes in each of six ways? An hour or more
+# make soak   does memory grow over 50,000 episodes in each of seven ways? An hour or more
 # make fuzz   a million generated pairs: does the strict judge accept one that is not equal?
 # make release   a release rehearsed: archives, their contents, installed as users do; uploads nothing
 # make locks   do the version locks for GPUs still resolve, to themselves?

@@ -4,11 +4,11 @@
     python benchmarks/soak.py --episodes 2000 --limit 2    # minutes; memories still fill
     python benchmarks/soak.py --only judge --only agent
 
-Each way runs in a process of its own: single and batched environments, strict judges, a judge that
-asks a server, a tiny model that plays, and a server whose clients give long answers (`serve`, which
-needs the extra `openenv` and runs only where it is named). No answer comes twice. The slope is that
-of a line through the second half of the run, after memories have filled; `--limit` is the most that
-it may be. Leaves with status 1 if one is steeper.
+Each way runs in a process of its own: single and batched environments, parts of JPEGs, strict
+judges, a judge that asks a server, a tiny model that plays, and a server whose clients give long
+answers (`serve`, which needs the extra `openenv` and runs only where it is named). No answer comes
+twice. The slope is that of a line through the second half of the run, after memories have filled;
+`--limit` is the most that it may be. Leaves with status 1 if one is steeper.
 """
 
 from __future__ import annotations
@@ -74,6 +74,35 @@ def vector() -> Iterator[int]:
             env.step([answer(f"blue {row} {number}") for row in range(64)])
         number += 1
         yield 64
+
+
+def parts() -> Iterator[int]:
+    """Parts of JPEGs too large to stay decoded: two, a call that does not work, and an answer."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    from vt_env import Sample
+    from vt_env.env import VisionThinkEnv
+
+    samples: list[Sample] = []
+    for shade in range(256):
+        stream = BytesIO()
+        Image.new("RGB", (640, 480), (shade, 0, 0)).save(stream, "JPEG")
+        samples.append(Sample(f"s{shade}", "What colour is it?", ("red",), stream.getvalue()))
+    env = VisionThinkEnv(samples, protocol="deepeyes", judge="exact")
+    number = 0
+    while True:
+        env.reset(options={"index": number % len(samples)})
+        for left in (0, 100 + number % 100, 600):
+            box = [left, left, left + 200, left + 200]
+            env.step(
+                '<think>closer</think><tool_call>{"name": "image_zoom_in_tool", '
+                f'"arguments": {{"bbox_2d": {box}}}}}</tool_call>'
+            )
+        env.step(answer(f"red {number}"))
+        number += 1
+        yield 1
 
 
 def judge() -> Iterator[int]:
@@ -156,7 +185,9 @@ def serve() -> Iterator[int]:
 
 Way = Callable[[], Iterator[int]]
 
-WAYS: dict[str, Way] = {way.__name__: way for way in (single, vector, judge, model, agent, serve)}
+WAYS: dict[str, Way] = {
+    way.__name__: way for way in (single, vector, parts, judge, model, agent, serve)
+}
 ELSEWHERE = {"serve"}
 """What needs an environment of its own, so that it runs only where it is named."""
 

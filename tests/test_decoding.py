@@ -15,6 +15,7 @@ from PIL import Image
 
 from vt_env import Picture, PictureError, Sample, decoding, make_task, parse
 from vt_env.decoding import RECENT, Recent, at_once
+from vt_env.regions import Box
 from vt_env.vector import VisionThinkVectorEnv
 
 ASK = (
@@ -68,10 +69,12 @@ def test_a_picture_holds_what_is_shown_and_not_what_was_decoded_for_it(tmp_path:
     Image.effect_noise((640, 480), 50).convert("RGB").save(tmp_path / "large.png")
     picture = Picture(tmp_path / "large.png")
     shown, decoded = picture.shrunk(0.5), weakref.ref(picture.original)
+    part = picture.crop(Box(0, 0, 64, 48))
     assert decoded() is picture.original
     RECENT.clear()
     gc.collect()
     assert decoded() is None
+    assert part.size == (64, 48)
     assert picture.shrunk(0.5) is shown
     whole = picture.original
     RECENT.clear()

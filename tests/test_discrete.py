@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from vt_env import ActionError, ConfigError, DataError, JudgeError, Query, Sample, ToolCall, Verdict
 from vt_env.discrete import CHOICES, DiscreteActions, features, letterbox
+from vt_env.protocol import PRESETS, make_protocol
 
 WORDS = ("one", "two", "three", "four")
 REQUEST = len(WORDS)
+PARTS = [name for name in PRESETS if any(t.shows_parts for t in make_protocol(name).tools)]
 
 
 def picture(width: int = 64, height: int = 48, seed: int = 0) -> np.ndarray:
@@ -43,7 +45,7 @@ def mcq(sample_id: str, choices: Sequence[str], reference: str = "B") -> Sample:
 # --------------------------------------------------------------------------- as Gymnasium has it
 
 
-@pytest.mark.parametrize("protocol", ["visionthink", "general", "low"])
+@pytest.mark.parametrize("protocol", ["visionthink", "general", "low", "qwen3-vl"])
 def test_gymnasiums_checker_finds_nothing(samples, protocol):
     env = DiscreteActions(
         gym.make("vt_env:VisionThink-v0", data=samples, protocol=protocol, render_mode="ansi"),
@@ -134,6 +136,54 @@ def test_without_a_tool_there_is_no_request(protocol, side):
     assert env.step(0)[1] == 1.5
 
 
+@pytest.mark.parametrize("protocol", PARTS)
+def test_cells_are_parts_in_the_words_of_every_protocol(protocol):
+    env = make(
+        [Sample("s", "What is it?", ("one",), picture(640, 480))],
+        protocol=protocol, over_budget="wrong",
+    )  # fmt: skip
+    assert env.action_space == gym.spaces.Discrete(4 + 4)
+    for number, corner in enumerate([(0, 0), (320, 0), (0, 240), (320, 240)]):
+        seen, info = env.reset(seed=0)
+        assert seen["region"].tolist() == [0, 0, 1, 1]
+        assert info["action_mask"].tolist() == [1] * 8
+        cell = env.cell(number).box
+        assert cell.pixels == (*corner, corner[0] + 320, corner[1] + 240)
+        seen, _, terminated, _, info = env.step(len(WORDS) + number)
+        assert not terminated
+        box = info["regions"][-1].box
+        assert cell.within(box) == cell  # some tools show a little of what is around it
+        assert box.area < 640 * 480
+        assert seen["region"].tolist() == pytest.approx([e / s for e, s in zip(
+            box.edges, (640, 480) * 2, strict=True)])  # fmt: skip
+        assert info["action_mask"].tolist() == [1] * 4 + [env.base.dialogue.can_request] * 4
+        _, reward, terminated, _, info = env.step(0)
+        assert (reward, terminated, info["outcome"].requested) == (1.5, True, True)
+
+
+def test_a_cell_without_a_pixel_says_nothing():
+    env = make([Sample("s", "What is it?", ("one",), picture(1, 40))], protocol="pixel-reasoner")
+    _, info = env.reset(seed=0)
+    assert info["action_mask"].tolist() == [1] * 4 + [1, 0, 1, 0]
+    _, reward, terminated, _, info = env.step(5)
+    assert (reward, terminated) == (0, True)
+    assert "the turn is empty" in info["verdict"].reason
+
+
+def test_a_cell_over_the_budget_ends_the_episode_with_nothing():
+    env = make(
+        [Sample("s", "What is it?", ("one",), picture(640, 480))],
+        protocol="deepeyes", max_pictures=2, grid=1,
+    )  # fmt: skip
+    env.reset(seed=0)
+    seen, _, terminated, _, info = env.step(4)
+    assert (terminated, info["action_mask"].tolist()) == (False, [1] * 4 + [0])
+    assert seen["turn"] == pytest.approx(0.2)
+    _, reward, terminated, truncated, info = env.step(4)
+    assert (reward, terminated, truncated) == (0.0, True, False)  # else PPO would bootstrap
+    assert info["outcome"].truncated
+
+
 def test_several_candidates_may_be_right_and_none_may_be():
     either = Sample("either", "What pattern?", ("checker", "checkerboard"), picture())
     neither = Sample("neither", "What pattern?", ("plaid",), picture())
@@ -204,8 +254,13 @@ def test_candidates_are_checked(samples, candidates, message):
 
 
 def test_settings_are_checked(samples):
-    with pytest.raises(ConfigError, match="side and words must be at least 1"):
+    with pytest.raises(ConfigError, match="side, words and grid must be at least 1"):
         make(samples, side=0)
+    with pytest.raises(ConfigError, match="must be at least 1, got 64, 64 and 0"):
+        make(samples, grid=0)
+    with pytest.raises(ConfigError, match="set over_budget='wrong', or unscored='nan'"):
+        make(samples, protocol="mini-o3")
+    assert make(samples, protocol="mini-o3", unscored="nan").cells == 4
     with pytest.raises(ConfigError, match="Did you mean 'error'"):
         make(samples, unscored="eror")
     with pytest.raises(DataError, match=r"'s1': choices: at least two .* got 0; give a list"):

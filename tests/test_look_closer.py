@@ -83,6 +83,23 @@ def test_over_budget_is_truncated_and_wrong_or_unscored(
     )
 
 
+def test_texts_say_all_of_a_view_and_what_is_left_after_it() -> None:
+    """What the view costs was told as if it were left still."""
+    names = "tool name number index picture width height box turns_left pictures_left tokens_left"
+    told = " ".join(f"${name}" for name in names.split())
+    texts = {"system": "$tools", "question": "$question$image", "error": "$reason"}
+    env = make(
+        prompt={**texts, "tool_result": f"{told}$image", "after": " and $tokens_left"},
+        max_pictures=4,
+        max_visual_tokens=1000,
+    )
+    env.reset()
+    observation, *_ = env.step(zoom(28, 0, 308, 140))
+    left = 1000 - 23 * 17 - 10 * 5
+    box = "[28, 0, 308, 140]"
+    assert observation["text"] == f"zoom_in 1 2 1 1 280 140 {box} 4 2 {left} and {left}"
+
+
 class Careless(Tool):
     """Shows a part of 100 visual tokens, whatever is left."""
 

@@ -12,7 +12,7 @@ from vt_env import Budget, ConfigError, Picture, Scene, View, token_counter
 from vt_env.regions import SPACES, Box, Region, frame, inner_size
 from vt_env.tools import Zoom
 
-FAMILIES = ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "tiny")
+FAMILIES = ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "qwen3.5", "glm-v", "gemma-4", "tiny")
 RED = (255, 0, 0)
 
 sides = st.integers(40, 5000)
@@ -92,7 +92,7 @@ def seen(view: View) -> Box:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("family", ["qwen2.5-vl", "qwen3-vl"])
+@pytest.mark.parametrize("family", ["qwen2.5-vl", "qwen3-vl", "glm-v", "gemma-4"])
 @pytest.mark.parametrize("factor", [1.0, 0.5])
 def test_a_box_drawn_on_what_was_shown_lands_on_the_same_pixels(
     orientation: int, space: str, family: str, factor: float

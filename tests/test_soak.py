@@ -38,7 +38,7 @@ def heavy() -> Iterator[int]:
         yield 1
 
 
-@pytest.mark.parametrize("way", ["single", "vector", "judge", "model"])
+@pytest.mark.parametrize("way", ["single", "vector", "parts", "judge", "model"])
 def test_what_is_played_does_not_stay(soak: ModuleType, way: str) -> None:
     grows, _, played = soak.apart(soak.WAYS[way], EPISODES)
     assert played >= EPISODES
@@ -69,5 +69,6 @@ def test_a_steep_slope_ends_with_status_1(
     says = "missed: judge: MiB for every 1,000 episodes"
     with pytest.raises(SystemExit, match=says) if missed else nullcontext():
         soak.main()
-    assert told == [(way, 50_000) for way in ("single", "vector", "judge", "model", "agent")]
+    ways = ("single", "vector", "parts", "judge", "model", "agent")
+    assert told == [(way, 50_000) for way in ways]
     assert json.loads((tmp_path / "found.json").read_text("utf-8"))["agent"]["episodes"] == 50_000

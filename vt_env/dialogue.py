@@ -240,10 +240,11 @@ class Dialogue:
                 return
             self.repeated += self._repeats(done, shown)
             futile = futile and not gains(done, shown, self.protocol.tokens)
-            said += self._told(done, len(shown), left)
+            first = len(shown)
             shown += done.result.views
             each += done.tokens
             tokens += sum(done.tokens)
+            said += self._told(done, first, self.protocol.budget(self.turn, shown, tokens))
         if len(shown) > len(self.views):
             self.futile = futile
         self._show(shown[len(self.views) :], each)

@@ -5,6 +5,7 @@ both, and changes nothing else: every action is said as a turn of text, so parsi
 rewards are those of the environment.
 
     candidates ─▶ action i ─▶ "<answer>candidate i</answer>" ─▶ VisionThink-v0 ─▶ view ─▶ letterbox
+    cells of a grid ─▶ action ─▶ "<tool_call>…</tool_call>" ─▶ …
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import operator
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, SupportsIndex, cast
 
@@ -24,9 +26,11 @@ from PIL import Image
 from vt_env.actions import Answer, ToolCall
 from vt_env.env import Observation, VisionThinkEnv
 from vt_env.errors import ActionError, ConfigError, DataError, JudgeError, unknown_name
-from vt_env.grammars import VISIONTHINK, parse
+from vt_env.grammars import Grammar
 from vt_env.judges import Query
+from vt_env.regions import Box, Region
 from vt_env.samples import Sample
+from vt_env.tools import ToolError
 
 CHOICES = "choices"
 REQUEST = ToolCall("resize_image", {"action": "resize"})
@@ -37,19 +41,23 @@ _WORD = re.compile(r"\w+")
 class DiscreteActions(
     gym.Wrapper[Observation, Any, Observation, str | ToolCall], gym.utils.RecordConstructorArgs
 ):
-    """Answer with one of ``n`` candidates, or ask for the original.
+    """Answer with one of ``n`` candidates, or ask for the original or for a part of it.
 
-    **Action**: ``Discrete(n + 1)``: ``i < n`` answers with candidate ``i``, ``n`` asks for the
-    original. Where the protocol has no ``resize_image`` (``general``, ``low``) it is
-    ``Discrete(n)``. An action that stands for nothing (a choice that this sample does not have)
-    says nothing: an empty turn, which ends the episode without a reward. Asking again when no call
-    can be carried out any more ends it likewise. ``info["action_mask"]`` (int8) has 0 for both.
+    **Action**: ``Discrete``: ``i < n`` answers with candidate ``i``. Where the protocol has
+    ``resize_image``, the next action asks for the original. Where one of its tools shows parts, the
+    last ``grid * grid`` actions ask, in the protocol's own words, for the cells of a grid over the
+    first picture, row by row; the view is what the tool makes of a cell. An action that stands for
+    nothing (a choice that this sample does not have, a cell without a pixel) says nothing: an empty
+    turn, which ends the episode without a reward. Asking again when no call can be carried out any
+    more ends it likewise. ``info["action_mask"]`` (int8) has 0 for both.
 
     **Observation**: a dict of
 
     * ``image``: uint8 [side, side, 3], the view letterboxed: see :func:`letterbox`.
     * ``question``: float32 [words], its words: see :func:`features`.
     * ``turn``: float32 [1], turns taken over turns there are.
+    * ``region``: float32 [4], what the view shows: left, top, right and bottom as shares of its
+      picture's sides; 0 where it is no part of one. Only with cells.
     * ``choices``: float32 [n · words], the words of the sample's choices, one after the other, 0
       for those that it does not have; with ``candidates="choices"`` only.
 
@@ -67,12 +75,14 @@ class DiscreteActions(
             whole source is read once.
         side: Of the canvas, in pixels. Best not below the longer side of the originals.
         words: Length of the vector that stands for a text.
+        grid: Cells of a row and of a column.
         unscored: What to do where the judge could not score an answer: ``"error"`` stops, since
             these libraries would learn from a number that is none; ``"nan"`` gives it to them.
 
     Raises:
         ConfigError: If it is no such environment, or on candidates that are fewer than two, equal
-            to each other or cannot be said as an answer, or a value out of range.
+            to each other or cannot be said as an answer, or a value out of range; also if what goes
+            over a budget is unscored, which would stop a run, unless ``unscored="nan"``.
         DataError: If a sample has fewer than two choices, or some that cannot be said.
     """
 
@@ -83,32 +93,45 @@ class DiscreteActions(
         *,
         side: int = 64,
         words: int = 64,
+        grid: int = 2,
         unscored: str = "error",
     ) -> None:
         gym.utils.RecordConstructorArgs.__init__(
-            self, candidates=candidates, side=side, words=words, unscored=unscored
+            self, candidates=candidates, side=side, words=words, grid=grid, unscored=unscored
         )
         super().__init__(env)
         if not isinstance(env.unwrapped, VisionThinkEnv):
             raise ConfigError(f"expected VisionThink-v0 inside, got {type(env.unwrapped).__name__}")
-        if min(side, words) < 1:
-            raise ConfigError(f"side and words must be at least 1, got {side} and {words}")
+        if min(side, words, grid) < 1:
+            raise ConfigError(
+                f"side, words and grid must be at least 1, got {side}, {words} and {grid}"
+            )
         if unscored not in _UNSCORED:
             raise unknown_name("treatment of the unscored", unscored, _UNSCORED)
         self.base = env.unwrapped
-        self.side, self.words, self.unscored = side, words, unscored
+        protocol = self.base.task.protocol
+        if protocol.over_budget == "unscored" and unscored == "error":
+            raise ConfigError(
+                "over_budget='unscored' leaves an episode out, which these rewards cannot: set "
+                "over_budget='wrong', or unscored='nan' with a trainer that knows NaN"
+            )
+        self.side, self.words, self.grid, self.unscored = side, words, grid, unscored
+        self.grammar = protocol.grammar
         self.candidates = self._candidates(candidates)
         self.size = len(self.candidates) if self.candidates else self._most_choices()
-        self.requests = self.base.task.protocol.tool(REQUEST.name) is not None
+        self.requests = protocol.tool(REQUEST.name) is not None
+        self.cells = grid * grid if any(tool.shows_parts for tool in protocol.tools) else 0
         spaces: dict[str, gym.Space[Any]] = {
             "image": gym.spaces.Box(0, 255, (side, side, 3), np.uint8),
             "question": gym.spaces.Box(-1, 1, (words,), np.float32),
             "turn": gym.spaces.Box(0, 1, (1,), np.float32),
         }
+        if self.cells:
+            spaces["region"] = gym.spaces.Box(0, 1, (4,), np.float32)
         if not self.candidates:
             spaces[CHOICES] = gym.spaces.Box(-1, 1, (self.size * words,), np.float32)
         self.observation_space = gym.spaces.Dict(spaces)
-        self.action_space = gym.spaces.Discrete(self.size + self.requests)
+        self.action_space = gym.spaces.Discrete(self.size + self.requests + self.cells)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -146,15 +169,37 @@ class DiscreteActions(
             number = operator.index(action)
         except TypeError:  # also of an array that is no single whole number
             number = -1
-        if not 0 <= number < self.size + self.requests:
+        most = self.size + self.requests + self.cells
+        if not 0 <= number < most:
             raise ActionError(
-                f"an action is a whole number from 0 to {self.size + self.requests - 1}, "
-                f"got {action!r:.40}"
+                f"an action is a whole number from 0 to {most - 1}, got {action!r:.40}"
             )
+        if number >= self.size + self.requests:
+            return self._asking(number - self.size - self.requests)
         if number == self.size:
-            return VISIONTHINK.write(REQUEST)
+            return self.grammar.write(REQUEST)
         offered = self.offered(self.base.dialogue.sample)
-        return VISIONTHINK.write(Answer(offered[number])) if number < len(offered) else ""
+        return self.grammar.write(Answer(offered[number])) if number < len(offered) else ""
+
+    def cell(self, number: int) -> Region:
+        """A cell of the grid over the first picture, in that picture's pixels.
+
+        Args:
+            number: From 0, row by row.
+        """
+        size = self.base.dialogue.picture.size
+        row, column = divmod(number, self.grid)
+        wide, high = size[0] / self.grid, size[1] / self.grid
+        box = Box(column * wide, row * high, (column + 1) * wide, (row + 1) * high)
+        return Region(0, box.whole(), size)
+
+    def _asking(self, number: int) -> str:
+        """The turn that asks for a cell; empty where there is none, or no tool can be asked."""
+        region = self.cell(number)
+        if region.box.area:
+            with suppress(ToolError):
+                return self.base.dialogue.ask(region)
+        return ""
 
     def offered(self, sample: Sample) -> tuple[str, ...]:
         """The answers that can be given about a sample, in the order of their actions."""
@@ -163,10 +208,10 @@ class DiscreteActions(
     def action_masks(self) -> NDArray[np.bool_]:
         """Which actions do something now: bool [actions]. The name is sb3-contrib's."""
         dialogue = self.base.dialogue
-        mask = np.arange(self.size + self.requests) < len(self.offered(dialogue.sample))
-        if self.requests:
-            mask[-1] = dialogue.can_request
-        return mask
+        can = dialogue.can_request
+        answers = np.arange(self.size) < len(self.offered(dialogue.sample))
+        cells = [can and bool(self._asking(number)) for number in range(self.cells)]
+        return np.array([*answers, *[can] * self.requests, *cells], bool)
 
     def accepted(self, limit: int | None = None) -> dict[str, tuple[int, ...]]:
         """The candidates that the judge accepts about each sample, from one call of the judge.
@@ -195,6 +240,11 @@ class DiscreteActions(
             "question": features(dialogue.sample.question, self.words),
             "turn": np.array([dialogue.turn / dialogue.protocol.max_turns], np.float32),
         }
+        if self.cells:
+            region = dialogue.views[-1].region
+            sides = region.of * 2 if region else (1, 1, 1, 1)
+            edges = region.box.edges if region else (0, 0, 0, 0)
+            seen["region"] = np.divide(edges, sides, dtype=np.float32)
         if not self.candidates:
             choices = np.zeros((self.size, self.words), np.float32)
             for row, choice in enumerate(self.offered(dialogue.sample)):
@@ -208,7 +258,7 @@ class DiscreteActions(
             if given != CHOICES:
                 raise ConfigError(f"candidates are a list of texts, or {CHOICES!r}; got {given!r}")
             return ()
-        if problem := _problem(given):
+        if problem := _problem(given, self.grammar):
             raise ConfigError(f"candidates: {problem}")
         return tuple(text.strip() for text in given)
 
@@ -217,7 +267,7 @@ class DiscreteActions(
         most = 0
         for index in range(len(source)):
             sample = source[index]
-            if problem := _problem(sample.choices):
+            if problem := _problem(sample.choices, self.grammar):
                 raise DataError(
                     f"sample {sample.id!r}: choices: {problem}; give a list of candidates, or "
                     "leave the sample out"
@@ -231,20 +281,22 @@ def make_discrete(
     *,
     side: int = 64,
     words: int = 64,
+    grid: int = 2,
     unscored: str = "error",
     **settings: Any,
 ) -> DiscreteActions:
     """``gym.make("vt_env:VisionThinkDiscrete-v0", candidates=…, data=…)``.
 
     Args:
-        candidates: See :class:`DiscreteActions`, also for the next three.
+        candidates: See :class:`DiscreteActions`, also for the next four.
         side: Of the canvas.
         words: Length of a text's vector.
+        grid: Cells of a row and of a column.
         unscored: Of what cannot be scored.
         settings: Those of :class:`~vt_env.env.VisionThinkEnv`.
     """
     env = cast("gym.Env[Observation, str | ToolCall]", VisionThinkEnv(**settings))
-    return DiscreteActions(env, candidates, side=side, words=words, unscored=unscored)
+    return DiscreteActions(env, candidates, side=side, words=words, grid=grid, unscored=unscored)
 
 
 def letterbox(pixels: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
@@ -292,12 +344,12 @@ def features(text: str, words: int) -> NDArray[np.float32]:
     return vector / np.float32(norm) if norm else vector
 
 
-def _problem(candidates: Sequence[str]) -> str:
+def _problem(candidates: Sequence[str], grammar: Grammar) -> str:
     """What is wrong with a list of answers, or nothing."""
     if len(candidates) < 2:
         return f"at least two are needed to choose from, got {len(candidates)}"
     for index, text in enumerate(candidates):
-        read = parse(VISIONTHINK.write(Answer(text)))
+        read = grammar.read(grammar.write(Answer(text)))
         if not isinstance(read, Answer) or read.flaws or read.text != text.strip() or not read.text:
             return f"number {index}, {text!r:.60}, cannot be said as an answer"
     stripped = [text.strip() for text in candidates]

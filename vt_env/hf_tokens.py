@@ -23,8 +23,9 @@ class ProcessorCounter:
         folder: The checkpoint's, or the one of its processor.
 
     Raises:
-        ConfigError: If there is no such folder, or its processor does not tell counts.
-        MissingExtra: If transformers is not installed, or what this processor needs.
+        ConfigError: If there is no such folder, or its processor cannot be loaded (many need
+            torchvision), or does not tell counts.
+        MissingExtra: If transformers is not installed.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -67,10 +68,11 @@ class ProcessorCounter:
     def _processor(self) -> Any:
         try:
             transformers = importlib.import_module("transformers")
-            path = str(Path(self.folder).expanduser())
-            return transformers.AutoProcessor.from_pretrained(path, local_files_only=True)
         except ImportError as error:
             raise MissingExtra("transformers", "train", f"tokens=hf:{self.folder}") from error
+        try:
+            path = str(Path(self.folder).expanduser())
+            return transformers.AutoProcessor.from_pretrained(path, local_files_only=True)
         except Exception as error:  # whatever a folder of somebody's has
             told = " ".join(str(error).split())
             raise ConfigError(f"{self.folder} has no processor to load: {told:.300}") from error

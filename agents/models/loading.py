@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 import transformers
@@ -22,13 +22,17 @@ from transformers.utils.import_utils import is_torchvision_available
 from agents.models.internvl import InternVL
 from agents.models.qwen import GlmV, QwenVL
 from agents.models.vlm import VisionLanguageModel
-from vt_env.errors import ConfigError, unknown_name
+from vt_env.errors import ConfigError
+from vt_env.registry import Registry
 
-FAMILIES: dict[str, type[VisionLanguageModel]] = {
-    name: kind for kind in (QwenVL, GlmV, InternVL) for name in kind.families
-}
+FAMILIES: Registry[VisionLanguageModel] = Registry(
+    "model type",
+    "vt.models",
+    {name: kind for kind in (QwenVL, GlmV, InternVL) for name in kind.families},
+)
 """By model type: those whose positions and picture features are handled, and tested, here. Others,
-which mask or position pictures in their own ways, are played through a server."""
+which mask or position pictures in their own ways, are played through a server, or handled by a
+package that adds their class."""
 
 
 @contextmanager
@@ -89,10 +93,8 @@ def load_processor(path: str | Path) -> VisionLanguageModel:
         )
     try:
         config = AutoConfig.from_pretrained(path)
-        if config.model_type not in FAMILIES:
-            raise unknown_name("model type", config.model_type, FAMILIES)
+        family = cast("type[VisionLanguageModel]", FAMILIES.get(config.model_type))
         shell = SimpleNamespace(config=config, generation_config=_generation(path, config))
-        family = FAMILIES[config.model_type]
         name = "AutoImageProcessor" if is_torchvision_available() else family.pillow_processor
         image_processor = getattr(transformers, name).from_pretrained(path)
         return family(shell, AutoTokenizer.from_pretrained(path), image_processor)

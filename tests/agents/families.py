@@ -127,7 +127,7 @@ def make(family: str) -> VisionLanguageModel:
         )
     stop, pad = words.convert_tokens_to_ids(ends_with(family)), words.pad_token_id
     model.generation_config = GenerationConfig(eos_token_id=stop, pad_token_id=pad)
-    return FAMILIES[family](model.eval(), words, _image_processor(family))
+    return FAMILIES.make(family, model.eval(), words, _image_processor(family))
 
 
 def save(vlm: VisionLanguageModel, folder: Path) -> Path:

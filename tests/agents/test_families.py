@@ -21,13 +21,15 @@ from agents.base import Conversation, Reply, answer_turn, request_turn
 from agents.models import VisionLanguageModel, collate, load_vlm, score
 from agents.models.chat import Chat
 from agents.models.engine import completion_tokens
+from agents.models.loading import FAMILIES, load_processor
+from agents.models.qwen import QwenVL
 from agents.models.transcript import Transcript
 from agents.rollout import AgentError, rollout
 from agents.served.request import DataUris, chat_messages
 from agents.transformers import TransformersAgent
 from experiments.recipe import load_recipe
 from trainers.local import LocalTrainer
-from vt_env import Picture, Sample
+from vt_env import ConfigError, Picture, Sample
 from vt_env.dialogue import Dialogue
 from vt_env.grammars import VISIONTHINK
 from vt_env.protocol import make_protocol
@@ -303,6 +305,20 @@ def test_a_turn_ends_with_its_closing_tag_unless_that_is_switched_off(vlm, close
     assert len(stopped.token_ids) == len(closed)
     whole = say(vlm, TransformersAgent(vlm, max_new_tokens=150, stop=False), text)
     assert whole.text == vlm.chat.opened + closed + "\nand so on"
+
+
+def test_a_package_can_add_a_model_type(tmp_path, monkeypatch):
+    class Mixture(QwenVL):
+        families = ("qwen3_vl_moe",)
+
+    folder = save(make("qwen3_vl"), tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "qwen3_vl_moe"}))
+    with pytest.raises(ConfigError, match=r"Unknown model type 'qwen3_vl_moe'.*'qwen3_vl'"):
+        load_processor(folder)
+    monkeypatch.setattr(FAMILIES, "_factories", {**FAMILIES._factories})
+    FAMILIES.register("qwen3_vl_moe", Mixture)
+    assert isinstance(load_processor(folder), Mixture)
 
 
 def test_what_an_engine_may_not_do(vlm):

@@ -55,7 +55,7 @@ ANSWER = "<think>It says so.</think><answer>red</answer><|im_end|>"
 
 
 def handled(name: str) -> bool:
-    return MODELS[name]["model_type"] in FAMILIES
+    return MODELS[name]["model_type"] in FAMILIES.names()
 
 
 @pytest.fixture(scope="module", params=[name for name in NAMES if handled(name)])
@@ -80,7 +80,7 @@ def vlm(request: pytest.FixtureRequest):
         temporal_patch_size=2,
         size={"shortest_edge": known["shortest_edge"], "longest_edge": known["longest_edge"]},
     )
-    return FAMILIES[kind](model, words, images)
+    return FAMILIES.make(kind, model, words, images)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -26,7 +26,7 @@ CHOICES = [
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("protocol", ["visionthink", "general", "low"])
+@pytest.mark.parametrize("protocol", ["visionthink", "general", "low", "qwen3-vl"])
 def test_its_checker_finds_nothing(protocol):
     check_env(gym.make(NAME, **settings("train", 50), protocol=protocol))
 

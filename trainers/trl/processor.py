@@ -25,8 +25,7 @@ from transformers import Qwen2_5_VLProcessor
 from transformers.processing_utils import ProcessorMixin
 
 from agents.models import VisionLanguageModel
-from agents.models.loading import FAMILIES
-from agents.models.qwen import QwenVL
+from agents.models.qwen import GlmV, QwenVL
 from trainers.trl.environment import VisionThink
 from vt_env.errors import unknown_name
 
@@ -51,7 +50,7 @@ _ROLES = """\
 user's turn), and no declaration of tools, which the environment's own system turn has. A call is
 only ever rendered where TRL tries out whether the template can."""
 
-_KEPT = sorted(name for name, kind in FAMILIES.items() if issubclass(kind, QwenVL))
+_KEPT = sorted((*QwenVL.families, *GlmV.families))
 """InternVL's pictures are tiles, which TRL counts only as long as no tool brings one."""
 
 

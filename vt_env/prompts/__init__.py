@@ -17,7 +17,7 @@ texts may also hold ``$tool``; ``$name`` (by which a call names the view, where 
 and ``$index`` (of the view among those shown, from 1 and from 0); ``$picture`` (its source, from
 1); ``$width``, ``$height`` (of the view, in pixels); ``$box`` (in the source's pixels); ``$text``
 (what the tool says of it, e.g. that a box was cut); ``$turns_left``, ``$pictures_left``,
-``$tokens_left``. A literal dollar sign is ``$$``.
+``$tokens_left`` (after the call's views). A literal dollar sign is ``$$``.
 
 ``visionthink``, ``general`` and a few more are shipped; any path to such a file works in their
 place.

@@ -106,7 +106,7 @@ def local_loss(run, batch, old, log_probs, reference):
     [
         ("grpo", "aggregation='token_mean'"),
         ("grpo", "aggregation='token_mean', drop_without_signal=true"),
-        ("rloo", "aggregation='token_mean'"),
+        ("rloo", "aggregation='token_mean', kl_in='loss', kl_estimator='k3'"),
         ("grpo", "aggregation='sequence_mean'"),
         ("dr_grpo", "aggregation='constant', horizon=64"),
         ("gspo", "aggregation='sequence_mean'"),

@@ -57,6 +57,10 @@ class AgentError(VisionThinkError, RuntimeError):
     """An agent broke its contract."""
 
 
+class TokenMismatch(AgentError):
+    """A model read or said other tokens than were meant, so that nothing can be learnt from it."""
+
+
 def rollout(
     env: VisionThinkVectorEnv,
     agent: Agent,

@@ -74,6 +74,7 @@ class CheckpointStore:
         self.folder = folder
         self.keep = keep
         self.last: Checkpoint | None = None
+        self._each = 0
 
     def save(
         self, step: int, write: Callable[[Path], None], score: float | None = None
@@ -93,6 +94,7 @@ class CheckpointStore:
         part = self.folder / f"{target.name}.part"
         if target.exists():
             raise CheckpointError(f"there is a checkpoint of step {step} already: {target}")
+        check_room(self.folder, self._each, f"files of the checkpoint of step {step}")
         try:
             self._remove_leavings()
             part.mkdir(parents=True)
@@ -119,11 +121,13 @@ class CheckpointStore:
         """Refuse to begin a run whose checkpoints the disk has no room for.
 
         Args:
-            each: Bytes of one. The best is kept beside the newest, and one is half written.
+            each: Bytes of one, which are looked for before each save too. The best is kept beside
+                the newest, and one is half written.
 
         Raises:
             CheckpointError: Saying how much there is.
         """
+        self._each = each
         needed = (self.keep + 2) * each - size_of(self.folder)
         check_room(self.folder, needed, "checkpoints of the run")
 

@@ -130,6 +130,9 @@ class RolloutConfig:
             only where its advantage is positive.
         rounds: Times that a step may play further questions in place of groups whose rewards are
             all equal, the first included: DAPO's dynamic sampling (2503.14476, Eq. 11), bounded.
+        max_failed: Share of a process's last rollouts that may fail, in [0, 1], as where an engine
+            loses a request. They are unscored; above it the run stops. A model in the trainer's
+            own process fails for all or for none, and tokens that do not agree stop at once.
     """
 
     prompts: int = 32
@@ -138,11 +141,14 @@ class RolloutConfig:
     max_new_tokens: int = 64
     probes: int = 0
     rounds: int = 1
+    max_failed: float = field(default=0.1, metadata=FREE)
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "prompts", "max_new_tokens", "rounds")
         _at_least(self, 2, "group_size")
-        _at_least(self, 0, "probes")
+        _at_least(self, 0, "probes", "max_failed")
+        if self.max_failed > 1:
+            raise ConfigError(f"max_failed is a share from 0 to 1, got {self.max_failed}")
         if not 0 < self.temperature < math.inf:
             raise ConfigError(f"temperature must be above 0, got {self.temperature}")
         if 2 * self.probes > self.group_size:

@@ -41,6 +41,15 @@ def episode_of(
     )
 
 
+FAILURES_OVER = 20
+"""Rollouts that are over before the share of those that failed can stop a run."""
+
+
+def has_failed(episode: Episode) -> bool:
+    """Whether an episode was given up for a turn that could not be had; then it is unscored."""
+    return bool(episode.replies[-1].failure)
+
+
 def is_probe(episode: Episode) -> bool:
     """Whether the beginning of an episode was forced."""
     return episode.replies[0].forced > 0

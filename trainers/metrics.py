@@ -13,7 +13,7 @@ import numpy as np
 
 from agents import Episode
 from agents.judging.usage import total
-from trainers.episodes import has_signal, is_probe
+from trainers.episodes import has_failed, has_signal, is_probe
 from vt_env.judges import UsageLike
 
 Numbers = dict[str, float | None]
@@ -35,6 +35,7 @@ def rollout_metrics(episodes: Sequence[Episode], group_size: int) -> Numbers:
         "rollout/tokens": _mean(_generated(e) for e in episodes),
         "rollout/truncated": _mean(any(r.truncated for r in e.replies) for e in episodes),
         "rollout/futile_requests": _mean(e.futile for e in episodes),
+        "rollout/failed": sum(map(has_failed, episodes)),
     }
     made |= {f"env/{name}": value for name, value in _outcomes(free).items()}
     made["env/correct_direct"] = _mean(_correct(g, requested=False) for g in groups)

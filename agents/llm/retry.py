@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -68,17 +68,18 @@ class Limits:
 
 
 class FailureWatch:
-    """Says when too large a share of the last judgements or turns failed.
+    """Says when too large a share of the last judgements, turns or rollouts failed.
 
     Args:
-        share: Of the last ones that may fail, in (0, 1]; 1 never stops.
-        least: So many before anything is said.
+        share: Of the last ones that may fail, in [0, 1]; 1 never stops, 0 stops at the first.
+        least: So many before anything is said of a share above 0.
     """
 
     def __init__(self, share: float, least: int) -> None:
         self.share = share
-        self.least = least
+        self.least = least if share else 1
         self._last: deque[bool] = deque(maxlen=max(200, least))
+        self._works = False
 
     def note(self, failed: bool) -> str:
         """Take note of an attempt.
@@ -93,6 +94,24 @@ class FailureWatch:
             return ""
         self._last.clear()
         return f"{failures} of its last {seen}"
+
+    def why_stop(self, failures: Iterable[str], what: str) -> str:
+        """Take note of attempts: why each failed, an empty text for one that did not.
+
+        Args:
+            failures: In their order.
+            what: The attempts' name, in the plural.
+
+        Returns:
+            Why going on is no use: none has gone well yet, or too many failed; else an empty text.
+        """
+        last = ""
+        for failure in failures:
+            self._works |= not failure
+            last = failure or last
+            if many := self.note(bool(failure)):
+                return f"{last}; that is so in {many} {what}, too many to go on"
+        return "" if self._works else last
 
 
 T = TypeVar("T")

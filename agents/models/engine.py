@@ -11,7 +11,7 @@ from typing import Any
 
 from agents.models.transcript import Transcript
 from agents.models.vlm import VisionLanguageModel
-from agents.rollout import AgentError
+from agents.rollout import AgentError, TokenMismatch
 
 _FORBIDDEN = -100.0
 
@@ -37,10 +37,11 @@ def completion_tokens(
         forbidden: Tokens that it may not generate.
 
     Raises:
-        AgentError: If its prompt was another, or it generated nothing, or a forbidden token.
+        TokenMismatch: If its prompt was another, or it generated a forbidden token.
+        AgentError: If it generated nothing.
     """
     if list(output.prompt_token_ids) != transcript.ids:
-        raise AgentError(
+        raise TokenMismatch(
             f"the engine read {len(output.prompt_token_ids)} tokens where {len(transcript.ids)} "
             "were meant; do the engine and the image processor size pictures alike?"
         )
@@ -59,11 +60,12 @@ def checked_tokens(tokens: Iterable[int], forbidden: Iterable[int], ended: objec
         ended: Why it ended, in its own words.
 
     Raises:
-        AgentError: If there are none, or one is forbidden.
+        TokenMismatch: If one is forbidden.
+        AgentError: If there are none.
     """
     tokens = list(tokens)
     if wrong := sorted(set(tokens).intersection(forbidden)):
-        raise AgentError(f"the engine said tokens that are forbidden: {wrong}")
+        raise TokenMismatch(f"the engine said tokens that are forbidden: {wrong}")
     if not tokens:
         raise AgentError(f"the engine said nothing and ended with {ended!r}")
     return tokens

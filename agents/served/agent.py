@@ -76,7 +76,6 @@ class OpenAiAgent:
         self.name = where.model.rpartition("/")[2]
         self._uris = DataUris()
         self._watch = FailureWatch(_MAX_FAILURES, _FAILURES_OVER)
-        self._works = False
 
     def __repr__(self) -> str:
         return f"OpenAiAgent({self.request.model!r})"
@@ -106,23 +105,13 @@ class OpenAiAgent:
         except KeyboardInterrupt:
             self.client.loop.cancel()
             raise
-        self._check(replies)
+        if reason := self._watch.why_stop((reply.failure for reply in replies), "turns"):
+            raise AgentError(reason)
         return replies
 
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
-
-    def _check(self, replies: Sequence[Reply]) -> None:
-        """Stop where going on is no use."""
-        last = ""
-        for reply in replies:
-            self._works |= not reply.failure
-            last = reply.failure or last
-            if failures := self._watch.note(bool(reply.failure)):
-                raise AgentError(f"{last}; that is so in {failures} turns, too many to go on")
-        if last and not self._works:
-            raise AgentError(last)
 
     async def _turn(self, conversation: Conversation, seed: int) -> Reply:
         async def attempt() -> Turn:

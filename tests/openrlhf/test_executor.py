@@ -155,10 +155,13 @@ def test_a_failed_rollout_leaves_nobody_waiting(executor):
     engine = ScriptedEngine(made.processor, transcripts)
 
     async def settle(*rollouts):
-        return await asyncio.wait_for(asyncio.gather(*rollouts, return_exceptions=True), 10)
+        return await asyncio.wait_for(asyncio.gather(*rollouts), 10)
 
     one, failed, two, three = asyncio.run(play(made, engine, label_of(made), 4, settle=settle))
-    assert isinstance(failed, RuntimeError)
+    assert failed["label"].reward.total is None
+    assert [r["extra_logs"]["rollout/failed"] for r in (one, failed, two, three)] == [0, 1, 0, 0]
+    ((begin, end),) = failed["action_ranges"]
+    assert (end - begin, len(failed["observation_tokens"])) == (1, end)
     left = group_rewards([r["label"].outcome for r in (one, two, three)], made.config.reward)
     assert [r["reward"] for r in (one, two, three)] == [p.total for p in left]
     assert len(made.groups) == 0

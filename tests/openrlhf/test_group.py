@@ -10,8 +10,11 @@ import pytest
 
 pytest.importorskip("torch")
 
-from agents import answer_turn
-from trainers.hosted.rollouts import RolloutWorker
+from agents import answer_turn, request_turn
+from agents.rollout import AgentError, TokenMismatch
+from trainers.errors import TrainingError
+from trainers.hosted.rollouts import RolloutWorker, flattened
+from trainers.metrics import rollout_metrics
 from trainers.openrlhf.run import OpenRLHFRun
 
 RIGHT = {"split": "train", "shown": False}
@@ -68,12 +71,89 @@ def test_groups_meet_and_do_not_mix(worker):
     assert not worker.groups
 
 
-@pytest.mark.parametrize("failing", [1, 3, 4])
-def test_failures_leave_nobody_waiting(worker, failing):
-    turns = [RuntimeError("engine")] * failing + ["clear"] * (4 - failing)
-    (made,) = run(asked(worker, object(), turns))
-    assert [isinstance(m, RuntimeError) for m in made] == [True] * failing + [False] * (4 - failing)
+LOST = RuntimeError("the request is lost")
+
+
+@pytest.mark.parametrize("lost", [LOST, AgentError("the engine said nothing")])
+def test_one_that_fails_is_unscored_and_its_siblings_are_as_without_it(worker, lost):
+    truth = worker.tasks["train"].source[0].references[0]
+    right, wrong = answer_turn(truth, "clear"), answer_turn("checker", "clear")
+    (made,) = run(asked(worker, object(), [right, lost, wrong, right]))
+    assert [r.episode.reward.total for r in made] == [1.5, None, 0.5, 1.5]
+    assert made[1].reward == pytest.approx(3.5 / 3)
+    assert str(lost) in made[1].episode.verdict.reason
+    tokens, ((begin, end),), _ = flattened(made[1].episode.replies)
+    assert (len(tokens), end - begin) == (end, 1)  # no library takes an empty turn
+    numbers = rollout_metrics([r.episode for r in made], 4)
+    assert (numbers["rollout/failed"], numbers["env/unscored"]) == (1, 1)
+    assert [r.facts()["rollout/failed"] for r in made] == [0, 1, 0, 0]
     assert not worker.groups
+
+
+def test_log_probabilities_are_there_for_all_or_for_none(worker):
+    def known(turn):
+        async def generate(transcript, views, room):
+            if turn is LOST:
+                raise LOST
+            ids = worker.processor.tokenizer.encode(turn, add_special_tokens=False)
+            return ids, [-0.5] * len(ids)
+
+        label = {**RIGHT, "id": worker.tasks["train"].source.ids()[0]}
+        return worker.play(label, generate, group="one", max_length=400)
+
+    (made,) = run([known(turn) for turn in [LOST, *["clear"] * 3]])
+    for rollout in made:
+        tokens, ranges, log_probs = flattened(rollout.episode.replies)
+        assert len(log_probs) == len(tokens)
+        assert {log_probs[at] for at in range(*ranges[0])} == {0.0 if rollout is made[0] else -0.5}
+
+
+def test_a_second_turn_that_fails_keeps_the_first_and_its_pictures(worker):
+    async def generate(transcript, views, room):
+        if len(views) > 1:
+            raise LOST
+        said = worker.processor.tokenizer.encode(request_turn("blurry"), add_special_tokens=False)
+        return [*said, worker.processor.tokenizer.eos_token_id], []
+
+    label = {**RIGHT, "id": worker.tasks["train"].source.ids()[0]}
+    good = asked(worker, "two", ["clear"] * 3)
+    (made,) = run([worker.play(label, generate, group="two", max_length=400), *good])
+    tokens, ranges, _ = flattened(made[0].episode.replies)
+    assert len(ranges) == len(made[0].views) == 2
+    features = sum(worker.processor.count(view) for view in made[0].views)
+    assert tokens.count(worker.processor.image_id) == features
+    assert made[0].episode.outcome.correct is None
+
+
+def test_where_none_has_worked_yet_the_run_stops(worker):
+    (made,) = run(asked(worker, object(), [LOST] * 4))
+    assert [str(error) for error in made] == ["RuntimeError: the request is lost"] * 4
+    assert all(isinstance(error, TrainingError) for error in made)
+    assert not worker.groups
+
+
+def test_too_many_that_fail_stop_the_run(worker):
+    for _ in range(4):
+        run(asked(worker, object(), ["clear"] * 4))
+    (made,) = run(asked(worker, object(), [LOST, LOST, "clear", "clear"]))  # 2 of 20
+    assert [r.episode.outcome.correct for r in made] == [None, None, False, False]
+    (made,) = run(asked(worker, object(), [LOST, "clear", "clear", "clear"]))
+    assert all(isinstance(error, TrainingError) for error in made)
+    assert "in 3 of its last 21 rollouts, too many to go on" in str(made[1])
+
+
+def test_none_may_fail_where_the_recipe_says_so(recipe, tmp_path):
+    config = recipe("rollout.probes=0", "rollout.max_failed=0")
+    run_ = OpenRLHFRun(tmp_path, tmp_path, config, max_length=400)
+    run_.write()
+    (made,) = run(asked(RolloutWorker(run_), object(), ["clear", "clear", "clear", LOST]))
+    assert all(isinstance(error, TrainingError) for error in made)
+
+
+def test_tokens_that_do_not_agree_stop_at_once(worker):
+    (made,) = run(asked(worker, object(), ["clear", TokenMismatch("other tokens"), *["clear"] * 2]))
+    assert [isinstance(m, TrainingError) for m in made] == [False, True, False, False]
+    assert "'train-0-000000': other tokens" in str(made[1])
 
 
 def test_what_goes_wrong_at_the_end_reaches_every_member(worker):

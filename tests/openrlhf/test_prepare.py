@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ pytest.importorskip("transformers")
 from small_runs import ON_A_CPU, SMALL
 
 from experiments.cli import main
+from experiments.preparation.writing import write_jsonl
 from trainers import installed, make_trainer
 from trainers.checkpoint import CheckpointStore
 from trainers.errors import Busy, TrainingError
@@ -24,7 +26,7 @@ from trainers.openrlhf.main import main as lead
 from trainers.openrlhf.run import OpenRLHFRun
 from trainers.results import LOCK, begin
 from trainers.runs import store_of
-from vt_env import ConfigError
+from vt_env import ConfigError, open_source
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +105,20 @@ def test_a_resume_needs_the_data_and_the_model_of_before(untrained, recipe, tmp_
     changed = recipe(f"model.path={model}", "optimiser.learning_rate=1e-7")
     with pytest.raises(ConfigError, match=r"learning_rate = 0.001, the recipe says 1e-07"):
         trainer.prepare(changed, out, resume=True)
+
+
+def test_a_resume_needs_the_answers_of_before(recipe, tmp_path):
+    trainer, out = make_trainer("openrlhf"), tmp_path / "run"
+    chosen = ((sample, {}) for sample in open_source("generated:n=12,split=train"))
+    table = write_jsonl(tmp_path / "data", chosen, "drawn") / "samples.jsonl"
+    config = recipe(f"data.train=jsonl:{table.parent}")
+    trainer.prepare(config, out)
+    CheckpointStore(out / "checkpoint").save(1, lambda folder: (folder / "x").touch())
+    first, *rest = table.read_text().splitlines(keepends=True)
+    row = {**json.loads(first), "answers": ["something else"]}
+    table.write_text("".join([json.dumps(row) + "\n", *rest]))
+    with pytest.raises(ConfigError, match=r"the data \(train\) .* is not what the run began with"):
+        trainer.prepare(config, out, resume=True)
 
 
 def test_a_run_that_a_script_leads_is_locked(recipe, tmp_path):

@@ -33,6 +33,7 @@ def saved(run: OpenRLHFRun, step: int, *, whole: bool = True) -> None:
     (state / "shard.pt").write_text("weights and moments")
     if whole:
         (state.parent / "latest").write_text(state.name)
+        run.note_model(step)
         run.model_of(step).mkdir()
         (run.model_of(step) / "model.safetensors").write_text(f"weights of step {step}")
 
@@ -90,6 +91,7 @@ def test_a_state_that_is_gone_is_named(run):
 def test_a_saved_step_without_a_model_is_no_success(run):
     saved(run, 9)
     shutil.rmtree(run.model_of(9))
+    (run.states / "model.json").unlink()
     with pytest.raises(CheckpointError, match="OpenRLHF saved step 9, and there is no model"):
         take_checkpoint(run, store_of(run.config, run.out), {})
 

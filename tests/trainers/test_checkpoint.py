@@ -269,3 +269,13 @@ def test_a_run_whose_checkpoints_have_no_room_is_refused_first(tmp_path):
     with pytest.raises(CheckpointError, match=r"need about .* GB in .*: make room, lower"):
         store.check_room(10**18)
     assert not store.folder.exists()
+
+
+def test_room_is_looked_for_before_each_save(store, monkeypatch):
+    store.check_room(1000)
+    store.save(1, write())
+    usage = shutil.disk_usage(store.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=999))
+    with pytest.raises(CheckpointError, match="the files of the checkpoint of step 2 need about"):
+        store.save(2, write())
+    assert names(store) == ["step-000001"]

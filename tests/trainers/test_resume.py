@@ -5,15 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from killing import Killer
 
 from experiments.preparation.writing import write_jsonl
 from experiments.recipe import write_snapshot
@@ -23,6 +19,8 @@ from vt_env import ConfigError, open_source
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
+
+from resuming import resume  # noqa: E402
 
 VARIANTS = [
     pytest.param((), id="grpo"),
@@ -87,27 +85,17 @@ def test_a_run_that_was_killed_goes_on_bit_for_bit(tmp_path, train, variant):
 def test_a_process_that_is_killed_at_any_moment(tmp_path, train, recipe):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(whole)
-    write_snapshot(tmp_path, recipe())
-    code = """
-import sys, torch
-from pathlib import Path
-from experiments.recipe import load_recipe
-from trainers.local import LocalTrainer
-torch.set_num_threads(1)
-out = Path(sys.argv[1])
-LocalTrainer().train(load_recipe(out.parent / "recipe.toml"), out, resume=True)
-"""
-    rng = random.Random(time.time_ns())
-    for _ in range(2):
-        process = subprocess.Popen([sys.executable, "-c", code, str(parts)])
-        begun = (parts / "metrics.jsonl").exists()
-        while process.poll() is None and not (parts / "metrics.jsonl").exists():
-            time.sleep(0.01)
-        time.sleep(rng.uniform(5, 8) if begun else rng.uniform(0, 2.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    train(parts, resume=True)
-    same(whole, parts)
+    write_snapshot(tmp_path, recipe("trainer=local"))
+    parts.mkdir()
+    killer = Killer(resume, str(parts))
+
+    def ended():
+        same(whole, parts)
+        shutil.rmtree(parts)
+        parts.mkdir()
+
+    killer.at_random_moments(ended)
+    killer.close()
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path, train):

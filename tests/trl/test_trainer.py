@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 
 import pytest
@@ -67,7 +68,7 @@ def lines(out):
     ]
 
 
-def test_a_run_and_its_resume(recipe, tmp_path):
+def test_a_run_and_its_resume(recipe, tmp_path, monkeypatch):
     """Two updates a step, each of two microbatches; a resumed run goes on bit for bit."""
     seen = []
     whole, halved = tmp_path / "whole", tmp_path / "halved"
@@ -88,8 +89,18 @@ def test_a_run_and_its_resume(recipe, tmp_path):
     assert agent.vlm.tokenizer.chat_template
     with pytest.raises(ConfigError, match="holds unfinished results of vt train already"):
         make_trainer("trl").train(recipe(), whole)
-    with pytest.raises(ConfigError, match=r"rollout\.prompts = 3, the recipe says 6"):
-        make_trainer("trl").train(recipe("rollout.prompts=6"), whole, resume=True)
+    for changed, message in (
+        ("rollout.prompts=6", r"rollout\.prompts = 3, the recipe says 6"),
+        ("optimiser.learning_rate=1e-7", r"optimiser\.learning_rate = "),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            make_trainer("trl").train(recipe(changed), whole, resume=True)
+    state = json.loads((whole / "checkpoint" / "step-000004" / "state.json").read_text())
+    for name in ("model", "train"):
+        found = {**state["fingerprints"], name: "another"}
+        monkeypatch.setattr("trainers.trl.run.fingerprints", lambda *_, found=found: found)
+        with pytest.raises(ConfigError, match="is not what the run began with"):
+            make_trainer("trl").train(recipe(), whole, resume=True)
 
 
 def test_the_log_is_the_local_trainers(recipe, tmp_path):

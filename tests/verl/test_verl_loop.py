@@ -111,8 +111,10 @@ def test_a_group_that_is_not_whole_stops_the_run(running):
 def test_a_sibling_that_fails_leaves_nobody_waiting(running):
     run, rollouts, first = running()
     transcripts = [[answers("red")], [RuntimeError("engine")], [answers("blue")], ["clear"]]
-    with pytest.raises(RuntimeError, match="engine"):
-        play(run, rollouts.processor, said(*transcripts), [first], 4)
+    made, _ = play(run, rollouts.processor, said(*transcripts), [first], 4)
+    assert list(made.non_tensor_batch["scored"]) == [True, False, True, True]
+    assert made.batch["response_mask"].any(-1).tolist() == [True, False, True, True]
+    assert not learn(run, made).batch["advantages"][1].any()
 
 
 def test_an_evaluation_has_no_penalty_and_unscored_is_not_0(running):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,15 +15,17 @@ pytest.importorskip("transformers")
 from verl_runs import SMALL, run_of
 
 from experiments.cli import main
+from experiments.preparation.writing import write_jsonl
 from trainers import make_trainer
+from trainers.checkpoint import CheckpointStore
 from trainers.errors import Busy, CheckpointError, Damaged, TrainingError
-from trainers.hosted.trainer import watch
+from trainers.hosted.trainer import take_checkpoint, watch
 from trainers.results import LOCK
-from trainers.runs import store_of
+from trainers.runs import result_of, store_of
 from trainers.tracking import JsonLines
 from trainers.verl.main import main as lead
 from trainers.verl.run import VerlRun, log_row
-from vt_env import ConfigError
+from vt_env import ConfigError, open_source
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +79,56 @@ def test_a_run_that_a_script_leads_is_locked(untrained, tmp_path):
         fcntl.flock(stream, fcntl.LOCK_EX)
         with pytest.raises(Busy, match="another process is at work in"):
             lead(tmp_path / "verl", [])
+
+
+def test_a_resume_needs_the_data_the_model_and_the_optimiser_of_before(untrained, tmp_path):
+    trainer, out, model = make_trainer("verl"), tmp_path / "run", tmp_path / "model"
+    shutil.copytree(untrained, model)
+    chosen = ((sample, {}) for sample in open_source("generated:n=12,split=train"))
+    table = write_jsonl(tmp_path / "data", chosen, "drawn") / "samples.jsonl"
+
+    def config(*overrides):
+        return run_of(model, out, f"data.train=jsonl:{table.parent}", *overrides).config
+
+    trainer.prepare(config(), out)
+    CheckpointStore(out / "checkpoint").save(1, lambda folder: (folder / "x").touch())
+    before = (out / "verl" / "run.json").read_bytes()
+    first, rest = table.read_bytes().split(b"\n", 1)
+    asked = json.dumps({**json.loads(first), "answers": ["something else"]}).encode()
+    weights = (model / "model.safetensors").read_bytes()
+    changed = {
+        table: asked + b"\n" + rest,
+        model / "model.safetensors": weights[:-1] + bytes([weights[-1] ^ 1]),
+    }
+    for path, other in changed.items():
+        data = path.read_bytes()
+        path.write_bytes(other)
+        with pytest.raises(ConfigError, match="is not what the run began with"):
+            trainer.prepare(config(), out, resume=True)
+        path.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"learning_rate = 0.001, the recipe says 1e-07"):
+        trainer.prepare(config("optimiser.learning_rate=1e-7"), out, resume=True)
+    assert (out / "verl" / "run.json").read_bytes() == before
+    trainer.prepare(config(), out, resume=True)
+
+
+def test_a_save_that_fails_is_made_good_by_a_resume(untrained, tmp_path, monkeypatch):
+    run = run_of(untrained, tmp_path, "steps=2")
+    store = store_of(run.config, tmp_path)
+    run.model_of(2).mkdir(parents=True)
+    (run.model_of(2) / "model.safetensors").write_text("weights")
+    (run.checkpoints / "latest_checkpointed_iteration.txt").write_text("2")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("trainers.checkpoint.seal_folder", full)
+    with pytest.raises(CheckpointError, match=r"No space left on device; .* Make room"):
+        take_checkpoint(run, store, {})
+    assert (run.model_of(2) / "model.safetensors").read_text() == "weights"
+    monkeypatch.undo()
+    take_checkpoint(run, store, {})
+    assert result_of(run.config, store, tmp_path, {}, {}).steps == 2
 
 
 def told(run: VerlRun, begin: int, *steps: int) -> None:

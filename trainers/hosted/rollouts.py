@@ -6,22 +6,23 @@ A rollout is played turn by turn and token by token, see :mod:`agents.models.eng
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
 from agents import Episode, Reply
 from agents.judging.usage import total
-from agents.llm import share_requests
+from agents.llm import FailureWatch, share_requests
 from agents.models import VisionLanguageModel
 from agents.models.loading import load_processor
 from agents.models.transcript import Transcript, reply_of
-from agents.rollout import AgentError
+from agents.rollout import TokenMismatch
 from trainers.data import task_of
-from trainers.episodes import episode_of
+from trainers.episodes import FAILURES_OVER, episode_of, has_failed
 from trainers.errors import TrainingError
 from trainers.hosted.run import HostedRun
 from trainers.probes import probe_starts
@@ -30,10 +31,12 @@ from vt_env.pictures import View
 from vt_env.rewards import RewardConfig, group_rewards
 from vt_env.task import Task
 
+logger = logging.getLogger(__name__)
+
 Generate = Callable[[Transcript, Sequence[View], int], Awaitable[tuple[list[int], list[float]]]]
 """Asks an engine for a turn: the prompt, all views, the most tokens it may generate. Gives the
-tokens it generated and their log-probabilities, none where they are not known; an AgentError says
-why they cannot be used."""
+tokens it generated and their log-probabilities, none where they are not known. A TokenMismatch
+stops the run; whatever else it raises costs this rollout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Rollout:
     """
 
     dialogue: Dialogue
-    replies: Sequence[Reply]
+    replies: list[Reply]
 
 
 async def play_turns(
@@ -59,6 +62,9 @@ async def play_turns(
     max_length: int,
 ) -> Rollout:
     """Play all turns of one rollout.
+
+    Where the engine gives no turn, the rollout is given up there, unscored. The end of a turn
+    stands in the turn's place, since no library takes an empty one; nothing is learnt from it.
 
     Args:
         processor: The policy's.
@@ -84,14 +90,20 @@ async def play_turns(
             )
         try:
             tokens, log_probs = await generate(transcript, dialogue.views, room)
-        except AgentError as error:
+        except TokenMismatch as error:
             raise TrainingError(f"{sample}: {error}") from error
-        known = [0.0] * len(forced) + log_probs if log_probs else []
-        reply = reply_of(processor, prompt, [*forced, *tokens], known, forced=len(forced))
-        transcript.add_turn(reply.text, tokens)
+        except Exception as error:  # of no one type: every engine has its own
+            failure = f"{type(error).__name__}: {error}"
+            logger.warning("%s has no turn %d: %s", sample, dialogue.turn + 1, failure)
+            said = (*forced, min(processor.stop_ids))
+            reply = Reply("", tuple(prompt), said, forced=len(forced), failure=failure)
+        else:
+            known = [0.0] * len(forced) + log_probs if log_probs else []
+            reply = reply_of(processor, prompt, [*forced, *tokens], known, forced=len(forced))
+            transcript.add_turn(reply.text, tokens)
         replies.append(reply)
         forced = ()
-        await asyncio.to_thread(dialogue.apply, reply.text)
+        await asyncio.to_thread(dialogue.apply, reply.action)
     features = sum(processor.count(view) for view in dialogue.views)
     if features != (marks := transcript.ids.count(processor.image_id)):
         raise TrainingError(f"{sample}: {marks} image tokens for {features} features")
@@ -131,6 +143,7 @@ class ScoredRollout:
             "env/well_formed": float(outcome.well_formed),
             "env/visual_tokens": float(outcome.visual_tokens),
             "env/unscored": float(outcome.correct is None),
+            "rollout/failed": float(has_failed(self.episode)),
         }
 
 
@@ -163,6 +176,7 @@ class RolloutWorker:
         processor: The policy's, without its weights.
         tasks: What is played, by split.
         groups: Those that are still joined.
+        failures: Has an eye on the rollouts that fail.
 
     Args:
         run: What is played, how, and what it is worth.
@@ -183,6 +197,8 @@ class RolloutWorker:
         self.entering = asyncio.Lock()
         self.room = asyncio.Semaphore(max(TOGETHER, config.rollout.group_size))
         self.groups: dict[Hashable, Group] = {}
+        self.failures = FailureWatch(config.rollout.max_failed, FAILURES_OVER)
+        self.knows_log_probs = False
 
     async def play(
         self, label: Mapping[str, Any], generate: Generate, *, group: Hashable, max_length: int
@@ -197,8 +213,8 @@ class RolloutWorker:
 
         Raises:
             PictureError: If the sample's picture is refused.
-            TrainingError: If tokens do not agree, there is no room for a turn, or not all siblings
-                came at the same time.
+            TrainingError: If tokens do not agree, there is no room for a turn, not all siblings
+                came at the same time, or too many rollouts fail.
         """
         if group not in self.groups:
             playing = asyncio.create_task(self._play_group(group, label, max_length))
@@ -244,11 +260,27 @@ class RolloutWorker:
                 *map(played, dialogues, engines, starts), return_exceptions=True
             )
         whole = {at: r for at, r in enumerate(rollouts) if isinstance(r, Rollout)}
+        self._note(list(whole.values()))
         reward = self.config.reward if training else MEASURED
         scored = await asyncio.to_thread(_scored, task, whole, reward, label["shown"])
         if usages := [t.judge.usage for t in self.tasks.values() if t.judge.usage is not None]:
             self.run.write_judge_usage(self.engine, total(usages))
         return [scored[at] if isinstance(r, Rollout) else r for at, r in enumerate(rollouts)]
+
+    def _note(self, rollouts: Sequence[Rollout]) -> None:
+        """Take note of those that failed, whose log-probabilities are known if others' are.
+
+        Raises:
+            TrainingError: If too many fail.
+        """
+        last = [rollout.replies[-1] for rollout in rollouts]
+        if reason := self.failures.why_stop((reply.failure for reply in last), "rollouts"):
+            raise TrainingError(reason)
+        self.knows_log_probs |= any(r.log_probs for rollout in rollouts for r in rollout.replies)
+        for rollout, reply in zip(rollouts, last, strict=True):
+            if reply.failure and self.knows_log_probs:
+                zeros = (0.0,) * len(reply.token_ids or ())
+                rollout.replies[-1] = replace(reply, log_probs=zeros)
 
     @asynccontextmanager
     async def _room_for(self, rollouts: int) -> AsyncIterator[None]:

@@ -141,6 +141,10 @@ class HostedRun(ABC):
     def model_of(self, step: int) -> Path:
         """Where the library leaves the model of a step that it saved."""
 
+    def has_model(self, step: int) -> bool:
+        """Whether the model of a step that it saved is there, and whole."""
+        return self.model_of(step).is_dir()
+
     def collect(self, log: JsonLines) -> None:  # noqa: B027 - most have nothing to add
         """Add to the log what the library wrote elsewhere; called again and again."""
 

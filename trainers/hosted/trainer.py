@@ -82,12 +82,15 @@ class HostedTrainer(RunTrainer):
         """Prepare, start and follow what the library does, and keep its models."""
         run = self._prepared(config, out)
         store = store_of(config, out)
-        store.newest()
-        if run.saved_steps() < config.steps:
+        last, done = store.newest(), run.saved_steps()
+        kept = (last is not None and last.step >= done) or run.has_model(done)
+        if done < config.steps or not kept:  # killed while it wrote its last model
             check_room(out, run.room(), "checkpoints of the run")
             watch(run, write_script(run), store, progress)
             store.newest()  # the run may have written checkpoints itself
         log = JsonLines(out / LOG)
+        log.keep_until(run.saved_steps())
+        run.collect(log)  # the library may have gone on when nobody followed it any more
         rows = {row["step"]: row for row in log.rows()}
         take_checkpoint(run, store, rows)
         shutil.rmtree(run.folder / "last", ignore_errors=True)  # the checkpoint has the same

@@ -182,6 +182,7 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
         if self.critic_model_group is not None:
             saving += self.critic_model_group.async_run_method("save_checkpoint", tag=tag)
         ray.get(saving)
+        self.run.note_model(step)
         self.store.save(step, lambda folder: self.run.copy_model(step, folder), score)
         self.run.prune()
 

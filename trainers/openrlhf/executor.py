@@ -57,7 +57,8 @@ class Executor(RolloutWorker, AgentExecutorBase):
 
         Raises:
             PictureError: If the sample's picture is refused.
-            TrainingError: If tokens do not agree, or there is no room for a turn.
+            TrainingError: If tokens do not agree, there is no room for a turn, or too many rollouts
+                fail.
         """
         own = copy(sampling_params)
         own.logit_bias = self.bias

@@ -5,7 +5,8 @@ In ``OUT/openrlhf`` there is more than :mod:`trainers.hosted.run` lists::
     agent.py                     what OpenRLHF loads in every engine
     state/_actor/global_stepN    optimiser and weights for a resume; ``latest`` names the last
     state/global_stepN_hf        the model of a step, until it is a checkpoint
-    last/                        what OpenRLHF saves at the very end
+    state/model.json             the step of the last model that was written whole
+    last/                        what OpenRLHF saves at the very end, also where no step is left
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from trainers.errors import CheckpointError
-from trainers.files import size_of
+from trainers.errors import CheckpointError, Damaged
+from trainers.files import read_sealed, size_of, write_sealed
 from trainers.hosted.run import HostedRun
 from trainers.hosted.trainer import HostedTrainer
 from trainers.openrlhf.flags import checked, command_line, engines
@@ -37,6 +38,7 @@ _START = """\
 exec {python} -m trainers.openrlhf.main {folder}
 # which is, with our driver in the place of its trainer:
 # python -m openrlhf.cli.train_ppo_ray {flags}"""
+_MODEL = "model.json"
 _STEP = re.compile(r"global_step(\d+)(_hf)?")
 
 
@@ -84,8 +86,28 @@ class OpenRLHFRun(HostedRun):
         return int(found[1])
 
     def model_of(self, step: int) -> Path:
-        """Where OpenRLHF leaves the model of a step that it saved."""
-        return self.states / f"global_step{step}_hf"
+        """Where OpenRLHF leaves the model of a step that it saved.
+
+        It does so after it has named that state its latest. If it was killed in between, the state
+        is whole and the model is not: the model is what it saves at its end, once more.
+        """
+        return self.states / f"global_step{step}_hf" if self.has_model(step) else self.last
+
+    def has_model(self, step: int) -> bool:
+        """Whether the model of a step is the last that was written whole."""
+        try:
+            return read_sealed(self.states / _MODEL)["step"] == step
+        except (OSError, Damaged):
+            return False
+
+    def note_model(self, step: int) -> None:
+        """Write down that the model of a step is whole."""
+        write_sealed(self.states / _MODEL, {"step": step})
+
+    @property
+    def last(self) -> Path:
+        """What OpenRLHF saves at its end."""
+        return self.folder / "last"
 
     def state_bytes(self) -> int:
         """Bytes that the next state and its model will take: as the last, or an estimate."""

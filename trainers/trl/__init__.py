@@ -10,8 +10,8 @@ What is said, shown, judged and rewarded is the environment's (:mod:`vt_env`).
 
 :func:`adapt` gives what any trainer of TRL needs that takes an ``environment_factory``;
 :func:`grpo_trainer` makes a GRPOTrainer; the trainer ``trl`` plays a whole recipe. Only
-:mod:`~trainers.trl.adapter` and :mod:`~trainers.trl.run` import what TRL brings, and nothing
-imports them until a trainer is made.
+:mod:`~trainers.trl.adapter`, :mod:`~trainers.trl.grpo` and :mod:`~trainers.trl.run` import what TRL
+brings, and nothing imports them until a trainer is made.
 """
 
 from trainers.installed import require, require_release

@@ -105,19 +105,19 @@ class Adapter:
         }
 
     def grpo(self, policy: Any, settings: Any, **more: Any) -> Any:
-        """TRL's ``GRPOTrainer``.
+        """TRL's ``GRPOTrainer``, whose loss leaves out unscored rollouts.
 
         Args:
             policy: A model, or its folder or name on the Hugging Face Hub.
             settings: A ``GRPOConfig``; see :meth:`fit`.
             **more: Further arguments of ``GRPOTrainer``.
         """
-        from trl import GRPOTrainer
+        from trainers.trl.grpo import ScoredGRPOTrainer
 
         self.fit(settings)
         with warnings.catch_warnings(), quiet():
             warnings.filterwarnings("ignore", ".*environment_factory.* experimental", UserWarning)
-            return GRPOTrainer(policy, args=settings, **self.arguments(), **more)
+            return ScoredGRPOTrainer(policy, args=settings, **self.arguments(), **more)
 
     def fit(self, settings: Any) -> None:
         """Put into TRL's settings what the environment decides.

@@ -111,8 +111,8 @@ class VisionThinkLoop(AgentLoopBase):
 
         Raises:
             PictureError: If the sample's picture is refused.
-            TrainingError: If tokens do not agree, there is no room for a turn, or not all rollouts
-                of a question were begun in this process at the same time.
+            TrainingError: If tokens do not agree, there is no room for a turn, not all rollouts
+                of a question were begun in this process at the same time, or too many fail.
         """
         files = self.config.data.train_files
         worker = host(Path(files if isinstance(files, str) else files[0]).parent)
@@ -143,6 +143,7 @@ class VisionThinkLoop(AgentLoopBase):
         label = {"split": row["split"], "id": row["sample_id"], "shown": row["shown"]}
         length = worker.run.max_length
         scored = await worker.play(label, generate, group=group, max_length=length)
+        spoke = spoke or [{}]  # the first turn failed
         made = _output(scored, teaches=row["split"] != "train" or _teaches(scored, worker))
         made.metrics = AgentLoopMetrics(
             generate_sequences=seconds,

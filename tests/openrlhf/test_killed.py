@@ -1,0 +1,117 @@
+"""A run that OpenRLHF leads is killed at random moments, saves included, and nothing is lost.
+
+OpenRLHF itself is a stand-in that saves as it does; the driver, the log, the checkpoints and what a
+resume does are real. `test_whole_stack.py` kills an engine of OpenRLHF itself.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import stand_in
+from killing import MOMENTS, Killer
+
+from trainers.files import CHECKSUM
+from trainers.hosted import trainer as hosted
+from trainers.hosted.trainer import HostedTrainer
+from trainers.openrlhf.run import OpenRLHFRun
+from trainers.results import LOCK
+from trainers.runs import store_of
+from trainers.tracking import JsonLines
+
+SETTINGS = ("steps=6", "checkpoint.every=1", "checkpoint.keep=2", "evaluation.every=0")
+
+
+@pytest.fixture
+def begun(recipe, tmp_path):
+    """A run in a folder of that name, ready to be led; and what leads it."""
+    leaders = []
+
+    def make(name):
+        run = OpenRLHFRun(tmp_path / name, tmp_path, recipe(*SETTINGS), parameters=1000)
+        run.out.mkdir()
+        (run.out / LOCK).parent.mkdir()
+        run.write()
+        leaders.append(Killer(stand_in.lead, str(run.folder)))
+        return run, leaders[-1]
+
+    yield make
+    for leader in leaders:
+        leader.close()
+
+
+@pytest.fixture
+def resumed(monkeypatch):
+    """What ``vt train --resume`` makes of a run; the stand-in is started as the library is."""
+
+    def resume(run, leader):
+        trainer = HostedTrainer.__new__(HostedTrainer)
+        trainer.kind = OpenRLHFRun
+        monkeypatch.setattr(HostedTrainer, "_prepared", lambda *_: run)
+        monkeypatch.setattr(hosted, "watch", lambda *_: leader.whole())
+        return trainer.run(run.config, run.out, None)
+
+    return resume
+
+
+def log(run):
+    rows = JsonLines(run.out / "metrics.jsonl").rows()
+    return [{k: v for k, v in r.items() if not k.startswith(("time/", CHECKSUM))} for r in rows]
+
+
+def model(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(begun, resumed):
+    whole, leader = begun("whole")
+    seconds = leader.whole()
+    parts, leader = begun("parts")
+    for _ in range(MOMENTS):
+        leader.kill(seconds / 2)
+        if (saved := parts.saved_steps()) == whole.config.steps:
+            break  # what is left of it is the next test's
+        store = store_of(parts.config, parts.out)
+        kept = store.newest()
+        assert saved - (kept.step if kept else 0) in (0, 1), "a step more than the last is lost"
+        if kept:
+            assert model(kept.folder / "model") == stand_in.weights(kept.step)
+    result = resumed(parts, leader)
+    assert (result.steps, model(result.checkpoint)) == (6, stand_in.weights(6))
+    assert log(parts) == log(whole)
+    assert not (parts.folder / "last").exists()
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_of_the_last_save(begun, resumed):
+    """The state is named the latest before its model is whole: half a model is no result."""
+    run, leader = begun("run")
+    leader.whole()
+    for _ in range(MOMENTS // 4):
+        shutil.rmtree(run.out / "checkpoint" / "step-000006")
+        tag = run.states / "_actor" / "global_step6"
+        shutil.rmtree(tag)
+        (run.states / "model.json").unlink(missing_ok=True)
+        (tag.parent / "latest").write_text("global_step5")
+        leader.kill(0.3)
+        result = resumed(run, leader)
+        assert (result.steps, model(result.checkpoint)) == (6, stand_in.weights(6))
+
+
+def test_half_a_model_of_the_last_step_is_no_result(begun, resumed):
+    run, leader = begun("run")
+    state = run.states / "_actor" / "global_step6" / "shard.pt"
+    stand_in.slowly(state, stand_in.weights(6))
+    (state.parent.parent / "latest").write_text("global_step6")
+    (run.states / "global_step6_hf").mkdir()
+    (run.states / "global_step6_hf" / "model.safetensors").write_bytes(b"half")
+    for step in range(1, 7):
+        JsonLines(run.out / "metrics.jsonl").append({"step": step})
+    result = resumed(run, leader)
+    assert model(result.checkpoint) == stand_in.weights(6)

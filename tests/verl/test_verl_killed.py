@@ -1,0 +1,96 @@
+"""Whoever of a run of verl is killed, at random moments, saves included: nothing is lost.
+
+verl itself is a stand-in that logs and saves as it does. What starts it, follows it, keeps its
+models and resumes it is real. Either the process that follows is killed, or it and the library.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import following
+from killing import MOMENTS, Killer
+from stand_in_verl import weights
+from verl_runs import run_of
+
+from trainers.files import CHECKSUM
+from trainers.results import LOCK
+from trainers.runs import run_folder, store_of
+from trainers.tracking import JsonLines
+
+SETTINGS = ("steps=6", "checkpoint.every=1", "checkpoint.keep=2", "evaluation.every=0")
+
+
+@pytest.fixture
+def begun(untrained, tmp_path):
+    """A run in a folder of that name, ready to be resumed; and what follows it."""
+    followers = []
+
+    def make(name):
+        run = run_of(untrained, tmp_path / name, *SETTINGS, parameters=1000)
+        run.out.mkdir()
+        with run_folder(run.out, "new"):
+            run.write()
+        followers.append(Killer(following.follow, str(run.out)))
+        return run, followers[-1]
+
+    yield make
+    for follower in followers:
+        follower.close()
+
+
+def library_is_gone(run):
+    """Wait until nobody holds the run's lock."""
+    import fcntl
+
+    with (run.out / LOCK).open("a") as stream:
+        for _ in range(600):
+            with suppress(BlockingIOError):
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.1)
+    raise AssertionError("the library does not end")
+
+
+def kill_library(run):
+    with suppress(FileNotFoundError, ProcessLookupError, ValueError):
+        number = int((run.folder / "pid").read_text())
+        if str(run.folder).encode() in Path(f"/proc/{number}/cmdline").read_bytes():
+            os.kill(number, signal.SIGKILL)
+
+
+def log(run):
+    rows = JsonLines(run.out / "metrics.jsonl").rows()
+    return [{k: v for k, v in row.items() if k != CHECKSUM} for row in rows]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(begun):
+    pytest.importorskip("fcntl")
+    whole, follower = begun("whole")
+    seconds = follower.whole()
+    run, follower = begun("parts")
+    for moment in range(MOMENTS):
+        follower.kill(seconds / 2)
+        if moment % 2:
+            kill_library(run)
+            library_is_gone(run)
+        store = store_of(run.config, run.out)
+        if kept := store.newest():
+            model = kept.folder / "model" / "model.safetensors"
+            assert model.read_bytes() == weights(kept.step)
+    library_is_gone(run)
+    result = following.resumed(run.out)
+    assert result.steps == 6
+    assert (result.checkpoint / "model.safetensors").read_bytes() == weights(6)
+    assert log(run) == log(whole)
+    assert [row["step"] for row in log(run)] == [1, 2, 3, 4, 5, 6]

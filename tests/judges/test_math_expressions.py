@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from mpmath.libmp import libelefun
 
 from vt_env.judges import Query
-from vt_env.judges.arithmetic import TooLarge, evaluate, points, value
+from vt_env.judges.arithmetic import TooLarge, equal, evaluate, points, value
 from vt_env.judges.latex import delatex, undelimited
-from vt_env.judges.math_equality import equal
 from vt_env.judges.math_judge import MathJudge, compare, eligible, plain
 from vt_env.judges.math_parser import Node, parse
 

@@ -59,16 +59,12 @@ class NotRead(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A part of an expression.
+    """A part of an expression, and its operands in order.
 
-    Attributes:
-        kind: ``number``, ``variable``, ``constant``, ``+``, ``*``, ``/``, ``^``, ``-`` (one part),
-            ``root`` (degree, radicand), ``function`` (named), ``log`` (base, argument), ``!``,
-            ``binomial``, ``abs``; ``relation`` (the signs are its name), ``tuple`` (the brackets
-            are its name), ``set``, ``list``, ``∪``.
-        parts: Its operands, in order.
-        name: Of a variable, a constant or a function.
-        value: Of a number, or the base of a logarithm.
+    Kinds: ``number``, ``variable``, ``constant``, ``+``, ``*``, ``/``, ``^``, ``-`` (one part),
+    ``root`` (degree, radicand), ``function`` (named), ``log`` (base, argument), ``!``,
+    ``binomial``, ``abs``; ``relation`` (the signs are its name), ``tuple`` (the brackets are its
+    name), ``set``, ``list``, ``∪``. The value is of a number, or the base of a logarithm.
     """
 
     kind: str

@@ -7,7 +7,7 @@ import re
 from functools import cache, lru_cache
 
 from vt_env.judges.characters import is_cjk, without_accents
-from vt_env.judges.lexicon import abbreviated, abbreviations, english, table, words
+from vt_env.judges.lexicon import abbreviations, english, table, words
 from vt_env.judges.numerals import CARDINALS, ORDINALS, plain_number
 
 _DOTTED = re.compile(r"\b(?:[A-Za-z]\. ?){1,5}[A-Za-z]\b\.?(?!\w)")
@@ -39,12 +39,8 @@ def spelling(word: str) -> str:
 def _agreeing() -> dict[str, str]:
     """The stem of each form of an adjective that agrees with its noun: *rote*, *bleues*, *roja*."""
     entries: list[list[str]] = table("english")["agreeing"]
-    return {
-        stem + end: stem
-        for stems, ends in entries
-        for stem in stems.split()
-        for end in ends.split(",")
-    }
+    each = ((stem, ends.split(",")) for stems, ends in entries for stem in stems.split())
+    return {stem + end: stem for stem, ends in each for end in ends}
 
 
 @lru_cache(maxsize=8192)
@@ -75,13 +71,11 @@ def stem(word: str) -> str:
 
 @lru_cache(maxsize=8192)
 def key(text: str, plurals: bool = False) -> tuple[str, ...]:
-    """The canonical words of a phrase.
+    """The canonical words of a phrase; with ``plurals`` a plural equals its singular.
 
     Dropped: soft punctuation, articles, letter case, a company's legal form at the end. Made one:
-    dotted and plain abbreviations, long and short forms of a closed list, British and American
-    spelling, number words, ordinals, Roman numerals from II, hyphens and spaces. Signs that carry
-    meaning (``+ # % / = < > & @ ^`` and a leading minus) stay. With ``plurals`` a plural equals
-    its singular.
+    abbreviations, spellings, number words, ordinals, Roman numerals from II, hyphens and spaces.
+    Signs that carry meaning (``+ # % / = < > & @ ^`` and a leading minus) stay.
     """
     text = _DOTTED.sub(lambda m: m[0].replace(".", "").replace(" ", "") + " ", text)
     if text and is_cjk(text[-1]):
@@ -172,18 +166,11 @@ def _numbered(tokens: list[str]) -> list[str]:
 
 def _shortened(tokens: list[str]) -> list[str]:
     """Long forms of the closed list as their short forms, longest first."""
-    known, first = abbreviations(), abbreviated()
-    short: list[str] = []
-    index = 0
+    known, short, index = abbreviations(), list[str](), 0
     while index < len(tokens):
-        if tokens[index] not in first:
-            short.append(tokens[index])
-            index += 1
-            continue
-        sizes = (n for n in (5, 4, 3, 2, 1) if tuple(tokens[index : index + n]) in known)
-        size = next((n for n in sizes if index + n <= len(tokens)), 0)
-        short.append(known[tuple(tokens[index : index + size])] if size else tokens[index])
-        index += size or 1
+        size = next((n for n in (5, 4, 3, 2) if tuple(tokens[index : index + n]) in known), 1)
+        short.append(known.get(tuple(tokens[index : index + size]), tokens[index]))
+        index += size
     return short
 
 

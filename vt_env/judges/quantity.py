@@ -22,18 +22,14 @@ _AFFINE = {
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number, scale words applied, with what its unit can mean, or the noun that it counts.
-
-    It can be a rank (``third``), have a scale word or letter (``5 million``, ``5k``), and be paid
-    for a period (``$5 per month``, ``$5/kWh``).
-    """
+    """A number, scale words applied, with what its unit can mean, or the noun that it counts."""
 
     value: Fraction
     units: Units = ()
     noun: tuple[str, ...] = ()
-    ordinal: bool = False
-    scaled: bool = False
-    period: Units = ()
+    ordinal: bool = False  # a rank: ``third``
+    scaled: bool = False  # with a scale word or letter: ``5 million``, ``5k``
+    period: Units = ()  # that is paid for: ``$5 per month``, ``$5/kWh``
 
     @property
     def bases(self) -> frozenset[tuple[str, Fraction]]:
@@ -85,8 +81,6 @@ def parse_quantity(text: str, language: str = "en") -> Quantity | None:
 def quantities(text: str, language: str = "en") -> tuple[Quantity, ...]:
     """Every way to read a whole text as one quantity; empty when it is none.
 
-    Knows signs, fractions, mixed and scientific numbers, number words, scale words, ranks,
-    currencies, units, compound units (``1 hour 30 minutes``), periods and one counted noun phrase.
     A letter may be a scale or a unit (``300 K``). A folded text over 120 characters is none.
     """
     text = text.strip().rstrip("。.").strip() if len(text) <= _LONGEST else ""
@@ -103,10 +97,6 @@ def quantities(text: str, language: str = "en") -> tuple[Quantity, ...]:
         return ()
     number = replace(number, value=sign * number.value)
     return tuple(dict.fromkeys(_endings(number, currency, language)))
-
-
-def _period_word(word: str) -> Units:
-    return parse_unit(periods().get(word.lower(), ""))
 
 
 def _prefix(text: str) -> tuple[int, str, Units]:
@@ -197,7 +187,7 @@ def _with_unit(head: Quantity, rest: str, language: str) -> Iterator[Quantity]:
 def _paid(head: Quantity, rest: str) -> Quantity | None:
     """Money for a time or a measure: ``/month``, ``euros a year``, ``€ monatlich``."""
     unit, _, last = rest.rpartition(" ")
-    period = _period_word(last)
+    period = parse_unit(periods().get(last.lower(), ""))
     if not period and (match := _PER.search(f" {rest}" if head.units else rest)):
         text = f" {rest}" if head.units else rest
         unit, period = text[: match.start()].strip(), parse_unit(text[match.end() :])

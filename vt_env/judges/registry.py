@@ -44,8 +44,7 @@ register_judge = JUDGES.register
 def make_judge(spec: str | JudgeLike, **kwargs: Any) -> Judge:
     """A judge from ``NAME`` or ``NAME:ARGUMENT``; a judge is returned as it is.
 
-    An object that only has ``name`` and ``score`` is wrapped in a
-    :class:`~vt_env.judges.base.PlainJudge`, which has everything else.
+    An object that only has ``name`` and ``score`` gets everything else.
 
     Args:
         spec: E.g. ``"auto"``, ``"relaxed:official"``, ``"numeric:0.01"``. What follows the colon

@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from itertools import islice
 
 from vt_env.judges.characters import is_cjk
+from vt_env.judges.codes import topic_codes
 from vt_env.judges.compounds import items
 from vt_env.judges.lexicon import (
     calendar,
@@ -24,11 +25,10 @@ from vt_env.judges.lexicon import (
     plain,
     words,
 )
-from vt_env.judges.numerals import HAN_DIGITS, spoken_number
+from vt_env.judges.numerals import HAN_DIGITS, spoken_number, whole_number
 from vt_env.judges.phrases import key, singular, stem
 from vt_env.judges.questions import WORD, Asked
 from vt_env.judges.roles import is_directed, keeps_roles
-from vt_env.judges.topics import topic_codes
 from vt_env.judges.units import parse_unit
 
 TOKEN = re.compile(
@@ -148,7 +148,7 @@ class _Sentence:
             anchors[i] = anchors[i] or (self.values[i + 1] and word in words("range_openers"))
         size = len(self.low)
         count = len(items(reference))
-        free = [count > 1 and _says(word, count, self.asked.language) for word in self.low]
+        free = [count > 1 and whole_number(w, self.asked.language) == count for w in self.low]
         for start in self._starts(anchors, free):
             for end in self._ends(anchors, start):
                 if end - start > limit or end - start == size:
@@ -236,8 +236,11 @@ class _Sentence:
     def _can_end(self, end: int) -> bool:
         """Whether a claim can end here: what follows must not belong to it or open another one."""
         low, written, asked = self.low, self.written, self.asked
-        if end == len(low) or is_cjk(written[end][0]):
-            return end == len(low) or self._ends_han(end)
+        if end == len(low):
+            return True
+        if is_cjk(written[end][0]):  # no unit of a number
+            is_digit = low[end - 1][-1].isdecimal() or low[end - 1] in HAN_DIGITS
+            return not is_digit or self.matches[end].start() in self.covered
         if self._is_cut(end):
             return False
         follows, last = low[end], low[end - 1]
@@ -258,12 +261,6 @@ class _Sentence:
             return follows in PUNCTUATION or follows in frame_words(asked.language)
         return end + 1 < len(low) or follows not in words("copulas", "en", asked.language)
 
-    def _ends_han(self, end: int) -> bool:
-        """Whether what follows a number in Chinese or Japanese is no unit of it."""
-        last = self.low[end - 1]
-        is_digit = last[-1].isdecimal() or last in HAN_DIGITS
-        return not is_digit or self.matches[end].start() in self.covered
-
 
 @cache
 def _openers(language: str) -> frozenset[str]:
@@ -272,13 +269,6 @@ def _openers(language: str) -> frozenset[str]:
         return frame_words(language)
     groups = "articles copulas prepositions answers reporting poses".split()
     return frozenset(("see", "say", "that")).union(*(words(group, "en") for group in groups))
-
-
-def _says(word: str, count: int, language: str) -> bool:
-    """Whether a word says how many items a list has."""
-    number = spoken_number(word, language)
-    is_spoken = number is not None and number.value == count and not number.rest
-    return is_spoken or word == str(count)
 
 
 def _is_head(word: str, asked: Asked) -> bool:

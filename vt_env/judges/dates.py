@@ -24,6 +24,11 @@ class Date:
     day: int | None = None
     weekday: int | None = None
 
+    @property
+    def parts(self) -> tuple[int | None, ...]:
+        """Year, month and day."""
+        return self.year, self.month, self.day
+
 
 @dataclass(frozen=True, slots=True)
 class Time:
@@ -168,24 +173,16 @@ def dates_agree(
 
     The years that the question names may be left out or added.
     """
-    agreeing = any(_equal(a, r, years) for a in answer for r in reference)
-    if agreeing and len({(d.month, d.day) for d in answer | reference}) == 1:
-        return True
-    possible = any(_compatible(a, r) for a in answer for r in reference)
+    if len({(d.month, d.day) for d in answer | reference}) == 1:
+        known = [{a.year, r.year} for a in answer for r in reference]
+        if any(len(both) == 1 or (None in both and both & years) for both in known):
+            return True
+    possible = any(
+        all(None in part or part[0] == part[1] for part in zip(a.parts, r.parts, strict=True))
+        for a in answer
+        for r in reference
+    )
     return None if possible else False
-
-
-def _equal(answer: Date, reference: Date, years: frozenset[int]) -> bool:
-    if (answer.month, answer.day) != (reference.month, reference.day):
-        return False
-    known = {answer.year, reference.year}
-    return len(known) == 1 or (None in known and bool(known & years))
-
-
-def _compatible(one: Date, other: Date) -> bool:
-    """Whether two dates, or parts of dates, contradict each other nowhere."""
-    pairs = ((one.year, other.year), (one.month, other.month), (one.day, other.day))
-    return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 def parse_decade(text: str) -> tuple[int, ...]:

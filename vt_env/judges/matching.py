@@ -215,27 +215,21 @@ def same_statement(answer: str, reference: str, asked: Asked) -> bool:
     """Whether two cleaned texts are one statement in two forms."""
     if asked.word_set & words("verbatim") or len(answer.split()) > _MOST_WORDS:
         return False
-    if not (_PLAIN.fullmatch(answer) and _PLAIN.fullmatch(reference)):
-        return False
-    if is_another_person(answer, reference):
+    are_plain = _PLAIN.fullmatch(answer) and _PLAIN.fullmatch(reference)
+    if not are_plain or is_another_person(answer, reference):
         return False
     one, other = (_forbidden(text, asked.language) for text in (answer, reference))
-    if one and other:
-        return one == other
     if one or other:
-        return False
+        return one == other
     if asked.language in ("zh", "ja"):
         return _told_han(answer, asked) == _told_han(reference, asked) != ""
     given, wanted = _told(answer, asked), _told(reference, asked)
     is_sentence = "action" in asked.kinds or " " in reference.strip()
-    return (
-        is_sentence
-        and bool(given)
-        and len(given) == len(wanted)
-        and all(
-            key(g) == key(w) or _same_verb(g, w, asked.language) or _same_verb(w, g, asked.language)
-            for g, w in zip(given, wanted, strict=True)
-        )
+    if not (given and is_sentence and len(given) == len(wanted)):
+        return False
+    return all(
+        key(g) == key(w) or _same_verb(g, w, asked.language) or _same_verb(w, g, asked.language)
+        for g, w in zip(given, wanted, strict=True)
     )
 
 

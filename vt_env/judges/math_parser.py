@@ -102,12 +102,11 @@ def _cut(text: str) -> list[Node]:
             raise NotRead(f"unknown: {text[place]}")
         place = match.end()
         if written := match["number"]:
-            if tokens and tokens[-1].kind in (*_SINGLE, ")", "]", "}"):
-                raise NotRead("two values side by side")
+            before = tokens[-1].kind if tokens else "none"
+            if before in (*_SINGLE, ")", "]", "}") or (" " in written and before in "^√"):
+                raise NotRead(f"two values side by side, or a product: {written}")
             if _GOES_ON.match(text, place) or (not depth and re.match(",[0-9]", text[place:])):
                 raise NotRead(f"a number that goes on: {written}")
-            if " " in written and tokens and tokens[-1].kind in "^√":
-                raise NotRead(f"a mixed number or a product: {written}")
             tokens.append(Node("number", value=_value(written)))
         elif word := match["word"]:
             if word in _CALLED and text[place:].lstrip()[:1] == "(":

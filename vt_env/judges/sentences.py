@@ -39,7 +39,6 @@ _CLOSING = PUNCTUATION - {"(", "「", "『", "《"}
 _ELISION = re.compile(r"\b([ldsnjmtc]|qu)'(?!après)(?=\w)", re.I)
 _OPENING_MARKS = frozenset(":\"'(`*「《.,;!-")
 _MOST_TOKENS = 60
-_MOST_CLAIMS = 64
 _SLACK = 14
 """Tokens that a claim may have more than three times as many as its reference has."""
 
@@ -70,12 +69,17 @@ class _Sentence:
         self.written = [match[0] for match in self.matches]
         self.low = [word.lower() for word in self.written]
         self.roots = [stem(word) for word in self.low]
-        self.covered = _covered(self.text)
+        self.covered = {  # by Chinese or Japanese frame phrases
+            place
+            for phrase in (() if self.text.isascii() else phrases("phrases"))
+            for match in re.finditer(f"(?={re.escape(phrase)})", self.text)
+            for place in range(match.start(), match.start() + len(phrase))
+        }
         self.spanned = self._in_spans("sources")
         self.tail = self._in_spans("tails")
         inner = self._in_spans("places")
-        size = range(len(self.low))
-        self.known = [self.spanned[i] or inner[i] or self._is_known(i) for i in size]
+        places = enumerate(zip(self.spanned, inner, strict=True))
+        self.known = [any(within) or self._is_known(i) for i, within in places]
         self.values = [_is_value_word(word, asked) for word in self.written]
 
     def _in_spans(self, kind: str) -> list[bool]:
@@ -138,7 +142,7 @@ class _Sentence:
         return is_frame or asked.echoes(self.roots[index])
 
     def claims(self, reference: str) -> Iterator[str]:
-        """What the sentence may claim: a part in a frame, the longest first, at most 64."""
+        """What the sentence may claim: a part in a frame, the longest first."""
         wanted = {match.lower() for match in TOKEN.findall(reference)}
         roots = {stem(word) for word in wanted}
         limit = 3 * len(wanted) + _SLACK
@@ -159,18 +163,15 @@ class _Sentence:
                     continue
                 is_number = spoken_number(claim, self.asked.language) is not None
                 is_number = is_number or (any(c.isdigit() for c in claim) and "=" not in claim)
-                is_kept = is_directed(before, is_number, self.asked) and keeps_roles(
-                    before, after, self.asked
-                )
-                if is_kept and not self._drops_negation(start, end):
+                if not is_directed(before, is_number, self.asked):
+                    continue
+                if keeps_roles(before, after, self.asked) and not self._drops_negation(start, end):
                     yield claim
 
     def _drops_negation(self, start: int, end: int) -> bool:
         """Whether the frame states what the question denies: *it has* for *what has it not*."""
         denies = words("negations", "en", self.asked.language)
-        if not self.asked.word_set & denies or any(
-            word in denies | self.asked.opposites for word in self.low
-        ):
+        if not self.asked.word_set & denies or set(self.low) & (denies | self.asked.opposites):
             return False
         frame = [*self.roots[:start], *self.roots[end:]]
         return any(root in self.asked.stems for root in frame)
@@ -213,16 +214,14 @@ class _Sentence:
             return False
         if asked.language in ("zh", "ja") or last in _OPENING_MARKS:
             return True
-        if last in _openers(asked.language) or _is_head(last, asked):
+        is_opener = last in _openers(asked.language) or last in asked.word_set & words("directions")
+        if is_opener or _is_head(last, asked):
             return True
-        if last in asked.word_set & words("directions"):
-            return True
-        root = self.roots[start - 1]
-        if self.low[start] in words("range_openers"):
+        root, first = self.roots[start - 1], self.low[start]
+        if first in words("range_openers"):
             return root in asked.echo
-        is_label = len(self.low[start]) == 1 or any(c.isdecimal() for c in self.low[start])
+        is_label = len(first) == 1 or any(c.isdecimal() for c in first) or root in asked.named
         is_counted = not asked.counted or root in asked.counted
-        is_label = is_label or root in asked.named
         is_first = start == 1 or self.low[start - 2] in frame_words(asked.language)
         if is_first and root in asked.stems and is_label and is_counted:
             return True
@@ -248,9 +247,9 @@ class _Sentence:
             return follows in words("categories") or "name" in asked.word_set
         if follows in "'\"" and follows not in low[: end - 1]:
             return False
-        if follows == "!" and last[-1].isdecimal():
-            return False
-        if follows == "uhr" and "clock" not in asked.kinds:
+        if (follows == "!" and last[-1].isdecimal()) or (
+            follows == "uhr" and "clock" not in asked.kinds
+        ):
             return False
         if follows in ",;" and end + 1 < len(low):
             scene = words("scene", "en", asked.language) | words("prepositions")
@@ -279,15 +278,6 @@ def _is_head(word: str, asked: Asked) -> bool:
     return is_place or singular(word) in words("heads")
 
 
-def _covered(answer: str) -> set[int]:
-    """Places in an answer that Chinese or Japanese frame phrases cover."""
-    covered: set[int] = set()
-    for phrase in () if answer.isascii() else phrases("phrases"):
-        for match in re.finditer(f"(?={re.escape(phrase)})", answer):
-            covered.update(range(match.start(), match.start() + len(phrase)))
-    return covered
-
-
 @lru_cache(maxsize=8192)
 def _is_value_word(word: str, asked: Asked) -> bool:
     """Whether a claim may begin or end with a word, since it is of a value."""
@@ -303,10 +293,8 @@ def _is_value_word(word: str, asked: Asked) -> bool:
     return bool(parse_unit(word)) or spoken_number(word, language) is not None
 
 
-@lru_cache(maxsize=2048)
-def sentence(answer: str, asked: Asked) -> _Sentence:
-    """The tokens of a cleaned answer, read once for all references."""
-    return _Sentence(answer, asked)
+sentence = lru_cache(maxsize=2048)(_Sentence)
+"""The tokens of a cleaned answer, read once for all references."""
 
 
 def claims(answer: str, reference: str, asked: Asked) -> Iterator[str]:

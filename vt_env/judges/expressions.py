@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from vt_env.judges.arithmetic import evaluate
 from vt_env.judges.lexicon import words
 from vt_env.judges.numerals import ORDINALS
 from vt_env.judges.phrases import stem
 from vt_env.judges.quantity import parse_quantity
 from vt_env.judges.questions import Asked
+from vt_env.maths.arithmetic import evaluate
 
 _SIGNS = re.compile(
     r"[=^√π∞≤≥≠±∪∈<>θ\\]|(?<![^\W\d_])[a-z]\s?[-+*/]\s?[(0-9a-z](?![a-z])|[0-9)]\s?[+*×]\s?[(0-9a-z]"

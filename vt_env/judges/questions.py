@@ -10,11 +10,11 @@ from itertools import pairwise
 from rapidfuzz.distance import Postfix, Prefix
 
 from vt_env.judges.characters import fold, is_cjk
-from vt_env.judges.latex import delatex
 from vt_env.judges.lexicon import SPACED, pairs, pattern, table, words
 from vt_env.judges.numerals import SCALES, spoken_number
 from vt_env.judges.phrases import stem
 from vt_env.judges.units import Unit, is_currency, parse_unit, periods, units_in
+from vt_env.maths.latex import delatex
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|[0-9]+(?:[.,][0-9]+)*")
 _UNIT_ASKED = re.compile(r"(?:多少|几|何)(?P<unit>[a-zA-Z]+|[\u3040-\u9fff]{1,6})")

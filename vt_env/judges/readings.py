@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Any
 
 from vt_env.judges.agreement import agree, surely_differ
-from vt_env.judges.arithmetic import same_interval
 from vt_env.judges.characters import fold, is_cjk
 from vt_env.judges.codes import (
     read_address,
@@ -35,13 +34,14 @@ from vt_env.judges.dates import (
     parse_weekday,
 )
 from vt_env.judges.expressions import is_mathematical, same_form, split_assignment
-from vt_env.judges.latex import delatex
 from vt_env.judges.lexicon import phrases, words
 from vt_env.judges.numerals import roman
 from vt_env.judges.phrases import same_phrase, stem
 from vt_env.judges.quantity import Quantity, quantities
 from vt_env.judges.questions import Asked
 from vt_env.judges.units import parse_unit
+from vt_env.maths.arithmetic import same_interval
+from vt_env.maths.latex import delatex
 
 
 @dataclass(frozen=True, slots=True)

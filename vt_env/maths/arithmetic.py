@@ -22,7 +22,7 @@ from typing import Any
 
 import mpmath  # pyright: ignore[reportMissingTypeStubs]
 
-from vt_env.judges.math_parser import Node, parse
+from vt_env.maths.parser import Node, parse
 
 Value = Any
 """A ``Fraction``, or a real or complex number of mpmath that may be irrational."""

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vt_env.judges.latex import functions
+from vt_env.maths.latex import functions
 
 LONGEST = 200
 """Longest text in characters that is read."""

@@ -37,7 +37,9 @@ _LETTERS = 2
 
 
 def read_address(text: str) -> str:
-    """A web or mail address in one writing: host without case, path as it stands; else empty."""
+    """A web, mail or IP address in one writing: host without case, path as it is; else empty."""
+    if _IP.fullmatch(text):
+        return text
     match = _ADDRESS.fullmatch(text) if len(text) <= _LONGEST else None
     return f"{match['host'].lower()}{(match['path'] or '').rstrip('/')}" if match else ""
 
@@ -46,11 +48,6 @@ def read_version(text: str) -> str:
     """A version or dotted number, number by number (``3.10`` is not ``3.1``); else empty."""
     match = _VERSION.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     return match["code"].lower().replace(" ", "") if match else ""
-
-
-def read_ip(text: str) -> str:
-    """An IP address; else empty."""
-    return text if _IP.fullmatch(text) else ""
 
 
 def read_phone(text: str, least: int = 7) -> str:

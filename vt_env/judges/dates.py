@@ -127,7 +127,7 @@ def _valid(dates: Iterable[Date]) -> frozenset[Date]:
             day = datetime.date(date.year or 2000, date.month or 1, date.day or 1)
         except ValueError:
             continue
-        if None not in (date.year, date.month, date.day):
+        if None not in date.parts:
             if date.weekday not in (None, day.weekday()):
                 continue
             date = replace(date, weekday=None)

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 
 from vt_env.judges.characters import is_cjk, without_accents
 from vt_env.judges.lexicon import abbreviations, english, table, words
-from vt_env.judges.numerals import CARDINALS, ORDINALS, plain_number
+from vt_env.judges.numerals import CARDINALS, ORDINALS, plain_number, roman
 
 _DOTTED = re.compile(r"\b(?:[A-Za-z]\. ?){1,5}[A-Za-z]\b\.?(?!\w)")
 _TOKEN = re.compile(
@@ -24,6 +24,7 @@ _TRAILING = re.compile(r"(?<=[^\W\d_])(?:です|の|的|色)+$")
 _LEADING = re.compile(r"^一[个個把只隻条張张本顶件辆輛台座朵杯瓶块支幅位头匹架艘棵片部](?=.)")
 _OUR = re.compile(r"(\w{3,})our(s|ed|ing|able|ful|ite|less|hood)?$")
 _ISE = re.compile(r"(\w{4,})(is|ys)(e|ed|es|ing|er|ation|ations)$")
+_LARGEST_ROMAN = 21
 _SOFT = frozenset(".,;:!?'\"()[]-_`，。、：！？「」『』《》·・〜")
 
 
@@ -128,8 +129,8 @@ def _word(token: str, after_word: bool, *, is_last: bool, alone: bool) -> str:
         return "usa"
     if token in english("states") and is_last and not alone:
         return english("states")[token]
-    if token in english("roman") and not alone:
-        return english("roman")[token]
+    if 1 < (numeral := roman(token)) <= _LARGEST_ROMAN and not alone:
+        return str(numeral)
     if token[0].isdecimal() or (token[0] in "+-" and len(token) > 1):
         bare = token.lstrip("+-")
         if "." in bare and after_word:

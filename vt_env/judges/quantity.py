@@ -11,7 +11,7 @@ from functools import lru_cache
 from vt_env.judges.characters import is_cjk
 from vt_env.judges.lexicon import pattern, table, words
 from vt_env.judges.numerals import SCALES, Number, halves, plain_number, spoken_number
-from vt_env.judges.units import Units, is_currency, parse_unit, periods
+from vt_env.judges.units import Units, is_currency, parse_unit, period
 
 _AFFINE = {
     "fahrenheit": ("celsius", Fraction(5, 9), Fraction(-160, 9)),
@@ -187,13 +187,13 @@ def _with_unit(head: Quantity, rest: str, language: str) -> Iterator[Quantity]:
 def _paid(head: Quantity, rest: str) -> Quantity | None:
     """Money for a time or a measure: ``/month``, ``euros a year``, ``€ monatlich``."""
     unit, _, last = rest.rpartition(" ")
-    period = parse_unit(periods().get(last.lower(), ""))
-    if not period and (match := _PER.search(f" {rest}" if head.units else rest)):
+    paid_for = period(last)
+    if not paid_for and (match := _PER.search(f" {rest}" if head.units else rest)):
         text = f" {rest}" if head.units else rest
-        unit, period = text[: match.start()].strip(), parse_unit(text[match.end() :])
+        unit, paid_for = text[: match.start()].strip(), parse_unit(text[match.end() :])
     units = parse_unit(unit) if unit else head.units
     both = tuple(set(units) & set(head.units)) if head.units else units
-    return replace(head, units=both, period=period) if period and is_currency(both) else None
+    return replace(head, units=both, period=paid_for) if paid_for and is_currency(both) else None
 
 
 def _more(head: Quantity, rest: str, language: str) -> Quantity | None:

@@ -13,7 +13,7 @@ from vt_env.judges.characters import fold, is_cjk
 from vt_env.judges.lexicon import SPACED, pairs, pattern, table, words
 from vt_env.judges.numerals import SCALES, spoken_number
 from vt_env.judges.phrases import stem
-from vt_env.judges.units import Unit, is_currency, parse_unit, periods, units_in
+from vt_env.judges.units import Unit, is_currency, parse_unit, period, units_in
 from vt_env.maths.latex import delatex
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|[0-9]+(?:[.,][0-9]+)*")
@@ -147,7 +147,7 @@ def read_question(question: str) -> Asked:
         named=frozenset(stem(n) for w, n in pairwise(found) if w in words("wh")),
         opposites=opposites,
         units=_units(text),
-        periods=tuple(unit for word in found for unit in parse_unit(periods().get(word, ""))),
+        periods=tuple(unit for word in found for unit in period(word)),
         scales=frozenset(w.rstrip("s") for w in plain) & frozenset(SCALES),
         kinds=_found("kinds", haystack) | patterns,
         measures=_found("dimensions", haystack),

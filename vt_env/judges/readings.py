@@ -18,7 +18,6 @@ from vt_env.judges.agreement import agree, surely_differ
 from vt_env.judges.characters import fold, is_cjk
 from vt_env.judges.codes import (
     read_address,
-    read_ip,
     read_phone,
     read_plate,
     read_version,
@@ -103,7 +102,7 @@ def _code(text: str, asked: Asked) -> Reading | None:
     """A text in which every character counts; such a reading is the only one."""
     if _IDENTIFIER.fullmatch(text):
         return Reading("code", text.lower())
-    if code := read_address(text) or read_ip(text):
+    if code := read_address(text):
         return Reading("address", code)
     shortest = 3 if "plate" in asked.kinds else 7
     if "phone" in asked.kinds and (code := read_phone(text, shortest)):

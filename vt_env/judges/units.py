@@ -44,12 +44,6 @@ def currencies() -> frozenset[str]:
 
 
 @cache
-def periods() -> dict[str, str]:
-    """The units of the words for what money is paid for: *monthly*."""
-    return pairs(table("units")["periods"])
-
-
-@cache
 def _tables() -> tuple[dict[str, Units], dict[str, Units]]:
     """Units by symbol (case counts) and by name (lower case)."""
     symbols: dict[str, Units] = {}
@@ -93,6 +87,11 @@ def _cldr() -> tuple[dict[str, Units], dict[str, Units]]:
             for count in (1, 2):
                 names.setdefault(get_currency_name(code, count, locale).lower(), unit)
     return symbols, names
+
+
+def period(word: str) -> Units:
+    """The units of a word for what money is paid for: *monthly*."""
+    return parse_unit(pairs(table("units")["periods"]).get(word.lower(), ""))
 
 
 @lru_cache(maxsize=4096)

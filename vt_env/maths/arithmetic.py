@@ -346,8 +346,9 @@ def is_worked_out(node: Node) -> bool:
     """
     if node.kind in ("+", "*"):
         numbers = sum(map(_is_number, node.parts))
-        scientific = node.kind == "*" and len(node.parts) == 2 and _is_power_of_ten(node.parts[1])
-        if numbers > 1 and not scientific:
+        power = node.parts[-1]
+        scientific = power.kind == "^" and power.parts[0].value == 10 and _is_number(power.parts[1])
+        if numbers > 1 and not (scientific and node.kind == "*" and len(node.parts) == 2):
             return False
     return all(map(is_worked_out, node.parts))
 
@@ -356,10 +357,6 @@ def _is_number(node: Node) -> bool:
     if node.kind in ("-", "/", "^", "!", "binomial"):
         return all(map(_is_number, node.parts))
     return node.kind == "number"
-
-
-def _is_power_of_ten(node: Node) -> bool:
-    return node.kind == "^" and node.parts[0].value == 10 and _is_number(node.parts[1])
 
 
 @dataclass(frozen=True, slots=True)

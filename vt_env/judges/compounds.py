@@ -122,7 +122,8 @@ def same_list(answer: str, reference: str, asked: Asked, same: Same) -> bool | N
     if not 2 <= len(wanted) <= MOST_ITEMS:
         return None
     if len(given) != len(wanted):
-        return False if len(given) > 1 or any(same(given[0], w, asked) for w in wanted) else None
+        is_item = any(same(item, w, asked) for item in given[:1] for w in wanted)
+        return False if len(given) > 1 or is_item else None
     if len({name_of(item) for item in given + wanted} - {""}) > 1:
         point = (reference if name_of(given[0]) else answer)[0] == "("
         return _same_system(given, wanted, point, asked, same)

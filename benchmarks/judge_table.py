@@ -25,8 +25,8 @@ from typing import Any
 
 from bounds import Bound, conclude
 
+from experiments.benchmarks.metrics import normalise
 from vt_env import Query, make_judge
-from vt_env.judges.metrics.vqa import normalise
 
 Row = dict[str, Any]
 Matcher = Callable[[Sequence[Query]], list[bool]]

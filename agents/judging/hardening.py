@@ -12,9 +12,9 @@ import secrets
 import unicodedata
 from dataclasses import dataclass
 
+from vt_env.judges.auto import several_answers
 from vt_env.judges.base import Query, Verdict
 from vt_env.judges.characters import LONGEST, objection, usable
-from vt_env.judges.classify import several_answers
 
 _MARK = re.compile(r"<(?=[|/!a-zA-Z｜])|\|(?=>)|\[(?=/?INST\])|<(?=<)")
 """Where a chat mark begins or ends: a space after it keeps a tokenizer from seeing the mark."""

@@ -14,7 +14,7 @@ from rapidfuzz.distance import Levenshtein
 
 from experiments.benchmarks.layouts import LETTERS
 from vt_env.judges.base import Query
-from vt_env.judges.metrics.rule import Rule, RuleJudge, Unscored, choose_variant
+from vt_env.judges.rules import Rule, RuleJudge, Unscored, choose_variant
 
 NEEDS_MODEL = "no plain value: a model has to read it"
 _SHAPES = ("({})", "{}.", "{}:", "{})", "{} ")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from experiments.benchmarks.layouts import LETTERS
 from vt_env.judges.base import Query
-from vt_env.judges.metrics.rule import Rule, RuleJudge, choose_variant
+from vt_env.judges.rules import Rule, RuleJudge, choose_variant
 
 _VSTAR = tuple(
     re.compile(pattern)

@@ -81,7 +81,7 @@ def test_names_that_cannot_be_registered(name):
 
 
 def test_entry_points_are_consulted(monkeypatch):
-    entry = metadata.EntryPoint("brought", "vt_env.judges.metrics.texts:exact", "vt.judges")
+    entry = metadata.EntryPoint("brought", "vt_env.judges.rules:exact", "vt.judges")
     monkeypatch.setattr("vt_env.registry.entry_points", lambda group: [entry])
     assert make_judge("brought").score([Query("", ("a",), "A")])[0].correct is True
     with pytest.raises(ConfigError, match="brought"):

@@ -86,7 +86,7 @@ def test_every_language_is_read(language: str) -> None:
 _VERDICTS = """
 import json, sys
 from vt_env.judges import Query
-from vt_env.judges.classify import classify
+from vt_env.judges.auto import classify
 for line in sys.stdin:
     row = json.loads(line)
     print(classify(Query(row["question"], tuple(row["references"]), row["prediction"])))

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from mpmath.libmp import libelefun
 
 from vt_env.judges import Query
-from vt_env.judges.arithmetic import TooLarge, evaluate, points, value
-from vt_env.judges.latex import delatex, undelimited
-from vt_env.judges.math_equality import equal
 from vt_env.judges.math_judge import MathJudge, compare, eligible, plain
-from vt_env.judges.math_parser import Node, parse
+from vt_env.maths.arithmetic import TooLarge, equal, evaluate, points, value
+from vt_env.maths.latex import delatex, undelimited
+from vt_env.maths.parser import Node, parse
 
 NOT_READ = {
     "logic": [r"7 \lor 8", r"\neg 7", r"7 \land 8", "7 ∨ 8", "¬7", r"x \to 5"],

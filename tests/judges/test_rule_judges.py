@@ -6,9 +6,9 @@ import unicodedata
 
 import pytest
 
+from experiments.benchmarks.metrics import graphemes, similarity
 from vt_env.errors import ConfigError
 from vt_env.judges import Query, make_judge
-from vt_env.judges.metrics.texts import graphemes, similarity
 
 CASES = {
     "exact": [

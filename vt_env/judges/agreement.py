@@ -36,7 +36,7 @@ def agree(given: Quantity, wanted: Quantity, asked: Asked) -> bool:
         return _scaled_equal(given, wanted, asked)
     with_unit, plain = (given, wanted) if given.units else (wanted, given)
     if with_unit.dimensions == _PERCENT and plain.value * 100 == with_unit.value:
-        return not asked.percent and asked.proportion
+        return not asked.percent and bool(asked.word_set & words("proportion"))
     if plain.noun or (asked.counted and not asked.units):
         return False
     return _scaled_equal(given, wanted, asked) and _may_lack_unit(with_unit, given, asked)
@@ -47,7 +47,8 @@ def surely_differ(given: Quantity, wanted: Quantity, asked: Asked) -> bool:
     if given.units and wanted.units:
         return not given.bases & wanted.bases
     factors = {1, 1000}
-    if asked.percent or asked.proportion or "percent" in given.dimensions | wanted.dimensions:
+    is_share = asked.percent or asked.word_set & words("proportion")
+    if is_share or "percent" in given.dimensions | wanted.dimensions:
         factors.add(100)
     if given.scaled != wanted.scaled:
         factors.update((10**6, 10**9, 10**12))

@@ -169,14 +169,7 @@ class Judge(ABC):
 
 
 class PlainJudge(Judge):
-    """Anything with ``name`` and ``score`` as a whole judge.
-
-    Its own ``close``, ``usage`` and ``per_rollout`` hold where it has them, as does every other
-    attribute.
-
-    Args:
-        judge: Who decides.
-    """
+    """Anything with ``name`` and ``score`` as a whole judge; what else it has holds, too."""
 
     def __init__(self, judge: JudgeLike) -> None:
         self.judge = judge

@@ -99,12 +99,11 @@ def objection(answer: str, references: Sequence[str], question: str = "") -> str
         foreign = set(word) & _CONFUSABLE
         if foreign and any(char.isascii() for char in word) and word not in known:
             return f"look-alike character U+{ord(min(foreign)):04X}"
-    unwelcome = {
-        "tags or delimiters": _MARKUP,
-        "a chat role": _ROLE,
-        "an instruction to the judge": pattern("patterns", "directive"),
-    }
-    for what, marks in unwelcome.items():
+    for what, marks in (
+        ("tags or delimiters", _MARKUP),
+        ("a chat role", _ROLE),
+        ("an instruction to the judge", pattern("patterns", "directive")),
+    ):
         if any(found[0] not in known for found in marks.finditer(answer)):
             return f"{what} in the answer"
     return None

@@ -1,8 +1,18 @@
-"""Texts in which every character counts but the writing is free: addresses, versions, numbers."""
+"""Texts in which every character counts but the writing is free: addresses, versions, numbers.
+
+And codes that mean something only where the question asks for it: states, compass points, sizes.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import cast
+
+from vt_env.judges.lexicon import LANGUAGES, english, pairs, plain, table, words
+from vt_env.judges.phrases import key, stem
+from vt_env.judges.questions import Asked
 
 _ADDRESS = re.compile(
     r"(?:https?://)?(?:www\.)?(?P<host>[\w+%-]+(?:[.@][\w+%-]+)*\.[a-zA-Z]{2,})(?P<path>/\S*?)?/?"
@@ -21,10 +31,15 @@ _PLATE = re.compile(
 _SPLIT = re.compile(r"[-. ·/()_]+")
 _LONGEST = 80
 _SHORT_PLATE = 4
+_LONGEST_NAME = 40
+_LETTERS = 2
+"""Letters of a country's code; longer ones are regions."""
 
 
 def read_address(text: str) -> str:
-    """A web or mail address in one writing: host without case, path as it stands; else empty."""
+    """A web, mail or IP address in one writing: host without case, path as it is; else empty."""
+    if _IP.fullmatch(text):
+        return text
     match = _ADDRESS.fullmatch(text) if len(text) <= _LONGEST else None
     return f"{match['host'].lower()}{(match['path'] or '').rstrip('/')}" if match else ""
 
@@ -33,11 +48,6 @@ def read_version(text: str) -> str:
     """A version or dotted number, number by number (``3.10`` is not ``3.1``); else empty."""
     match = _VERSION.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     return match["code"].lower().replace(" ", "") if match else ""
-
-
-def read_ip(text: str) -> str:
-    """An IP address; else empty."""
-    return text if _IP.fullmatch(text) else ""
 
 
 def read_phone(text: str, least: int = 7) -> str:
@@ -57,3 +67,79 @@ def read_plate(text: str) -> str:
     text = re.sub(r"(?<=[0-9])[-. ·]+(?=[0-9])", "|", text.upper())
     joined = _SPLIT.sub("", text)
     return joined if len(joined) >= _SHORT_PLATE else _SPLIT.sub("-", text)
+
+
+@cache
+def _codes(name: str, language: str) -> dict[str, str]:
+    """Codes and names of a topic in a language and in English, with what they stand for."""
+    entry = table("topics")[name]
+    codes = english("states") if name == "state" else pairs(entry["en"])
+    found = codes | {value: value for value in codes.values()}
+    found |= pairs(entry.get(language, "")) if language != "en" else {}
+    names = _countries() if name == "country" else _cities(language) if name == "city" else {}
+    bare = {plain(form): code for form, code in found.items() if form.islower()}
+    return bare | found | names
+
+
+@cache
+def _countries() -> dict[str, str]:
+    """Names of countries in every language, from CLDR."""
+    from babel import Locale
+
+    found: dict[str, str] = {}
+    for language in LANGUAGES:
+        territories = cast("Mapping[str, str]", Locale(language).territories)
+        for code, name in territories.items():
+            if len(code) == _LETTERS:
+                found |= dict.fromkeys((plain(name), name.lower()), code)
+    return found
+
+
+@cache
+def _cities(language: str) -> dict[str, str]:
+    """Names of the cities of time zones in a language and in English, from CLDR."""
+    from babel import Locale
+
+    found: dict[str, str] = {}
+    for spoken in ("en", language):
+        zones = cast("Mapping[str, Mapping[str, str]]", Locale(spoken).time_zones)
+        for zone, entry in zones.items():
+            here = zone.rpartition("/")[2].replace("_", " ")
+            names = (entry.get("city", here), here)
+            found |= dict.fromkeys((w for n in names for w in (plain(n), n.lower())), zone)
+    return found
+
+
+def _is_cued(name: str, asked: Asked) -> bool:
+    """Whether a question asks for a topic."""
+    topic = table("topics")[name]
+    if name == "state" or "letter" in asked.kinds:
+        return name == "state" and "state" in asked.kinds
+    barred = any(bar in asked.text.lower() for bar in topic.get("bars", "").split())
+    cues = topic["cues"].split()
+    return not barred and any(
+        stem(cue) in asked.stems if cue.isascii() else cue in asked.text for cue in cues
+    )
+
+
+def topic_codes(text: str, asked: Asked) -> Iterator[tuple[str, str]]:
+    """The topics that a question asks for and a text has a code or a name of."""
+    for name in table("topics") if len(text) <= _LONGEST_NAME else ():
+        if _is_cued(name, asked) and (found := _code(text, name, asked.language)):
+            yield f"topic:{name}", " ".join(key(found)) if name == "state" else found
+
+
+def _code(text: str, name: str, language: str) -> str:
+    """What a text stands for in a topic; empty for nothing."""
+    bare, codes = text.strip().rstrip(".。"), _codes(name, language)
+    little = words("articles") | words("prepositions") - words("origins")
+    little |= words("pronouns") if "subject" in table("topics")[name] else frozenset[str]()
+    forms = [bare]
+    while (rest := forms[-1].partition(" "))[0].lower() in little and len(rest[2]) > _LETTERS:
+        forms.append(rest[2])
+    for form in forms:
+        low = form.lower().replace(".", "")
+        for writing in (form, low, "-".join(low.split())):
+            if found := codes.get(writing):
+                return found
+    return ""

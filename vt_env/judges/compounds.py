@@ -9,12 +9,11 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import cast
 
-from vt_env.judges.assignments import name_of, value_of
-from vt_env.judges.dates import parse_dates, parse_weekday
+from vt_env.judges.dates import parse_dates, parse_time, parse_weekday
+from vt_env.judges.expressions import name_of, value_of
 from vt_env.judges.lexicon import pattern, words
 from vt_env.judges.quantity import parse_quantity
 from vt_env.judges.questions import Asked
-from vt_env.judges.times import parse_time
 
 Same = Callable[[str, str, Asked], "bool | None"]
 
@@ -85,13 +84,10 @@ def read_size(text: str) -> list[str] | None:
     return [side if re.search(r"[^\d.,\s]", side) else f"{side} {last}".strip() for side in sides]
 
 
-def items(text: str) -> list[str]:
-    """The items of a written list; a single item when it is none."""
-    return list(_items(text.strip()))
-
-
 @lru_cache(maxsize=256)
-def _items(text: str) -> Sequence[str]:
+def items(text: str) -> tuple[str, ...]:
+    """The items of a written list; a single item when it is none."""
+    text = text.strip()
     if loaded := _literal_items(text):
         return loaded
     if text[:1] in _BRACKETS and text[-1:] == _BRACKETS[text[0]]:
@@ -101,24 +97,23 @@ def _items(text: str) -> Sequence[str]:
     found = [part.strip(" .。\"'") for part in pattern("patterns", "separator").split(text)]
     found = [part for part in found if part]
     if len(found) == 1 and " or " in text:
-        parts = [part.strip() for part in text.split(" or ")]
+        parts = tuple(part.strip() for part in text.split(" or "))
         if len({name_of(part) for part in parts} | {""}) == 2:
             return parts
     if len(found) == 1 and text.count("±") == 1:
-        return [text.replace("±", "+"), text.replace("±", "-")]
-    return found
+        return text.replace("±", "+"), text.replace("±", "-")
+    return tuple(found)
 
 
-def _literal_items(text: str) -> list[str]:
+def _literal_items(text: str) -> tuple[str, ...]:
     """The texts of a list in the notation of JSON or Python; empty when it is none."""
     if not (text[:1] == "[" and ("'" in text or '"' in text)):
-        return []
+        return ()
     try:
         loaded: object = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return []
-    found = cast(list[object], loaded) if isinstance(loaded, list) else []
-    return [str(item) for item in found]
+        return ()
+    return tuple(map(str, cast(list[object], loaded))) if isinstance(loaded, list) else ()
 
 
 def same_list(answer: str, reference: str, asked: Asked, same: Same) -> bool | None:
@@ -127,7 +122,8 @@ def same_list(answer: str, reference: str, asked: Asked, same: Same) -> bool | N
     if not 2 <= len(wanted) <= MOST_ITEMS:
         return None
     if len(given) != len(wanted):
-        return False if len(given) > 1 or any(same(given[0], w, asked) for w in wanted) else None
+        is_item = any(same(item, w, asked) for item in given[:1] for w in wanted)
+        return False if len(given) > 1 or is_item else None
     if len({name_of(item) for item in given + wanted} - {""}) > 1:
         point = (reference if name_of(given[0]) else answer)[0] == "("
         return _same_system(given, wanted, point, asked, same)
@@ -163,7 +159,7 @@ def _enclosed(text: str) -> str:
 
 
 def _same_system(
-    given: list[str], wanted: list[str], point: bool, asked: Asked, same: Same
+    given: Sequence[str], wanted: Sequence[str], point: bool, asked: Asked, same: Same
 ) -> bool:
     """Values of several variables: by their names, or as a point in the order of the alphabet."""
     names = [[name_of(item) for item in side] for side in (given, wanted)]

@@ -1,4 +1,4 @@
-"""Dates: every way a text can be read, and when two texts surely agree."""
+"""Dates and times of day: every way a text can be read, and when two of them surely agree."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import datetime
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 
-from vt_env.judges.lexicon import months, pattern, plain, weekdays, words
-from vt_env.judges.numerals import ORDINALS, spoken_number
+from vt_env.judges.lexicon import months, pairs, pattern, plain, table, weekdays, words
+from vt_env.judges.numerals import ORDINALS, whole_number
+from vt_env.judges.quantity import Quantity
+from vt_env.judges.units import parse_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,43 @@ class Date:
     day: int | None = None
     weekday: int | None = None
 
+    @property
+    def parts(self) -> tuple[int | None, ...]:
+        """Year, month and day."""
+        return self.year, self.month, self.day
 
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Seconds since midnight, and whether the half of the day is certain (am, an hour over 12)."""
+
+    seconds: int
+    is_marked: bool
+
+    def equals(self, other: Time) -> bool | None:
+        """Whether both are one time; ``None`` where a missing am or pm leaves it open."""
+        if self.seconds == other.seconds or (self.is_marked and other.is_marked):
+            return self.seconds == other.seconds
+        half = 12 * 3600
+        return None if self.seconds % half == other.seconds % half else False
+
+
+_CLOCK = re.compile(
+    r"(?P<hour>[0-9]{1,2})"
+    r"(?:\s?(?P<sign>[:.h点時时]|heures?|uhr|horas)\s?(?P<minute>[0-9]{1,2})(?:\s?(?:分|min))?)?"
+    r"(?::(?P<second>[0-9]{2}))?\s?"
+    r"(?P<end>o'? ?clock|oclock|h|hrs|heures?|uhr|点钟?|點|時|时)?(?: sharp)?",
+    re.I,
+)
+_HOUR_WORD = re.compile(
+    r"(?P<hour>[^\W\d_]+?) ?(?P<end>o'? ?clock|oclock|uhr|heures?|点钟?|點|時|时)?", re.I
+)
+_SPAN = re.compile(
+    r"(?P<first>[0-9]{1,3})(?::| ?(?P<hours>h) ?)(?P<second>[0-9]{2})"
+    r"(?::(?P<third>[0-9]{2}(?:\.[0-9]+)?)|\.(?P<part>[0-9]+)"
+    r"| ?(?P<end>h|hrs|hours|std\.?|stunden))?"
+)
+_LONGEST = 40
 _TENS: tuple[str, ...] = ("twent", "thirt", "fort", "fift", "sixt", "sevent", "eight", "ninet")
 _NUMERIC = re.compile(r"(?:le |am )?([0-9]{1,4})([-/.])\s?([0-9]{1,2})\2\s?([0-9]{1,4})")
 _YEAR_MONTH = re.compile(
@@ -52,7 +91,8 @@ def parse_dates(text: str, language: str = "en") -> frozenset[Date]:
         return _valid([Date(int(year), int(month))])
     if match := _HAN.fullmatch(text):
         written = match["year"] if not match["era"] else _in_era(match["year"])
-        year, month, day = map(_whole, (written, match["month"], match["day"]))
+        parts = (written, match["month"], match["day"])
+        year, month, day = (p if p is None else whole_number(p, "zh") or -1 for p in parts)
         weekday = weekdays("zh").get(match["weekday"] or "")
         return _valid([Date(year, month, day, weekday)])
     return _written(text, language)
@@ -87,22 +127,12 @@ def _valid(dates: Iterable[Date]) -> frozenset[Date]:
             day = datetime.date(date.year or 2000, date.month or 1, date.day or 1)
         except ValueError:
             continue
-        if None not in (date.year, date.month, date.day):
+        if None not in date.parts:
             if date.weekday not in (None, day.weekday()):
                 continue
             date = replace(date, weekday=None)
         kept.add(date)
     return frozenset(kept)
-
-
-def _whole(text: str | None) -> int | None:
-    """A whole number in digits or numerals; -1 where it is none."""
-    if text is None:
-        return None
-    if text.isdecimal():
-        return int(text)
-    number = spoken_number(text, "zh")
-    return int(number.value) if number and not number.rest else -1
 
 
 def _written(text: str, language: str) -> frozenset[Date]:
@@ -143,24 +173,16 @@ def dates_agree(
 
     The years that the question names may be left out or added.
     """
-    agreeing = any(_equal(a, r, years) for a in answer for r in reference)
-    if agreeing and len({(d.month, d.day) for d in answer | reference}) == 1:
-        return True
-    possible = any(_compatible(a, r) for a in answer for r in reference)
+    if len({(d.month, d.day) for d in answer | reference}) == 1:
+        known = [{a.year, r.year} for a in answer for r in reference]
+        if any(len(both) == 1 or (None in both and both & years) for both in known):
+            return True
+    possible = any(
+        all(None in part or part[0] == part[1] for part in zip(a.parts, r.parts, strict=True))
+        for a in answer
+        for r in reference
+    )
     return None if possible else False
-
-
-def _equal(answer: Date, reference: Date, years: frozenset[int]) -> bool:
-    if (answer.month, answer.day) != (reference.month, reference.day):
-        return False
-    known = {answer.year, reference.year}
-    return len(known) == 1 or (None in known and bool(known & years))
-
-
-def _compatible(one: Date, other: Date) -> bool:
-    """Whether two dates, or parts of dates, contradict each other nowhere."""
-    pairs = ((one.year, other.year), (one.month, other.month), (one.day, other.day))
-    return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 def parse_decade(text: str) -> tuple[int, ...]:
@@ -174,3 +196,90 @@ def parse_decade(text: str) -> tuple[int, ...]:
         return tuple(first + tens for first in century)
     tens = int(match["tens"]) * 10
     return (tens,) if len(match["tens"]) == 3 else (1900 + tens, 2000 + tens)
+
+
+@lru_cache(maxsize=4096)
+def parse_time(text: str, language: str = "en", *, loose: bool = False) -> Time | None:
+    """The time of day that a whole text writes, or ``None``; ``loose`` reads ``8 h``, too."""
+    text = " ".join(text.strip().rstrip(".。").split()) if len(text) <= _LONGEST else ""
+    text = match[1] if (match := pattern("times", "lead").fullmatch(text)) else text
+    for name, hour in (("noon", 12), ("midnight", 0)):
+        if text.lower() in table("times")[name].split(","):
+            return Time(hour * 3600, is_marked=True)
+    half = ""
+    for name in ("a", "p"):
+        if not half and (match := pattern("times", "marks", name).search(text)):
+            half = name
+            text = f"{text[: match.start()]} {text[match.end() :]}".strip().rstrip(", ")
+    if not text:
+        return None
+    return _digital(text, half, loose and language) or _in_words(text, half, language, loose)
+
+
+def parse_span(text: str, *, in_minutes: bool) -> Quantity | None:
+    """A duration written like a time: ``1:02:30``, ``1:32.45``, and ``12:34``.
+
+    With ``in_minutes``, two parts are minutes and seconds, instead of hours and minutes.
+    """
+    match = _SPAN.fullmatch(text.strip())
+    if match is None or int(match["second"]) >= 60 or Fraction(match["third"] or 0) >= 60:
+        return None
+    parts = int(match["first"]) * 60 + int(match["second"])
+    if match["third"] is None and (in_minutes or match["part"]):
+        seconds = parts + Fraction(f"0.{match['part'] or 0}")
+    else:
+        seconds = parts * 60 + Fraction(match["third"] or 0)
+    return Quantity(Fraction(seconds), parse_unit("s"))
+
+
+def _digital(text: str, half: str, loose: str | bool) -> Time | None:
+    match = _CLOCK.fullmatch(text)
+    if match is None:
+        return None
+    minute, end, sign = match["minute"], (match["end"] or "").lower(), (match["sign"] or "").lower()
+    if minute is None and not end and not half:
+        return None
+    if (minute and len(minute) == 1) or (loose == "en" and text.endswith("min")):
+        return None
+    is_hours = sign[:1] == "h" or (minute is None and end[:1] == "h")
+    if not half and ((is_hours and not loose) or (sign == "." and not (loose or end == "uhr"))):
+        return None
+    return _on_clock(int(match["hour"]), int(minute or 0), int(match["second"] or 0), half)
+
+
+def _in_words(text: str, half: str, language: str, loose: bool) -> Time | None:
+    is_han = language in ("zh", "ja")
+    for spoken in ("zh",) if is_han else dict.fromkeys(("en", "halb", language)):
+        match = pattern("times", "spoken", spoken).fullmatch(text)
+        if match is None:
+            continue
+        is_marked = match["way"] or spoken != "fr" or match["sign"]
+        if is_marked and (time := _spoken(match, half, language)):
+            return time
+    match = _HOUR_WORD.fullmatch(text)
+    if match and (match["end"] or half) and (loose or (match["end"] or "")[:1] != "h"):
+        hour = whole_number(match["hour"], language)
+        return None if hour is None else _on_clock(hour, 0, 0, half)
+    return None
+
+
+def _spoken(match: re.Match[str], half: str, language: str) -> Time | None:
+    """An amount of minutes past or to an hour: *ten past four*, *halb acht*."""
+    known = pairs(table("times")["minutes"]).get(match["amount"].lower().replace(" ", "_"))
+    minutes = int(known) if known else whole_number(match["amount"], language)
+    hour = whole_number(match["hour"], language)
+    if hour is None or minutes is None:
+        return None
+    if (match["way"] or "").lower() in table("times")["back"].split():
+        minutes = -minutes
+    if minutes < 0:
+        hour, minutes = hour - 1 or 12, minutes + 60
+    return _on_clock(hour, minutes, 0, half)
+
+
+def _on_clock(hour: int, minute: int, second: int, half: str) -> Time | None:
+    if half and hour <= 12:
+        hour = hour % 12 + (12 if half == "p" else 0)
+    if not (0 <= hour <= 24 and 0 <= minute < 60 and second < 60):
+        return None
+    return Time((hour % 24) * 3600 + minute * 60 + second, bool(half) or hour > 12 or hour == 0)

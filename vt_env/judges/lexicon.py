@@ -5,6 +5,7 @@ Nothing is read before it is asked for, so that importing the judges stays cheap
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 import unicodedata
@@ -82,12 +83,6 @@ def abbreviations() -> dict[tuple[str, ...], str]:
     return {tuple(long.split()): short for long, short in table("english")["abbreviations"].items()}
 
 
-@cache
-def abbreviated() -> frozenset[str]:
-    """The first words of :func:`abbreviations`."""
-    return frozenset(long[0] for long in abbreviations())
-
-
 @lru_cache(maxsize=8192)
 def plain(word: str) -> str:
     """A word in lower case without accents and full stops, as names are looked up."""
@@ -98,24 +93,14 @@ def plain(word: str) -> str:
 @cache
 def months(language: str) -> dict[str, int]:
     """Names and short names of months in a language and in English, with the month's number."""
-    return {"sept": 9, "sep": 9, **_calendar("months", range(1, 13), language)}
+    return {"sept": 9, "sep": 9, **_calendar("months", language)}
 
 
 @cache
 def weekdays(language: str) -> dict[str, int]:
     """Names and short names of weekdays in a language and in English; Monday is 0."""
-    found = _calendar("days", range(7), language)
-    english = "monday tuesday wednesday thursday friday saturday sunday".split()
-    short = {name[:4]: index for index, name in enumerate(english)}
-    chinese = {
-        f"{prefix}{char}": index
-        for prefix in ("星期", "周", "礼拜", "週")
-        for index, char in enumerate("一二三四五六日")
-    }
-    japanese = {
-        f"{char}{end}": i for i, char in enumerate("月火水木金土日") for end in ("曜", "曜日")
-    }
-    return {**found, **short, **chinese, **japanese, "星期天": 6, "周天": 6, "sonnabend": 5}
+    listed = pairs(table("times")["weekdays"])
+    return {**_calendar("days", language), **{name: int(day) for name, day in listed.items()}}
 
 
 @cache
@@ -124,16 +109,15 @@ def calendar(language: str) -> frozenset[str]:
     return frozenset((*months(language), *weekdays(language)))
 
 
-def _calendar(what: str, numbers: range, language: str) -> dict[str, int]:
+def _calendar(what: str, language: str) -> dict[str, int]:
+    """CLDR's numbers of the names of months or days."""
     from babel import Locale
 
     found: dict[str, int] = {}
-    for spoken in ("en", language):
-        forms: Any = getattr(Locale(spoken), what)
-        for context in ("format", "stand-alone"):
-            for width in ("wide", "abbreviated"):
-                for number in numbers:
-                    name = plain(str(forms[context][width][number]))
-                    if len(name) > 2 or what == "days":
-                        found.setdefault(name, number)
+    contexts, widths = ("format", "stand-alone"), ("wide", "abbreviated")
+    for spoken, context, width in itertools.product(("en", language), contexts, widths):
+        forms: Any = getattr(Locale(spoken), what)[context][width]
+        for number, name in sorted(forms.items()):
+            if len(name := plain(str(name))) > 2 or what == "days":
+                found.setdefault(name, number)
     return found

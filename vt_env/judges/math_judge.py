@@ -1,7 +1,7 @@
 """The maths judge: equality of values and expressions.
 
-Both sides must be read whole (``math_parser``) and are compared by shape and value
-(``math_equality``). What is too large to be worked out is wrong.
+Both sides must be read whole and are compared by shape and value (:mod:`vt_env.maths`). What is
+too large to be worked out is wrong.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vt_env.judges.arithmetic import TooLarge
-from vt_env.judges.assignments import split_assignment
 from vt_env.judges.base import Judge, Query, Verdict
 from vt_env.judges.characters import fold, objection, usable
-from vt_env.judges.expressions import normal_form, same_form
-from vt_env.judges.latex import delatex, undelimited
+from vt_env.judges.expressions import normal_form, same_form, split_assignment
 from vt_env.judges.matching import without_announcement
-from vt_env.judges.math_equality import equal, is_worked_out
-from vt_env.judges.math_parser import Node, parse
 from vt_env.judges.questions import read_question
+from vt_env.maths.arithmetic import TooLarge, equal, is_worked_out
+from vt_env.maths.latex import delatex, undelimited
+from vt_env.maths.parser import Node, parse
 
 NOT_EQUAL = "not equal"
 """The reason where two expressions were compared and are not equal."""

@@ -30,10 +30,9 @@ def fingerprint(query: Query) -> bytes:
 
 
 class Recent(Generic[T]):
-    """A table of bounded length that forgets the oldest entries first.
+    """A table of at most ``most`` entries that forgets the oldest first.
 
-    Threads may share it, and a forked process has its own: it has no lock, since each step on the
-    table is one operation. At most ``most`` entries are kept.
+    Threads may share it without a lock, since each step on the table is one operation.
     """
 
     def __init__(self, most: int = REMEMBERED) -> None:

@@ -16,15 +16,12 @@ from vt_env.judges.lexicon import pairs, pattern, table
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number at the beginning of a text, and the rest of the text.
-
-    It can be a rank (``third``, ``3rd``), or have a scale word (``five million``).
-    """
+    """A number at the beginning of a text, and the rest of the text."""
 
     value: Fraction
     rest: str
-    ordinal: bool = False
-    scaled: bool = False
+    ordinal: bool = False  # a rank: ``third``, ``3rd``
+    scaled: bool = False  # with a scale word: ``five million``
 
 
 def _values(name: str) -> dict[str, int]:
@@ -110,17 +107,23 @@ def spoken_number(text: str, language: str = "en") -> Number | None:
 
 @cache
 def _phrases(language: str, name: str) -> dict[str, Fraction]:
-    return {
-        key.replace("_", " "): Fraction(value)
-        for key, value in pairs(table("numbers")[language][name]).items()
-    }
+    listed = pairs(table("numbers").get(language, {}).get(name, ""))
+    return {key.replace("_", " "): Fraction(value) for key, value in listed.items()}
 
 
 def halves(language: str) -> dict[str, Fraction]:
     """What adds a part of one after a number or its unit: *and a half*."""
-    return _phrases("en", "more") | (
-        _phrases(language, "more") if language in table("numbers") else {}
-    )
+    return _phrases("en", "more") | _phrases(language, "more")
+
+
+def whole_number(text: str, language: str) -> int | None:
+    """A whole number in digits or words, and nothing else."""
+    if text.isdecimal():
+        return int(text)
+    number = spoken_number(text, language)
+    if number is None or number.rest.strip() or number.value.denominator != 1 or number.ordinal:
+        return None
+    return int(number.value)
 
 
 def _in_words(text: str, ends: list[int], language: str) -> Number | None:

@@ -105,9 +105,10 @@ def chooses(answer: str, wanted: int, options: Options) -> bool:
 
 
 def _names(claim: str, wanted: int, options: Options, asked: Asked, whole: bool = True) -> bool:
-    by_label = _label_index(claim, options)
-    if by_label is not None and (whole or not claim.islower()):
-        return by_label == wanted
+    match = _LETTER.fullmatch(claim.strip())
+    label = match[1].upper() if match else ""
+    if label in options.labels and (whole or not claim.islower()):
+        return options.labels.index(label) == wanted
     text = options.texts[wanted]
     if _letters_other(claim, wanted, options):
         return False
@@ -130,12 +131,6 @@ def _is_part_of_text(claim: str, answer: str, options: Options) -> bool:
     before = re.search(rf"([^\W\d_]+) {re.escape(claim)}(?!\w)", answer)
     firsts = {text.split(" ", 1)[0].lower() for text in options.texts if " " in text}
     return before is not None and before[1].lower() in firsts
-
-
-def _label_index(text: str, options: Options) -> int | None:
-    match = _LETTER.fullmatch(text.strip())
-    label = match[1].upper() if match else ""
-    return options.labels.index(label) if label in options.labels else None
 
 
 def _lettered(text: str, options: Options) -> tuple[int, str] | None:

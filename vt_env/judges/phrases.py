@@ -7,8 +7,8 @@ import re
 from functools import cache, lru_cache
 
 from vt_env.judges.characters import is_cjk, without_accents
-from vt_env.judges.lexicon import abbreviated, abbreviations, english, table, words
-from vt_env.judges.numerals import CARDINALS, ORDINALS, plain_number
+from vt_env.judges.lexicon import abbreviations, english, table, words
+from vt_env.judges.numerals import CARDINALS, ORDINALS, plain_number, roman
 
 _DOTTED = re.compile(r"\b(?:[A-Za-z]\. ?){1,5}[A-Za-z]\b\.?(?!\w)")
 _TOKEN = re.compile(
@@ -24,6 +24,7 @@ _TRAILING = re.compile(r"(?<=[^\W\d_])(?:です|の|的|色)+$")
 _LEADING = re.compile(r"^一[个個把只隻条張张本顶件辆輛台座朵杯瓶块支幅位头匹架艘棵片部](?=.)")
 _OUR = re.compile(r"(\w{3,})our(s|ed|ing|able|ful|ite|less|hood)?$")
 _ISE = re.compile(r"(\w{4,})(is|ys)(e|ed|es|ing|er|ation|ations)$")
+_LARGEST_ROMAN = 21
 _SOFT = frozenset(".,;:!?'\"()[]-_`，。、：！？「」『』《》·・〜")
 
 
@@ -39,12 +40,8 @@ def spelling(word: str) -> str:
 def _agreeing() -> dict[str, str]:
     """The stem of each form of an adjective that agrees with its noun: *rote*, *bleues*, *roja*."""
     entries: list[list[str]] = table("english")["agreeing"]
-    return {
-        stem + end: stem
-        for stems, ends in entries
-        for stem in stems.split()
-        for end in ends.split(",")
-    }
+    each = ((stem, ends.split(",")) for stems, ends in entries for stem in stems.split())
+    return {stem + end: stem for stem, ends in each for end in ends}
 
 
 @lru_cache(maxsize=8192)
@@ -75,13 +72,11 @@ def stem(word: str) -> str:
 
 @lru_cache(maxsize=8192)
 def key(text: str, plurals: bool = False) -> tuple[str, ...]:
-    """The canonical words of a phrase.
+    """The canonical words of a phrase; with ``plurals`` a plural equals its singular.
 
     Dropped: soft punctuation, articles, letter case, a company's legal form at the end. Made one:
-    dotted and plain abbreviations, long and short forms of a closed list, British and American
-    spelling, number words, ordinals, Roman numerals from II, hyphens and spaces. Signs that carry
-    meaning (``+ # % / = < > & @ ^`` and a leading minus) stay. With ``plurals`` a plural equals
-    its singular.
+    abbreviations, spellings, number words, ordinals, Roman numerals from II, hyphens and spaces.
+    Signs that carry meaning (``+ # % / = < > & @ ^`` and a leading minus) stay.
     """
     text = _DOTTED.sub(lambda m: m[0].replace(".", "").replace(" ", "") + " ", text)
     if text and is_cjk(text[-1]):
@@ -134,8 +129,8 @@ def _word(token: str, after_word: bool, *, is_last: bool, alone: bool) -> str:
         return "usa"
     if token in english("states") and is_last and not alone:
         return english("states")[token]
-    if token in english("roman") and not alone:
-        return english("roman")[token]
+    if 1 < (numeral := roman(token)) <= _LARGEST_ROMAN and not alone:
+        return str(numeral)
     if token[0].isdecimal() or (token[0] in "+-" and len(token) > 1):
         bare = token.lstrip("+-")
         if "." in bare and after_word:
@@ -172,18 +167,11 @@ def _numbered(tokens: list[str]) -> list[str]:
 
 def _shortened(tokens: list[str]) -> list[str]:
     """Long forms of the closed list as their short forms, longest first."""
-    known, first = abbreviations(), abbreviated()
-    short: list[str] = []
-    index = 0
+    known, short, index = abbreviations(), list[str](), 0
     while index < len(tokens):
-        if tokens[index] not in first:
-            short.append(tokens[index])
-            index += 1
-            continue
-        sizes = (n for n in (5, 4, 3, 2, 1) if tuple(tokens[index : index + n]) in known)
-        size = next((n for n in sizes if index + n <= len(tokens)), 0)
-        short.append(known[tuple(tokens[index : index + size])] if size else tokens[index])
-        index += size or 1
+        size = next((n for n in (5, 4, 3, 2) if tuple(tokens[index : index + n]) in known), 1)
+        short.append(known.get(tuple(tokens[index : index + size]), tokens[index]))
+        index += size
     return short
 
 

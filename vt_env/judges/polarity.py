@@ -14,6 +14,8 @@ from vt_env.judges.questions import WORD, Asked, antonyms
 _SHORT = {"y": True, "n": False}
 _ELLIPSIS = re.compile(r"(?:it|he|she|they|there) (?P<verb>[a-z]+?)(?P<not>n't| not)?")
 """*She is*, of which the question has the verb."""
+_PARTED = re.compile(r"\s*[,.;:!)(\"'*-]")
+"""What parts a leading yes or no from the rest: *No lamp* is something else than *No, …*."""
 _STATEMENT = re.compile(
     r"(?:the |this |that |it )(?:statement |claim |sentence |is |'s )*(?:is )?"
     r"(?P<side>true|false|correct|incorrect)"
@@ -86,7 +88,8 @@ def side_taken(answer: str, asked: Asked, truth: bool) -> bool | None:
         value, rest = lead
         if is_han:
             return value if _agrees_han(value, rest, asked) else None
-        if _is_separate(rest, asked):
+        follows = _words(rest)[:1]
+        if not follows or _PARTED.match(rest) or follows[0] in _listed("follows"):
             by_truth = truth and found[0] in _truth()
             return value if _agrees(value, rest, asked, by_truth) else None
     elif (short := _ELLIPSIS.fullmatch(bare)) and asked.words[:1] == (short["verb"],):
@@ -109,13 +112,6 @@ def _lead(text: str, asked: Asked, truth: bool) -> tuple[bool, str] | None:
     match = re.match(r"[^\W\d_]+", text)
     value = sides.get(match[0].lower()) if match else None
     return (value, text[match.end() :]) if match and value is not None else None
-
-
-def _is_separate(rest: str, asked: Asked) -> bool:
-    """Whether a leading yes or no stands for itself: *No lamp* is something else than *No, …*."""
-    found = _words(rest)
-    is_parted = re.match(r"\s*[,.;:!)(\"'*-]", rest) is not None
-    return not found or is_parted or found[0] in _listed("follows")
 
 
 def _agrees_han(value: bool, rest: str, asked: Asked) -> bool:
@@ -154,10 +150,6 @@ def _negations(found: list[str]) -> int:
     return sum(word in denials or word.endswith("n't") for word in found)
 
 
-def _opposites(found: list[str], asked: Asked) -> list[str]:
-    return [word for word in found if word in asked.opposites]
-
-
 def _content(found: list[str], asked: Asked) -> list[str]:
     skipped = function_words(asked.language) | words("deny") | {"does", "do", "did", "any"}
     skipped -= antonyms().keys()
@@ -175,9 +167,11 @@ def _consistent(value: bool, rest: list[str], asked: Asked, by_truth: bool) -> b
     content, question = _content(rest, asked), _content(list(asked.words), asked)
     negations = _negations(rest)
     known = [word for word in content if word in asked.stems]
-    opposites = _opposites(rest, asked)
-    if content and not known and not _adds(value, rest, negations):
-        return False
+    opposites = asked.opposites & set(rest)
+    if content and not known:  # what can follow is a place, or another thing
+        is_place = rest[0] in words("prepositions") | words("directions_of")
+        if negations or not (is_place or not (value or set(rest) & _listed("limits"))):
+            return False
     if by_truth:
         turned = negations + _negations(list(asked.words)) + bool(opposites)
         return value is (turned % 2 == 0)
@@ -192,14 +186,6 @@ def _consistent(value: bool, rest: list[str], asked: Asked, by_truth: bool) -> b
     return missing and len(known) < len(content)
 
 
-def _adds(value: bool, rest: list[str], negations: int) -> bool:
-    """Whether words of which the question has none can follow: a place, or another thing."""
-    if negations:
-        return False
-    place = rest[0] in words("prepositions") | words("directions_of")
-    return place or (not value and not set(rest) & _listed("limits"))
-
-
 def _declared_han(answer: str, asked: Asked) -> bool | None:
     """The side of a Chinese or Japanese sentence made of the question's own characters."""
     denials = [word for word in phrases("deny") if word in answer and word not in asked.text]
@@ -211,7 +197,7 @@ def _declared_han(answer: str, asked: Asked) -> bool | None:
 
 def _declared(found: list[str], asked: Asked) -> bool | None:
     """The side of a sentence made of the question's own words, or with the opposite of one."""
-    turned = [word for word in _opposites(found, asked) if stem(word) not in asked.stems]
+    turned = [w for w in found if w in asked.opposites and stem(w) not in asked.stems]
     said = [min(antonyms()[word] & asked.stems) if word in turned else word for word in found]
     content, question = _content(said, asked), _content(list(asked.words), asked)
     negations = _negations(found) + len(turned)

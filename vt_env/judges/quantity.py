@@ -11,7 +11,7 @@ from functools import lru_cache
 from vt_env.judges.characters import is_cjk
 from vt_env.judges.lexicon import pattern, table, words
 from vt_env.judges.numerals import SCALES, Number, halves, plain_number, spoken_number
-from vt_env.judges.units import Units, is_currency, parse_unit, periods
+from vt_env.judges.units import Units, is_currency, parse_unit, period
 
 _AFFINE = {
     "fahrenheit": ("celsius", Fraction(5, 9), Fraction(-160, 9)),
@@ -22,18 +22,14 @@ _AFFINE = {
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number, scale words applied, with what its unit can mean, or the noun that it counts.
-
-    It can be a rank (``third``), have a scale word or letter (``5 million``, ``5k``), and be paid
-    for a period (``$5 per month``, ``$5/kWh``).
-    """
+    """A number, scale words applied, with what its unit can mean, or the noun that it counts."""
 
     value: Fraction
     units: Units = ()
     noun: tuple[str, ...] = ()
-    ordinal: bool = False
-    scaled: bool = False
-    period: Units = ()
+    ordinal: bool = False  # a rank: ``third``
+    scaled: bool = False  # with a scale word or letter: ``5 million``, ``5k``
+    period: Units = ()  # that is paid for: ``$5 per month``, ``$5/kWh``
 
     @property
     def bases(self) -> frozenset[tuple[str, Fraction]]:
@@ -85,8 +81,6 @@ def parse_quantity(text: str, language: str = "en") -> Quantity | None:
 def quantities(text: str, language: str = "en") -> tuple[Quantity, ...]:
     """Every way to read a whole text as one quantity; empty when it is none.
 
-    Knows signs, fractions, mixed and scientific numbers, number words, scale words, ranks,
-    currencies, units, compound units (``1 hour 30 minutes``), periods and one counted noun phrase.
     A letter may be a scale or a unit (``300 K``). A folded text over 120 characters is none.
     """
     text = text.strip().rstrip("。.").strip() if len(text) <= _LONGEST else ""
@@ -103,10 +97,6 @@ def quantities(text: str, language: str = "en") -> tuple[Quantity, ...]:
         return ()
     number = replace(number, value=sign * number.value)
     return tuple(dict.fromkeys(_endings(number, currency, language)))
-
-
-def _period_word(word: str) -> Units:
-    return parse_unit(periods().get(word.lower(), ""))
 
 
 def _prefix(text: str) -> tuple[int, str, Units]:
@@ -197,13 +187,13 @@ def _with_unit(head: Quantity, rest: str, language: str) -> Iterator[Quantity]:
 def _paid(head: Quantity, rest: str) -> Quantity | None:
     """Money for a time or a measure: ``/month``, ``euros a year``, ``€ monatlich``."""
     unit, _, last = rest.rpartition(" ")
-    period = _period_word(last)
-    if not period and (match := _PER.search(f" {rest}" if head.units else rest)):
+    paid_for = period(last)
+    if not paid_for and (match := _PER.search(f" {rest}" if head.units else rest)):
         text = f" {rest}" if head.units else rest
-        unit, period = text[: match.start()].strip(), parse_unit(text[match.end() :])
+        unit, paid_for = text[: match.start()].strip(), parse_unit(text[match.end() :])
     units = parse_unit(unit) if unit else head.units
     both = tuple(set(units) & set(head.units)) if head.units else units
-    return replace(head, units=both, period=period) if period and is_currency(both) else None
+    return replace(head, units=both, period=paid_for) if paid_for and is_currency(both) else None
 
 
 def _more(head: Quantity, rest: str, language: str) -> Quantity | None:

@@ -10,11 +10,11 @@ from itertools import pairwise
 from rapidfuzz.distance import Postfix, Prefix
 
 from vt_env.judges.characters import fold, is_cjk
-from vt_env.judges.latex import delatex
 from vt_env.judges.lexicon import SPACED, pairs, pattern, table, words
 from vt_env.judges.numerals import SCALES, spoken_number
 from vt_env.judges.phrases import stem
-from vt_env.judges.units import Unit, is_currency, parse_unit, periods, units_in
+from vt_env.judges.units import Unit, is_currency, parse_unit, period, units_in
+from vt_env.maths.latex import delatex
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|[0-9]+(?:[.,][0-9]+)*")
 _UNIT_ASKED = re.compile(r"(?:多少|几|何)(?P<unit>[a-zA-Z]+|[\u3040-\u9fff]{1,6})")
@@ -27,49 +27,27 @@ _ALIKE = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """A question as the rules see it.
+    """A question as the rules see it."""
 
-    Attributes:
-        text: The question, folded.
-        language: Its language: ``en``, ``de``, ``fr``, ``es``, ``zh``, or ``ja``.
-        words: Its words in lower case.
-        word_set: The same as a set.
-        stems: Stems of its words, and its numbers.
-        alternatives: Stems of words among which it asks to choose; they may not be echoed.
-        echo: Stems that an answer may echo: those of its words and of their synonyms.
-        asking: Words that end it or stand before a question word: *sitting on*, *until when*.
-        named: Stems of the words after a question word: *genus* of *which genus*.
-        opposites: Words that mean the opposite of one of its words.
-        units: Units that it names.
-        periods: Periods that it names for money: *monthly*.
-        scales: Scale words that it names (``million``).
-        kinds: Kinds of answers that it asks for, see ``asks.toml``.
-        measures: Groups of dimensions that it asks for.
-        ordered: Whether the order of a list matters.
-        names: Whether exact word forms matter.
-        counted: Stems of what *how many* asks to count.
-        statement: Whether it asks whether a statement is true.
-    """
-
-    text: str
-    language: str
-    words: tuple[str, ...]
+    text: str  # folded
+    language: str  # en, de, fr, es, zh or ja
+    words: tuple[str, ...]  # in lower case
     word_set: frozenset[str]
-    stems: frozenset[str]
-    alternatives: frozenset[str]
-    echo: frozenset[str]
-    asking: frozenset[str]
-    named: frozenset[str]
-    opposites: frozenset[str]
+    stems: frozenset[str]  # of its words, and its numbers
+    alternatives: frozenset[str]  # stems of what it asks to choose from; they may not be echoed
+    echo: frozenset[str]  # stems of its words and of their synonyms, which an answer may echo
+    asking: frozenset[str]  # words that end it or precede a question word: *sitting on*
+    named: frozenset[str]  # stems of the words after a question word: *genus* of *which genus*
+    opposites: frozenset[str]  # words that mean the opposite of one of its words
     units: tuple[Unit, ...]
-    periods: tuple[Unit, ...]
-    scales: frozenset[str]
-    kinds: frozenset[str]
-    measures: frozenset[str]
-    ordered: bool
-    names: bool
-    counted: frozenset[str]
-    statement: bool
+    periods: tuple[Unit, ...]  # for money: *monthly*
+    scales: frozenset[str]  # *million*
+    kinds: frozenset[str]  # of answers that it asks for, see ``asks.toml``
+    measures: frozenset[str]  # groups of dimensions that it asks for
+    ordered: bool  # whether the order of a list matters
+    names: bool  # whether exact word forms matter
+    counted: frozenset[str]  # stems of what *how many* asks to count
+    statement: bool  # whether it asks whether a statement is true
 
     def echoes(self, root: str) -> bool:
         """Whether a stem is of its words, of a synonym or, but in English, of another form."""
@@ -79,17 +57,16 @@ class Asked:
             return False
         if spoken_number(root, self.language):
             return False
-        return any(_is_form(root, word) for word in self.stems - self.alternatives)
+        for word in self.stems - self.alternatives:  # a verb or an adjective: *prend*, *prennent*
+            common = Prefix.similarity(root, word)
+            if common >= _ALIKE and max(len(root), len(word)) - common <= _ALIKE:
+                return True
+        return False
 
     @property
     def percent(self) -> bool:
         """Whether it asks for a percentage."""
         return bool(words("percent") & self.word_set) or "%" in self.text
-
-    @property
-    def proportion(self) -> bool:
-        """Whether it asks for a share without saying how to write it."""
-        return bool(words("proportion") & self.word_set)
 
     def group(self, unit: Unit) -> str:
         """The group of cues in ``asks.toml`` that asks for what a unit measures; else empty."""
@@ -104,12 +81,6 @@ class Asked:
         if group == "months" and {"old", "age"} & self.word_set:
             return unit.factor == _YEAR
         return group in self.measures if group else not self.measures and not self.counted
-
-
-def _is_form(one: str, other: str) -> bool:
-    """Whether two stems may be forms of a verb or an adjective: *prend* and *prennent*."""
-    common = Prefix.similarity(one, other)
-    return common >= _ALIKE and max(len(one), len(other)) - common <= _ALIKE
 
 
 @cache
@@ -176,7 +147,7 @@ def read_question(question: str) -> Asked:
         named=frozenset(stem(n) for w, n in pairwise(found) if w in words("wh")),
         opposites=opposites,
         units=_units(text),
-        periods=tuple(unit for word in found for unit in parse_unit(periods().get(word, ""))),
+        periods=tuple(unit for word in found for unit in period(word)),
         scales=frozenset(w.rstrip("s") for w in plain) & frozenset(SCALES),
         kinds=_found("kinds", haystack) | patterns,
         measures=_found("dimensions", haystack),

@@ -15,22 +15,32 @@ from functools import lru_cache
 from typing import Any
 
 from vt_env.judges.agreement import agree, surely_differ
-from vt_env.judges.assignments import split_assignment
 from vt_env.judges.characters import fold, is_cjk
-from vt_env.judges.codes import read_address, read_ip, read_phone, read_plate, read_version
+from vt_env.judges.codes import (
+    read_address,
+    read_phone,
+    read_plate,
+    read_version,
+    topic_codes,
+)
 from vt_env.judges.compounds import read_range, read_ratio, read_size, same_list
-from vt_env.judges.dates import dates_agree, parse_dates, parse_decade, parse_weekday
-from vt_env.judges.expressions import is_mathematical, same_form
-from vt_env.judges.intervals import same_interval
-from vt_env.judges.latex import delatex
+from vt_env.judges.dates import (
+    dates_agree,
+    parse_dates,
+    parse_decade,
+    parse_span,
+    parse_time,
+    parse_weekday,
+)
+from vt_env.judges.expressions import is_mathematical, same_form, split_assignment
 from vt_env.judges.lexicon import phrases, words
 from vt_env.judges.numerals import roman
 from vt_env.judges.phrases import same_phrase, stem
 from vt_env.judges.quantity import Quantity, quantities
 from vt_env.judges.questions import Asked
-from vt_env.judges.times import parse_span, parse_time
-from vt_env.judges.topics import topic_codes
 from vt_env.judges.units import parse_unit
+from vt_env.maths.arithmetic import same_interval
+from vt_env.maths.latex import delatex
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +102,8 @@ def _code(text: str, asked: Asked) -> Reading | None:
     """A text in which every character counts; such a reading is the only one."""
     if _IDENTIFIER.fullmatch(text):
         return Reading("code", text.lower())
-    for kind, read in (("address", read_address), ("ip", read_ip)):
-        if code := read(text):
-            return Reading(kind, code)
+    if code := read_address(text):
+        return Reading("address", code)
     shortest = 3 if "plate" in asked.kinds else 7
     if "phone" in asked.kinds and (code := read_phone(text, shortest)):
         return Reading("phone", code)
@@ -149,14 +158,8 @@ def _narrowed(found: tuple[Reading, ...], asked: Asked) -> tuple[Reading, ...]:
     """Readings without those that the question rules out: the first kinds that are there."""
     kinds = {reading.kind for reading in found}
     topics = {kind for kind in kinds if kind.startswith("topic")}
-    is_clock = "clock" in asked.kinds and "duration" not in asked.kinds
-    for kept in (
-        {"unit"},
-        topics,
-        {"clock"} if is_clock else set[str](),
-        {"decade"},
-        {"date", "weekday"},
-    ):
+    clock = {"clock"} if "clock" in asked.kinds and "duration" not in asked.kinds else set[str]()
+    for kept in ({"unit"}, topics, clock, {"decade"}, {"date", "weekday"}):
         if kinds & kept:
             return tuple(reading for reading in found if reading.kind in kept)
     if "clock" not in asked.kinds and kinds & {"range", "quantity"}:
@@ -172,12 +175,11 @@ def _scale_or_unit(found: tuple[Reading, ...], asked: Asked) -> tuple[Reading, .
     if not scaled:
         return found
     fitting = [r for r in measured if any(asked.measures_unit(u) for u in r.value.units)]
+    dropped: list[Reading] = []
     if fitting and asked.measures:
         dropped = scaled
     elif asked.counted or not measured:
         dropped = [r for r in several if r.value.units]
-    else:
-        dropped = []
     return tuple(r for r in found if r not in dropped)
 
 

@@ -12,14 +12,14 @@ JUDGES: Registry[JudgeLike] = Registry(
     "judge",
     "vt.judges",
     {
-        "exact": "vt_env.judges.metrics.texts:exact",
-        "numeric": "vt_env.judges.metrics.values:numeric",
-        "mcq": "vt_env.judges.metrics.mcq:mcq",
-        "relaxed": "vt_env.judges.metrics.values:relaxed",
-        "anls": "vt_env.judges.metrics.texts:anls",
-        "substring": "vt_env.judges.metrics.texts:substring",
-        "yesno": "vt_env.judges.metrics.yesno:yesno",
-        "vqa": "vt_env.judges.metrics.vqa:vqa",
+        "exact": "vt_env.judges.rules:exact",
+        "numeric": "vt_env.judges.rules:numeric",
+        "mcq": "vt_env.judges.rules:mcq",
+        "relaxed": "experiments.benchmarks.metrics:relaxed",
+        "anls": "experiments.benchmarks.metrics:anls",
+        "substring": "experiments.benchmarks.metrics:substring",
+        "yesno": "experiments.benchmarks.metrics:yesno",
+        "vqa": "experiments.benchmarks.metrics:vqa",
         "realworldqa": "experiments.benchmarks.letters:realworldqa",
         "mmbench": "experiments.benchmarks.letters:mmbench",
         "mathvista": "experiments.benchmarks.letters:mathvista",
@@ -44,8 +44,7 @@ register_judge = JUDGES.register
 def make_judge(spec: str | JudgeLike, **kwargs: Any) -> Judge:
     """A judge from ``NAME`` or ``NAME:ARGUMENT``; a judge is returned as it is.
 
-    An object that only has ``name`` and ``score`` is wrapped in a
-    :class:`~vt_env.judges.base.PlainJudge`, which has everything else.
+    An object that only has ``name`` and ``score`` gets everything else.
 
     Args:
         spec: E.g. ``"auto"``, ``"relaxed:official"``, ``"numeric:0.01"``. What follows the colon

@@ -22,8 +22,10 @@ def is_directed(before: list[str], is_number: bool, asked: Asked) -> bool:
         return verb not in words("copulas", "en")
     pointing = words("prepositions") | words("directions") | words("directions_of")
     if last in asked.word_set & pointing:
-        is_free = last in asked.asking or asked.words[0] in words("where")
-        return is_number or is_free or _before_choice(last, asked)
+        said = [word for word in asked.words if word not in words("articles", "en")]
+        chosen = {w for w, n in itertools.pairwise(said) if stem(n) in asked.alternatives}
+        is_free = last in asked.asking | chosen  # *on the left or right*
+        return is_number or is_free or asked.words[0] in words("where")
     if last not in words("directions") or (last == "to" and verb in words("belongs")):
         return True
     if is_number:
@@ -36,12 +38,6 @@ def is_directed(before: list[str], is_number: bool, asked: Asked) -> bool:
     where = words("whither") if last in ("to", "into", "towards") else {"where"}
     moved = where & asked.word_set
     return bool(moved) and not words("directions") & asked.word_set
-
-
-def _before_choice(word: str, asked: Asked) -> bool:
-    """Whether a question has a word before what it asks to choose: *on the left or right*."""
-    said = [other for other in asked.words if other not in words("articles", "en")]
-    return any(w == word and stem(n) in asked.alternatives for w, n in itertools.pairwise(said))
 
 
 def keeps_roles(before: list[str], after: list[str], asked: Asked) -> bool:
@@ -59,8 +55,11 @@ def keeps_roles(before: list[str], after: list[str], asked: Asked) -> bool:
         return False
     if _is_elsewhere([*before, "", *after], asked) or _is_of_another(before, asked):
         return False
-    if ahead and _is_of_the_lesser(ahead, [*before, *after], asked):
-        return False
+    than = next((word for word in ("than", "als") if word in asked.words), "")
+    if ahead and than and than not in (*before, *after):  # no *B is … taller* for *A taller than B*
+        behind = {stem(word) for word in asked.words[asked.words.index(than) + 1 :]}
+        if behind.issuperset(ahead):
+            return False
     if not _has_roles(asked):
         return True
     last = next((word for word in reversed(before) if word not in words("articles")), "")
@@ -77,15 +76,6 @@ def keeps_roles(before: list[str], after: list[str], asked: Asked) -> bool:
     return verb not in ahead or content[1:2] != [verb] or len(ahead) < 2
 
 
-def _is_of_the_lesser(ahead: Sequence[str], frame: Sequence[str], asked: Asked) -> bool:
-    """Whether *B is … taller* stands where the question has *A taller than B*."""
-    than = next((word for word in ("than", "als") if word in asked.words), "")
-    if not than or than in frame:
-        return False
-    behind = {stem(word) for word in asked.words[asked.words.index(than) + 1 :]}
-    return set(ahead) <= behind
-
-
 def _has_roles(asked: Asked) -> bool:
     """Whether a question asks who or what does something to somebody or something."""
     if not asked.words or asked.words[0] not in words("subjects"):
@@ -100,17 +90,16 @@ def _is_content(word: str, asked: Asked) -> bool:
     return word[0].isalnum() and not is_frame and stem(word) in asked.stems
 
 
-def _places(found: Sequence[str]) -> dict[str, str]:
-    """The preposition of place before each word, articles left out."""
-    said = [word for word in found if word not in words("articles")]
-    pairs = [(p, w) for p, w in itertools.pairwise(said) if p in words("place")]
-    return {stem(word): place for place, word in pairs if word and word not in words("things")}
-
-
 def _is_elsewhere(frame: list[str], asked: Asked) -> bool:
     """Whether a frame has another preposition of place before a word than the question."""
-    there = _places(asked.words)
-    return any(there.get(word, place) != place for word, place in _places(frame).items())
+
+    def places(found: Sequence[str]) -> dict[str, str]:
+        said = itertools.pairwise(word for word in found if word not in words("articles"))
+        pairs = [(p, w) for p, w in said if p in words("place") and w not in words("things")]
+        return {stem(word): place for place, word in pairs if word}
+
+    there = places(asked.words)
+    return any(there.get(word, place) != place for word, place in places(frame).items())
 
 
 def _is_turned(after: list[str], asked: Asked) -> bool:

@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from itertools import islice
 
 from vt_env.judges.characters import is_cjk
+from vt_env.judges.codes import topic_codes
 from vt_env.judges.compounds import items
 from vt_env.judges.lexicon import (
     calendar,
@@ -24,11 +25,10 @@ from vt_env.judges.lexicon import (
     plain,
     words,
 )
-from vt_env.judges.numerals import HAN_DIGITS, spoken_number
+from vt_env.judges.numerals import HAN_DIGITS, spoken_number, whole_number
 from vt_env.judges.phrases import key, singular, stem
 from vt_env.judges.questions import WORD, Asked
 from vt_env.judges.roles import is_directed, keeps_roles
-from vt_env.judges.topics import topic_codes
 from vt_env.judges.units import parse_unit
 
 TOKEN = re.compile(
@@ -39,7 +39,6 @@ _CLOSING = PUNCTUATION - {"(", "「", "『", "《"}
 _ELISION = re.compile(r"\b([ldsnjmtc]|qu)'(?!après)(?=\w)", re.I)
 _OPENING_MARKS = frozenset(":\"'(`*「《.,;!-")
 _MOST_TOKENS = 60
-_MOST_CLAIMS = 64
 _SLACK = 14
 """Tokens that a claim may have more than three times as many as its reference has."""
 
@@ -70,12 +69,17 @@ class _Sentence:
         self.written = [match[0] for match in self.matches]
         self.low = [word.lower() for word in self.written]
         self.roots = [stem(word) for word in self.low]
-        self.covered = _covered(self.text)
+        self.covered = {  # by Chinese or Japanese frame phrases
+            place
+            for phrase in (() if self.text.isascii() else phrases("phrases"))
+            for match in re.finditer(f"(?={re.escape(phrase)})", self.text)
+            for place in range(match.start(), match.start() + len(phrase))
+        }
         self.spanned = self._in_spans("sources")
         self.tail = self._in_spans("tails")
         inner = self._in_spans("places")
-        size = range(len(self.low))
-        self.known = [self.spanned[i] or inner[i] or self._is_known(i) for i in size]
+        places = enumerate(zip(self.spanned, inner, strict=True))
+        self.known = [any(within) or self._is_known(i) for i, within in places]
         self.values = [_is_value_word(word, asked) for word in self.written]
 
     def _in_spans(self, kind: str) -> list[bool]:
@@ -138,7 +142,7 @@ class _Sentence:
         return is_frame or asked.echoes(self.roots[index])
 
     def claims(self, reference: str) -> Iterator[str]:
-        """What the sentence may claim: a part in a frame, the longest first, at most 64."""
+        """What the sentence may claim: a part in a frame, the longest first."""
         wanted = {match.lower() for match in TOKEN.findall(reference)}
         roots = {stem(word) for word in wanted}
         limit = 3 * len(wanted) + _SLACK
@@ -148,7 +152,7 @@ class _Sentence:
             anchors[i] = anchors[i] or (self.values[i + 1] and word in words("range_openers"))
         size = len(self.low)
         count = len(items(reference))
-        free = [count > 1 and _says(word, count, self.asked.language) for word in self.low]
+        free = [count > 1 and whole_number(w, self.asked.language) == count for w in self.low]
         for start in self._starts(anchors, free):
             for end in self._ends(anchors, start):
                 if end - start > limit or end - start == size:
@@ -159,18 +163,15 @@ class _Sentence:
                     continue
                 is_number = spoken_number(claim, self.asked.language) is not None
                 is_number = is_number or (any(c.isdigit() for c in claim) and "=" not in claim)
-                is_kept = is_directed(before, is_number, self.asked) and keeps_roles(
-                    before, after, self.asked
-                )
-                if is_kept and not self._drops_negation(start, end):
+                if not is_directed(before, is_number, self.asked):
+                    continue
+                if keeps_roles(before, after, self.asked) and not self._drops_negation(start, end):
                     yield claim
 
     def _drops_negation(self, start: int, end: int) -> bool:
         """Whether the frame states what the question denies: *it has* for *what has it not*."""
         denies = words("negations", "en", self.asked.language)
-        if not self.asked.word_set & denies or any(
-            word in denies | self.asked.opposites for word in self.low
-        ):
+        if not self.asked.word_set & denies or set(self.low) & (denies | self.asked.opposites):
             return False
         frame = [*self.roots[:start], *self.roots[end:]]
         return any(root in self.asked.stems for root in frame)
@@ -213,16 +214,14 @@ class _Sentence:
             return False
         if asked.language in ("zh", "ja") or last in _OPENING_MARKS:
             return True
-        if last in _openers(asked.language) or _is_head(last, asked):
+        is_opener = last in _openers(asked.language) or last in asked.word_set & words("directions")
+        if is_opener or _is_head(last, asked):
             return True
-        if last in asked.word_set & words("directions"):
-            return True
-        root = self.roots[start - 1]
-        if self.low[start] in words("range_openers"):
+        root, first = self.roots[start - 1], self.low[start]
+        if first in words("range_openers"):
             return root in asked.echo
-        is_label = len(self.low[start]) == 1 or any(c.isdecimal() for c in self.low[start])
+        is_label = len(first) == 1 or any(c.isdecimal() for c in first) or root in asked.named
         is_counted = not asked.counted or root in asked.counted
-        is_label = is_label or root in asked.named
         is_first = start == 1 or self.low[start - 2] in frame_words(asked.language)
         if is_first and root in asked.stems and is_label and is_counted:
             return True
@@ -236,8 +235,11 @@ class _Sentence:
     def _can_end(self, end: int) -> bool:
         """Whether a claim can end here: what follows must not belong to it or open another one."""
         low, written, asked = self.low, self.written, self.asked
-        if end == len(low) or is_cjk(written[end][0]):
-            return end == len(low) or self._ends_han(end)
+        if end == len(low):
+            return True
+        if is_cjk(written[end][0]):  # no unit of a number
+            is_digit = low[end - 1][-1].isdecimal() or low[end - 1] in HAN_DIGITS
+            return not is_digit or self.matches[end].start() in self.covered
         if self._is_cut(end):
             return False
         follows, last = low[end], low[end - 1]
@@ -245,9 +247,9 @@ class _Sentence:
             return follows in words("categories") or "name" in asked.word_set
         if follows in "'\"" and follows not in low[: end - 1]:
             return False
-        if follows == "!" and last[-1].isdecimal():
-            return False
-        if follows == "uhr" and "clock" not in asked.kinds:
+        if (follows == "!" and last[-1].isdecimal()) or (
+            follows == "uhr" and "clock" not in asked.kinds
+        ):
             return False
         if follows in ",;" and end + 1 < len(low):
             scene = words("scene", "en", asked.language) | words("prepositions")
@@ -257,12 +259,6 @@ class _Sentence:
         if last[-1].isdecimal() or last in words("numbers"):
             return follows in PUNCTUATION or follows in frame_words(asked.language)
         return end + 1 < len(low) or follows not in words("copulas", "en", asked.language)
-
-    def _ends_han(self, end: int) -> bool:
-        """Whether what follows a number in Chinese or Japanese is no unit of it."""
-        last = self.low[end - 1]
-        is_digit = last[-1].isdecimal() or last in HAN_DIGITS
-        return not is_digit or self.matches[end].start() in self.covered
 
 
 @cache
@@ -274,28 +270,12 @@ def _openers(language: str) -> frozenset[str]:
     return frozenset(("see", "say", "that")).union(*(words(group, "en") for group in groups))
 
 
-def _says(word: str, count: int, language: str) -> bool:
-    """Whether a word says how many items a list has."""
-    number = spoken_number(word, language)
-    is_spoken = number is not None and number.value == count and not number.rest
-    return is_spoken or word == str(count)
-
-
 def _is_head(word: str, asked: Asked) -> bool:
     """Whether an answer can directly follow a noun: *the word coffee*, *the year 2010*."""
     if asked.counted:
         return word in words("number_heads")
     is_place = word in words("places") and stem(word) in asked.stems
     return is_place or singular(word) in words("heads")
-
-
-def _covered(answer: str) -> set[int]:
-    """Places in an answer that Chinese or Japanese frame phrases cover."""
-    covered: set[int] = set()
-    for phrase in () if answer.isascii() else phrases("phrases"):
-        for match in re.finditer(f"(?={re.escape(phrase)})", answer):
-            covered.update(range(match.start(), match.start() + len(phrase)))
-    return covered
 
 
 @lru_cache(maxsize=8192)
@@ -313,10 +293,8 @@ def _is_value_word(word: str, asked: Asked) -> bool:
     return bool(parse_unit(word)) or spoken_number(word, language) is not None
 
 
-@lru_cache(maxsize=2048)
-def sentence(answer: str, asked: Asked) -> _Sentence:
-    """The tokens of a cleaned answer, read once for all references."""
-    return _Sentence(answer, asked)
+sentence = lru_cache(maxsize=2048)(_Sentence)
+"""The tokens of a cleaned answer, read once for all references."""
 
 
 def claims(answer: str, reference: str, asked: Asked) -> Iterator[str]:

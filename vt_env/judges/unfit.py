@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from vt_env.judges.characters import is_blank, is_cjk, without_accents
 from vt_env.judges.compounds import items
-from vt_env.judges.dates import parse_dates
+from vt_env.judges.dates import parse_dates, parse_time
 from vt_env.judges.lexicon import calendar, function_words, phrases, plain, words
 from vt_env.judges.matching import without_announcement
 from vt_env.judges.numerals import CARDINALS, HAN_DIGITS, spoken_number
@@ -23,7 +23,6 @@ from vt_env.judges.polarity import side
 from vt_env.judges.quantity import parse_quantity
 from vt_env.judges.questions import Asked
 from vt_env.judges.sentences import PUNCTUATION
-from vt_env.judges.times import parse_time
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)?")
 _BETWEEN = re.compile(r"[・/|]")
@@ -37,6 +36,7 @@ _CAPITAL_INSIDE = re.compile(r"[a-z][A-Z]")
 _NAMED = re.compile(r"\b[a-zA-Z] ?= ?(?=-?[0-9])")
 """The name of a number: *x = 4*."""
 _PLAIN_MARK = re.compile(r"[0-9] ?%|[$€£¥₹](?= ?[0-9])|(?<=[0-9]):(?=[0-9])|[\w .,'’\-°/&。、，]")
+_OR = re.compile(r"\s+(?:or|oder|ou|o)\s+|(?<=[^\W\d])\s*/\s*(?=[^\W\d])")
 _QUOTE = re.compile(r'^[^"「」]*["「]([^"「」]*)["」][^"「」]*$')
 _SUFFIXES = frozenset("st nd rd th am pm s er h".split())
 _FORMULA = frozenset("=^_{}()+*/\\$√π .,-'")
@@ -61,7 +61,7 @@ def several_answers(answer: str, references: Sequence[str], asked: Asked) -> str
     if {side(part, asked) for part in _BETWEEN.split(answer)} >= {True, False}:
         return "several answers at once"
     most = max((len(items(text)) for text in references), default=1)
-    given = [part for part in _alternatives(answer) if not is_blank(part)]
+    given = [part for item in items(answer) for part in _OR.split(item) if not is_blank(part)]
     if len(given) <= most or any(len(part.split()) > _ITEM for part in given):
         return ""
     if len(given) > most + 1 or words("offer") & set(_words(answer)) or "/" in answer:
@@ -70,12 +70,6 @@ def several_answers(answer: str, references: Sequence[str], asked: Asked) -> str
     values = [any(read(part, asked.language) for read in readers) for part in given]
     is_list = most > 1 or all(values)
     return "more answers than there should be" if is_list else ""
-
-
-def _alternatives(answer: str) -> list[str]:
-    """The items of a list, also of one that is parted by *or* or by slashes between words."""
-    parts = [part for item in items(answer) for part in re.split(r"\s+(?:or|oder|ou|o)\s+", item)]
-    return [part for item in parts for part in re.split(r"(?<=[^\W\d])\s*/\s*(?=[^\W\d])", item)]
 
 
 class _Known:
@@ -137,10 +131,9 @@ def _is_denied(reference: str, answer: str) -> bool:
     found, wanted = _words(answer), _words(reference)
     places = [i for i in range(len(found)) if wanted and found[i : i + len(wanted)] == wanted]
     skipped = words("articles") | words("copulas")
-    before = [[word for word in found[:place] if word not in skipped][-1:] for place in places]
-    return bool(places) and all(
-        word and (word[0] in words("denials") or word[0].endswith("n't")) for word in before
-    )
+    before = [["", *(w for w in found[:place] if w not in skipped)][-1] for place in places]
+    denials = words("denials")
+    return bool(places) and all(word in denials or word.endswith("n't") for word in before)
 
 
 def _value_problem(answer: str, found: Sequence[str], known: _Known) -> str:

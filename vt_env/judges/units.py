@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,14 +18,6 @@ class Unit:
 
     dimension: str
     factor: Fraction
-
-    def per(self, other: Unit) -> Unit:
-        """This unit divided by another one."""
-        return Unit(f"{self.dimension}/{other.dimension}", self.factor / other.factor)
-
-    def power(self, exponent: int) -> Unit:
-        """This unit to a power; a cubed length is a volume."""
-        return Unit(f"{self.dimension}^{exponent}", self.factor**exponent)
 
 
 Units = tuple[Unit, ...]
@@ -48,12 +41,6 @@ def _fraction(text: str) -> Fraction:
 def currencies() -> frozenset[str]:
     """The dimensions that are currencies: their codes in lower case."""
     return frozenset(table("units")["currencies"].lower().split())
-
-
-@cache
-def periods() -> dict[str, str]:
-    """The units of the words for what money is paid for: *monthly*."""
-    return pairs(table("units")["periods"])
 
 
 @cache
@@ -102,6 +89,11 @@ def _cldr() -> tuple[dict[str, Units], dict[str, Units]]:
     return symbols, names
 
 
+def period(word: str) -> Units:
+    """The units of a word for what money is paid for: *monthly*."""
+    return parse_unit(pairs(table("units")["periods"]).get(word.lower(), ""))
+
+
 @lru_cache(maxsize=4096)
 def parse_unit(text: str) -> Units:
     """The units a text can mean as a whole; empty when it means none.
@@ -117,7 +109,9 @@ def parse_unit(text: str) -> Units:
     parts = _PER.split(text.rstrip(".").strip())
     if len(parts) == 2 and all(parts):
         above, below = parse_unit(parts[0]), parse_unit(parts[1])
-        return tuple(a.per(b) for a in above for b in below)
+        return tuple(
+            Unit(f"{a.dimension}/{b.dimension}", a.factor / b.factor) for a in above for b in below
+        )
     return ()
 
 
@@ -132,8 +126,8 @@ def _lookup(text: str) -> Units:
         return tuple(u for u in found if u.dimension in ("celsius", "fahrenheit", "angle"))
     for pattern in (_SIMPLE_POWER, _WORD_POWER, _AFTER_POWER):
         if match := pattern.match(text):
-            exponent = 3 if match["power"].lower().startswith(("3", "cu")) else 2
-            return tuple(u.power(exponent) for u in _lookup(match["base"]))
+            power, base = 3 if match["power"].lower().startswith(("3", "cu")) else 2, match["base"]
+            return tuple(Unit(f"{u.dimension}^{power}", u.factor**power) for u in _lookup(base))
     symbols, names = _cldr()
     return symbols.get(text) or names.get(lower) or ()
 
@@ -157,8 +151,8 @@ def units_in(text: str) -> Units:
     for bracket in re.findall(r"[(\[]([^()\[\]]{1,40})[)\]]", text):
         strong.extend(parse_unit(bracket.strip().removeprefix("in ")))
     tokens = _TOKEN.findall(text)
-    for index, token in enumerate(tokens):
-        introduced = index > 0 and tokens[index - 1].lower() in ("in", "many", "en", "viele")
+    for before, token in itertools.pairwise(["", *tokens]):
+        introduced = before.lower() in ("in", "many", "en", "viele")
         if token.lower() in words("ambiguous_units") and not introduced:
             continue
         (strong if introduced else found).extend(parse_unit(token))

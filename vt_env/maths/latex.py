@@ -7,9 +7,10 @@ What is not known is left as it is, and a text that still holds a backslash is n
 from __future__ import annotations
 
 import re
+import tomllib
 from functools import cache
-
-from vt_env.judges.lexicon import pairs, table
+from pathlib import Path
+from typing import Any
 
 _WRAPPERS = "boxed fbox text textbf textit mathrm mathbf mathit operatorname mbox emph underline"
 _WRAPPER = re.compile(
@@ -34,9 +35,15 @@ _DEEPEST, _LONGEST = 6, 2_000
 
 
 @cache
+def _known() -> dict[str, Any]:
+    """The content of ``latex.toml``."""
+    return tomllib.loads(Path(__file__).with_name("latex.toml").read_text("utf-8"))
+
+
+@cache
 def functions() -> frozenset[str]:
     """Names of functions, which stand for themselves."""
-    return frozenset(table("latex")["functions"].split())
+    return frozenset(_known()["functions"].split())
 
 
 def delatex(text: str) -> str:
@@ -46,7 +53,7 @@ def delatex(text: str) -> str:
     """
     if len(text) > _LONGEST or not any(sign in text for sign in ("\\", "$", "^", "{,}")):
         return text
-    commands = pairs(table("latex")["symbols"]) | {name: f" {name}" for name in functions()}
+    commands: dict[str, str] = _known()["symbols"] | {name: f" {name}" for name in functions()}
     text = re.sub(r"\\[()\[\]]", " ", text).replace("{,}", ",")
     text = text.replace(r"\$", "\ue000").replace(r"\{", "\ue001").replace(r"\}", "\ue002")
     text = _DOLLARS.sub(lambda m: m[0] if _PRICE.fullmatch(m[1]) else m[1], text)

@@ -1,8 +1,10 @@
-"""What expressions are worth at a point: exactly where that is rational, else to 150 digits.
+"""What expressions are worth at a point, whether two are equal, and which set of numbers one is.
 
-Roots and functions have principal values, but an odd root is real where its radicand is.
-Nothing here takes long or much memory: fractions are bounded in bits, and no other number but zero
-may leave the range from 1e-40 to 1e40, which leaves more than 100 digits behind the point.
+Values are exact where they are rational, else of 150 digits. Roots and functions have principal
+values, but an odd root is real where its radicand is. Nothing takes long or much memory: fractions
+are bounded in bits, and no other number but zero may leave the range from 1e-40 to 1e40, which
+leaves more than 100 digits behind the point. Equality keeps relations and their directions,
+brackets, the number of components, the variables and their case.
 """
 
 from __future__ import annotations
@@ -12,13 +14,15 @@ import functools
 import hashlib
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import mpmath  # pyright: ignore[reportMissingTypeStubs]
 
-from vt_env.judges.math_parser import Node, parse
+from vt_env.maths.parser import Node, parse
 
 Value = Any
 """A ``Fraction``, or a real or complex number of mpmath that may be irrational."""
@@ -37,6 +41,11 @@ _MOST_BITS = 1 << 12
 _LARGEST_FACTORIAL = 400
 _CONSTANTS: dict[str, Value] = {"π": +_MP.pi, "e": +_MP.e}
 _SCALES = (Fraction(1, 2), 1, 2, 3)
+_FLIPPED = str.maketrans("<>≤≥", "><≥≤")
+_COLLECTIONS = ("relation", "tuple", "set", "list", "∪")
+_MAY_BE_ONE = re.compile(r"[(\[]|.*[<>≤≥∈]")
+_INFINITE = Node("constant", name="∞")
+_LOWEST = Node("-", (_INFINITE,))
 
 
 class TooLarge(ArithmeticError):
@@ -225,3 +234,200 @@ def evaluate(text: str) -> Fraction | None:
     """The exact value of a written sum such as ``2^10`` or ``3 + 4``; ``None`` if it is none."""
     node = parse(text)
     return None if node is None or node.kind == "number" else constant(node)
+
+
+def equal(given: Node, wanted: Node) -> bool:
+    """Whether two expressions are equal.
+
+    Raises:
+        TooLarge: They are too large to be worked out at any point.
+    """
+    if given == wanted:
+        return True
+    if variables(given) != variables(wanted):
+        return False
+    if given.kind == wanted.kind == "relation":
+        return _same_relation(given, wanted)
+    if given.kind in _COLLECTIONS or wanted.kind in _COLLECTIONS:
+        same_kind = (given.kind, given.name) == (wanted.kind, wanted.name)
+        return same_kind and _same_parts(given.parts, wanted.parts, _is_loose(wanted))
+    return _same_value(given, wanted)
+
+
+def _is_loose(node: Node) -> bool:
+    """Whether the order of the parts says nothing: in sets, and in lists of equations."""
+    equations = node.kind == "list" and all(part.kind == "relation" for part in node.parts)
+    return equations or node.kind in ("set", "∪")
+
+
+def _same_parts(given: Sequence[Node], wanted: Sequence[Node], loose: bool = False) -> bool:
+    left = list(given)
+    if len(left) != len(wanted):
+        return False
+    for item in wanted:
+        choices = range(len(left)) if loose else (0,)
+        found = next((i for i in choices if equal(left[i], item)), None)
+        if found is None:
+            return False
+        del left[found]
+    return True
+
+
+def _same_relation(given: Node, wanted: Node) -> bool:
+    """Sides equal in order or turned round; an equation may be a multiple, if it is not solved."""
+    turned = Node("relation", given.parts[::-1], given.name.translate(_FLIPPED)[::-1])
+    forms = [form for form in (given, turned) if form.name == wanted.name]
+    if any(_same_parts(form.parts, wanted.parts) for form in forms):
+        return True
+    if not forms or len(wanted.parts) != 2 or wanted.name == "∈" or _is_solved(wanted):
+        return False
+    return _is_multiple(forms[0], wanted)
+
+
+def _is_solved(relation: Node) -> bool:
+    """Whether a relation says what one variable is: ``x = 5``, ``x < 3``."""
+    return any(
+        side.kind == "variable" and not variables(other)
+        for side, other in (relation.parts, relation.parts[::-1])
+    )
+
+
+def _is_multiple(given: Node, wanted: Node) -> bool:
+    """Whether the differences of the sides are in a constant ratio, positive for an inequality."""
+    above, below = (
+        Node("+", (left, Node("-", (right,)))) for left, right in (given.parts, wanted.parts)
+    )
+    ratios = [ratio for ratio, _ in _values(Node("/", (above, below)), Node("number"))]
+    if len(ratios) < 2 or not ratios[0] or None in ratios:
+        return False
+    positive = wanted.name in ("=", "≠") or is_same(ratios[0], abs(ratios[0]))
+    return positive and all(is_same(ratio, ratios[0]) for ratio in ratios)
+
+
+def _same_value(given: Node, wanted: Node) -> bool:
+    """Whether two expressions have the same values, and one at all."""
+    found = False
+    for one, other in _values(given, wanted):
+        if (one is None) != (other is None) or not (one is None or is_same(one, other)):
+            return False
+        found = found or one is not None
+    return found
+
+
+def _values(one: Node, other: Node) -> Iterator[tuple[Value | None, Value | None]]:
+    """What two expressions are worth at the points at which that can be worked out.
+
+    Raises:
+        TooLarge: It cannot at any of them.
+    """
+    problems, tried = list[TooLarge](), 0
+    for at in points(one, other):
+        tried += 1
+        try:
+            yield _value(one, at), _value(other, at)
+        except TooLarge as error:
+            problems.append(error)
+    if len(problems) == tried:
+        raise problems[0]
+
+
+def _value(node: Node, at: Point) -> Value | None:
+    try:
+        return value(node, at)
+    except ZeroDivisionError:
+        return None
+
+
+def is_worked_out(node: Node) -> bool:
+    """Whether no sum or product of plain numbers is left in an expression.
+
+    ``3 + 5``, ``555-1234`` and ``2 * 3`` are not worked out; ``1/2``, ``2^10`` and ``6 * 10^5`` are
+    numbers as people write them.
+    """
+    if node.kind in ("+", "*"):
+        numbers = sum(map(_is_number, node.parts))
+        power = node.parts[-1]
+        scientific = power.kind == "^" and power.parts[0].value == 10 and _is_number(power.parts[1])
+        if numbers > 1 and not (scientific and node.kind == "*" and len(node.parts) == 2):
+            return False
+    return all(map(is_worked_out, node.parts))
+
+
+def _is_number(node: Node) -> bool:
+    if node.kind in ("-", "/", "^", "!", "binomial"):
+        return all(map(_is_number, node.parts))
+    return node.kind == "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """From one number or -∞ to another or ∞, which may belong to it; of a variable, if written."""
+
+    low: Node
+    high: Node
+    closed: tuple[bool, bool]
+    name: str = ""
+
+
+def parse_interval(text: str) -> Interval | None:
+    """The interval that a cleaned text writes as a whole, or ``None``."""
+    node = parse(text) if _MAY_BE_ONE.match(text) else None
+    if node is None or node.kind == "tuple":
+        return _bracketed(node)
+    if node.kind != "relation":
+        return None
+    if node.name != "∈":
+        return _chain(node)
+    name, interval = node.parts
+    return _bracketed(interval, name.name) if name.kind == "variable" else None
+
+
+def _bracketed(node: Node | None, name: str = "") -> Interval | None:
+    if node is None or node.kind != "tuple" or len(node.parts) != 2:
+        return None
+    low, high = map(_end, node.parts)
+    return Interval(low, high, (node.name[0] == "[", node.name[1] == "]"), name)
+
+
+def _chain(node: Node) -> Interval | None:
+    """The interval of ``x < 5``, ``5 > x``, or ``1 < x ≤ 5``."""
+    at = 0 if len(node.parts) == 2 and node.parts[0].kind == "variable" else 1
+    name = node.parts[at]
+    if not set(node.name) <= set("<>≤≥"):
+        return None
+    ends = {"low": (_LOWEST, False), "high": (_INFINITE, False)}
+    for place, sign in enumerate(node.name):
+        is_left = place < at
+        sign = sign.translate(_FLIPPED) if is_left else sign
+        side = "high" if sign in "<≤" else "low"
+        if ends[side][0] not in (_LOWEST, _INFINITE):
+            return None
+        ends[side] = _end(node.parts[place if is_left else place + 1]), sign in "≤≥"
+    (low, low_closed), (high, high_closed) = ends["low"], ends["high"]
+    return Interval(low, high, (low_closed, high_closed), name.name)
+
+
+def same_interval(answer: str, reference: str, is_asked: bool) -> bool | None:
+    """Whether two texts are one set of numbers; ``None`` where this rule does not decide.
+
+    Two bracketed pairs are left to other rules, since they may be points; so is one pair against
+    an inequality, unless it can be no point or the question asks for a set.
+    """
+    given, wanted = parse_interval(answer), parse_interval(reference)
+    if given is None or wanted is None:
+        return None
+    bare = [interval for interval in (given, wanted) if not interval.name]
+    may_be_point = any(
+        i.low != _LOWEST and i.high != _INFINITE and i.closed[0] == i.closed[1] for i in bare
+    )
+    if len(bare) == 2 or (may_be_point and not is_asked):
+        return None
+    if given.closed != wanted.closed or len({given.name, wanted.name} - {""}) > 1:
+        return False
+    return True if (given.low, given.high) == (wanted.low, wanted.high) else None
+
+
+def _end(node: Node) -> Node:
+    """One end; equal numbers have the same."""
+    known = constant(node)
+    return node if known is None else Node("number", value=known)

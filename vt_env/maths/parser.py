@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vt_env.judges.latex import functions
+from vt_env.maths.latex import functions
 
 LONGEST = 200
 """Longest text in characters that is read."""
@@ -59,16 +59,12 @@ class NotRead(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A part of an expression.
+    """A part of an expression, and its operands in order.
 
-    Attributes:
-        kind: ``number``, ``variable``, ``constant``, ``+``, ``*``, ``/``, ``^``, ``-`` (one part),
-            ``root`` (degree, radicand), ``function`` (named), ``log`` (base, argument), ``!``,
-            ``binomial``, ``abs``; ``relation`` (the signs are its name), ``tuple`` (the brackets
-            are its name), ``set``, ``list``, ``∪``.
-        parts: Its operands, in order.
-        name: Of a variable, a constant or a function.
-        value: Of a number, or the base of a logarithm.
+    Kinds: ``number``, ``variable``, ``constant``, ``+``, ``*``, ``/``, ``^``, ``-`` (one part),
+    ``root`` (degree, radicand), ``function`` (named), ``log`` (base, argument), ``!``,
+    ``binomial``, ``abs``; ``relation`` (the signs are its name), ``tuple`` (the brackets are its
+    name), ``set``, ``list``, ``∪``. The value is of a number, or the base of a logarithm.
     """
 
     kind: str
@@ -106,12 +102,11 @@ def _cut(text: str) -> list[Node]:
             raise NotRead(f"unknown: {text[place]}")
         place = match.end()
         if written := match["number"]:
-            if tokens and tokens[-1].kind in (*_SINGLE, ")", "]", "}"):
-                raise NotRead("two values side by side")
+            before = tokens[-1].kind if tokens else "none"
+            if before in (*_SINGLE, ")", "]", "}") or (" " in written and before in "^√"):
+                raise NotRead(f"two values side by side, or a product: {written}")
             if _GOES_ON.match(text, place) or (not depth and re.match(",[0-9]", text[place:])):
                 raise NotRead(f"a number that goes on: {written}")
-            if " " in written and tokens and tokens[-1].kind in "^√":
-                raise NotRead(f"a mixed number or a product: {written}")
             tokens.append(Node("number", value=_value(written)))
         elif word := match["word"]:
             if word in _CALLED and text[place:].lstrip()[:1] == "(":

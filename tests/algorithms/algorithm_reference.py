@@ -57,14 +57,8 @@ def scored_rollouts(batch: Batch, g: int) -> list[int]:
 
 
 def log_ratio_to_reference(batch: Batch, key: Key) -> float:
-    return (batch.old_log_probs[key] - reference_of(batch, key)).item()
-
-
-def reference_of(batch: Batch, key: Key) -> Tensor:
-    """A token that somebody else chose estimates no KL: there the policy is its own reference."""
     assert batch.ref_log_probs is not None
-    forced = batch.forced is not None and batch.forced[key]
-    return batch.old_log_probs[key] if forced else batch.ref_log_probs[key]
+    return (batch.old_log_probs[key] - batch.ref_log_probs[key]).item()
 
 
 def group_scores(name: str, batch: Batch, g: int) -> dict[int, float]:
@@ -184,7 +178,8 @@ def loss(name: str, batch: Batch, log_probs: Tensor) -> Tensor:
         bounded = torch.clamp(ratio, 1 - rules.low, 1 + rules.high)
         term = -torch.minimum(ratio * a, bounded * a)
         if rules.kl_loss:
-            d = log_probs[key] - reference_of(batch, key)
+            assert batch.ref_log_probs is not None
+            d = log_probs[key] - batch.ref_log_probs[key]
             estimate = d**2 / 2 if rules.kl_kind == "k2" else torch.exp(-d) - 1 + d
             term = term + rules.kl_loss * estimate
         weight = 1.0 if batch.weight is None else batch.weight[key].item()

@@ -73,14 +73,16 @@ def test_killed_at_random_moments(begun, resumed):
     whole, leader = begun("whole")
     seconds = leader.whole()
     parts, leader = begun("parts")
+    saved = 0
     for _ in range(MOMENTS):
         leader.kill(seconds / 2)
-        if (saved := parts.saved_steps()) == whole.config.steps:
+        before, saved = saved, parts.saved_steps()
+        assert saved >= before, "a saved step is lost"
+        if saved == whole.config.steps:
             break  # what is left of it is the next test's
-        store = store_of(parts.config, parts.out)
-        kept = store.newest()
-        assert saved - (kept.step if kept else 0) in (0, 1), "a step more than the last is lost"
-        if kept:
+        if kept := store_of(parts.config, parts.out).newest():
+            # behind by one where it was killed once between a state and its model, and so on
+            assert kept.step <= saved
             assert model(kept.folder / "model") == stand_in.weights(kept.step)
     result = resumed(parts, leader)
     assert (result.steps, model(result.checkpoint)) == (6, stand_in.weights(6))

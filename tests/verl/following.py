@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import stand_in_verl
 
@@ -21,12 +22,14 @@ def resumed(out: Path) -> TrainResult:
     """What ``vt train --resume`` makes of a run that was written there."""
     run = VerlRun.read(out / "verl")
     words = [sys.executable, "-S", stand_in_verl.__file__, str(run.folder), str(run.config.steps)]
-    VerlRun.start = lambda self: f"exec {shlex.join(words)}"
-    HostedTrainer._prepared = lambda *_: run
-    hosted._LOOK_EVERY = 0.01
     trainer = HostedTrainer.__new__(HostedTrainer)
     trainer.kind = VerlRun
-    with run_folder(out, "resume"):
+    with (
+        patch.object(VerlRun, "start", lambda self: f"exec {shlex.join(words)}"),
+        patch.object(HostedTrainer, "_prepared", lambda *_: run),
+        patch.object(hosted, "_LOOK_EVERY", 0.01),
+        run_folder(out, "resume"),
+    ):
         return trainer.run(run.config, out, None)
 
 

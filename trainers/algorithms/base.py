@@ -121,7 +121,6 @@ class Algorithm(ABC):
     def targets(self, batch: Batch) -> tuple[Targets, Metrics]:
         """All that the losses need, computed once on the whole batch. No gradient is kept."""
         self._check(batch)
-        batch = _near_only_what_it_chose(batch)
         with torch.no_grad():
             in_reward = self.kl_coef if self.kl_in == "reward" else 0.0
             penalty = kl_penalty(batch, in_reward, self.kl_estimator)
@@ -243,18 +242,6 @@ class Algorithm(ABC):
         flat = {k: rows.flatten(0, 1).detach() for k, rows in rows.items() if rows is not None}
         index = torch.arange(batch.rewards.numel(), device=batch.mask.device)
         return self.normalised(Targets(index=index, **flat))
-
-
-def _near_only_what_it_chose(batch: Batch) -> Batch:
-    """The batch, its reference being the policy itself at forced tokens.
-
-    A token estimates the KL only where the policy drew it. Where somebody else chose the token, k3
-    has no bound as π(token) → 0, nor has its gradient.
-    """
-    if batch.forced is None or batch.ref_log_probs is None:
-        return batch
-    reference = torch.where(batch.forced, batch.old_log_probs, batch.ref_log_probs)
-    return replace(batch, ref_log_probs=reference)
 
 
 def _policy_metrics(

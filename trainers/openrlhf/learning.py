@@ -98,5 +98,3 @@ def _write(experience: Any, row: int, targets: Any, at: int) -> None:
     returns = advantages if targets.returns is None else targets.returns[at, :width]
     experience.returns[row] = returns
     experience.action_mask[row] = targets.trained[at, :width].to(mask.dtype)
-    if experience.base_action_log_probs is not None:
-        experience.base_action_log_probs[row] = targets.ref_log_probs[at, :width]

@@ -68,11 +68,11 @@ test: .venv/.dev
 
 test-avx2: .venv/.dev
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
-		$(BIN)/python -m pytest $(SPREAD) $(ARITHMETIC)
+		$(BIN)/python -m pytest $(SPREAD) $(PYTEST) $(ARITHMETIC)
 
 test-sse4: .venv/.dev
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
-		$(BIN)/python -m pytest $(SPREAD) $(ARITHMETIC)
+		$(BIN)/python -m pytest $(SPREAD) $(PYTEST) $(ARITHMETIC)
 
 test-newest: .venv-newest/.ready
 	.venv-newest/bin/python -m pytest $(SPREAD) --hypothesis-profile fresh

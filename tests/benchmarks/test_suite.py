@@ -34,6 +34,7 @@ def evaluate(copies, out, *more):
     return main(["eval", *data, "--agent", "request", "--out", str(out), *more])
 
 
+@pytest.mark.slow
 def test_a_suite_in_modes_and_processes(copies, tmp_path, capsys):
     modes = ["--mode", "low", "--mode", "full", "--mode", "always-request"]
     assert evaluate(copies, tmp_path / "one", *modes) == 0

@@ -75,6 +75,7 @@ def test_runs_are_done_once_and_compared(
     assert before == [(r.folder / "metrics.jsonl").stat().st_mtime_ns for r in runs(study, out)]
 
 
+@pytest.mark.slow
 def test_an_arm_may_have_a_python_of_its_own(tmp_path: Path) -> None:
     file, out = tmp_path / "small.toml", tmp_path / "out"
     python = f'[python]\nnone = "env FROM=elsewhere {sys.executable}"\n'
@@ -86,6 +87,7 @@ def test_an_arm_may_have_a_python_of_its_own(tmp_path: Path) -> None:
         list(carry_out(load_study(file), tmp_path / "other", 1))
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_told_and_the_others_are_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,7 @@ def test_a_good_installation_has_no_problem(installed: Installed, tmp_path: Path
     assert found["[train]:"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_users_package_is_a_note_and_a_hidden_file_too(
     installed: Installed, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ print(json.dumps([importlib.import_module(n + ".mine").OWNER for n in {names!r}]
     assert modules == [f"user {name}.mine" for name in names]
 
 
+@pytest.mark.slow
 def test_ours_can_be_imported_beside_the_users(installed: Installed, tmp_path: Path) -> None:
     said = installed.python(
         """

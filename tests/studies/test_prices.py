@@ -52,6 +52,7 @@ def frontier(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_study_in_small_that_grows(frontier, tmp_path, capsys):
     code, found = frontier()
     assert code == 0
@@ -74,6 +75,7 @@ def test_a_study_in_small_that_grows(frontier, tmp_path, capsys):
     assert "played.sealed is not what was written; delete it" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_parts_made_with_other_settings_are_not_taken_for_ones_own(frontier, capsys):
     assert frontier(values=("[0.0, 0.1]", "[0.1]"))[0] == 0
     assert frontier(steps=('steps = 2\n"', 'steps = 3\n"'))[0] == 2

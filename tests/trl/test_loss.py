@@ -51,7 +51,7 @@ GROUPS = [
     [RED, BLUE, ASKED, ASKED_WELL],
     [RED, RED, RED, RED],  # tied
     [BLUE, [direct_turn("checker")], RED, [call_turn(), direct_turn("checker")]],  # two unscored
-    [RED, BLUE, ASKED_WELL, BLUE],  # the last is cut off
+    [RED, BLUE, ASKED_WELL, [2 * direct_turn("blue")]],  # the last, the longest, is cut off
 ]
 
 

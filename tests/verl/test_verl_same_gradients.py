@@ -22,7 +22,7 @@ from vt_env import Verdict  # noqa: E402
 
 ASK = request_turn("blurry")
 RED, BLUE, GREEN = (answer_turn(word, "clear") for word in ("red", "blue", "green"))
-CUT_OFF = answer_turn("red", "clear " * 40)
+CUT_OFF = 20 * RED
 GROUPS = [
     [[RED], [BLUE], [ASK, RED], [ASK, BLUE]],
     [[RED]] * 4,  # tied

@@ -9,8 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from trainers.files import CHECKSUM
+from trainers.runs import run_folder
+from trainers.tracking import LOG, JsonLines
 
 MOMENTS = 20
 
@@ -96,3 +102,28 @@ class Killer:
     def _line(self) -> int:
         assert self.server.stdout
         return int(self.server.stdout.readline())
+
+
+@contextmanager
+def leading(run: Any, lead: Callable[..., None], folder: Path) -> Iterator[Killer]:
+    """A hosted run in a new folder, as ``vt train`` leaves it to the library, and who leads it.
+
+    Args:
+        run: A ``HostedRun``, which is written.
+        lead: Leads or follows the run, given the folder.
+        folder: The run's own or the one that it is in.
+    """
+    run.out.mkdir()
+    with run_folder(run.out, "new"):
+        run.write()
+    killer = Killer(lead, str(folder))
+    try:
+        yield killer
+    finally:
+        killer.close()
+
+
+def log_of(out: Path) -> list[dict[str, Any]]:
+    """The log of a run, without what differs between two equal runs."""
+    rows = JsonLines(out / LOG).rows()
+    return [{k: v for k, v in r.items() if not k.startswith(("time/", CHECKSUM))} for r in rows]

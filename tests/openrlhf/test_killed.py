@@ -7,6 +7,7 @@ resume does are real. `test_whole_stack.py` kills an engine of OpenRLHF itself.
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 
 import pytest
 
@@ -14,13 +15,11 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import stand_in
-from killing import MOMENTS, Killer
+from killing import MOMENTS, leading, log_of
 
-from trainers.files import CHECKSUM
 from trainers.hosted import trainer as hosted
 from trainers.hosted.trainer import HostedTrainer
 from trainers.openrlhf.run import OpenRLHFRun
-from trainers.results import LOCK
 from trainers.runs import store_of
 from trainers.tracking import JsonLines
 
@@ -30,19 +29,13 @@ SETTINGS = ("steps=6", "checkpoint.every=1", "checkpoint.keep=2", "evaluation.ev
 @pytest.fixture
 def begun(recipe, tmp_path):
     """A run in a folder of that name, ready to be led; and what leads it."""
-    leaders = []
+    with ExitStack() as leaders:
 
-    def make(name):
-        run = OpenRLHFRun(tmp_path / name, tmp_path, recipe(*SETTINGS), parameters=1000)
-        run.out.mkdir()
-        (run.out / LOCK).parent.mkdir()
-        run.write()
-        leaders.append(Killer(stand_in.lead, str(run.folder)))
-        return run, leaders[-1]
+        def make(name):
+            run = OpenRLHFRun(tmp_path / name, tmp_path, recipe(*SETTINGS), parameters=1000)
+            return run, leaders.enter_context(leading(run, stand_in.lead, run.folder))
 
-    yield make
-    for leader in leaders:
-        leader.close()
+        yield make
 
 
 @pytest.fixture
@@ -57,11 +50,6 @@ def resumed(monkeypatch):
         return trainer.run(run.config, run.out, None)
 
     return resume
-
-
-def log(run):
-    rows = JsonLines(run.out / "metrics.jsonl").rows()
-    return [{k: v for k, v in r.items() if not k.startswith(("time/", CHECKSUM))} for r in rows]
 
 
 def model(folder):
@@ -86,7 +74,7 @@ def test_killed_at_random_moments(begun, resumed):
             assert model(kept.folder / "model") == stand_in.weights(kept.step)
     result = resumed(parts, leader)
     assert (result.steps, model(result.checkpoint)) == (6, stand_in.weights(6))
-    assert log(parts) == log(whole)
+    assert log_of(parts.out) == log_of(whole.out)
     assert not (parts.folder / "last").exists()
 
 

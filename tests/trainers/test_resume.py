@@ -9,12 +9,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from killing import Killer
+from killing import Killer, log_of
 
 from experiments.preparation.writing import write_jsonl
 from experiments.recipe import write_snapshot
 from trainers import CheckpointError, NotFinite
-from trainers.files import CHECKSUM
 from vt_env import ConfigError, open_source
 
 torch = pytest.importorskip("torch")
@@ -50,15 +49,9 @@ def kill_after(steps: int):
     return progress
 
 
-def log(out: Path) -> list[dict]:
-    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    left_out = ("time/", CHECKSUM)
-    return [{k: v for k, v in row.items() if not k.startswith(left_out)} for row in rows]
-
-
 def same(first: Path, second: Path) -> None:
     """Two runs have equal logs, examples, weights and optimisers."""
-    assert log(first) == log(second)
+    assert log_of(first) == log_of(second)
     assert (first / "episodes.jsonl").read_bytes() == (second / "episodes.jsonl").read_bytes()
     newest = sorted(p.name for p in (first / "checkpoint").glob("step-*"))[-1]
     a, b = first / "checkpoint" / newest, second / "checkpoint" / newest
@@ -72,8 +65,8 @@ def same(first: Path, second: Path) -> None:
 def test_a_run_that_was_killed_goes_on_bit_for_bit(tmp_path, train, variant):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(whole, *variant)
-    assert len({row["reward/mean"] for row in log(whole)}) > 1, "nothing is compared"
-    assert all(row["train/grad_norm"] > 0 for row in log(whole))
+    assert len({row["reward/mean"] for row in log_of(whole)}) > 1, "nothing is compared"
+    assert all(row["train/grad_norm"] > 0 for row in log_of(whole))
     for steps in (3, 5):  # the first after an evaluation, both after a checkpoint
         with pytest.raises(Killed):
             train(parts, *variant, resume=steps > 3, progress=kill_after(steps))
@@ -100,9 +93,9 @@ def test_a_process_that_is_killed_at_any_moment(tmp_path, train, recipe):
 
 def test_a_finished_run_stays_as_it_is(tmp_path, train):
     first = train(tmp_path / "run")
-    before = log(tmp_path / "run")
+    before = log_of(tmp_path / "run")
     assert train(tmp_path / "run", resume=True) == first
-    assert log(tmp_path / "run") == before
+    assert log_of(tmp_path / "run") == before
 
 
 def test_a_finished_run_can_be_prolonged(tmp_path, train):
@@ -234,7 +227,7 @@ def test_a_damaged_log_does_not_cost_the_checkpoint(tmp_path, train, caplog):
     assert train(tmp_path / "run", "steps=3", resume=True).steps == 3
     assert "metrics.jsonl: line 1 is damaged" in caplog.text
     assert (tmp_path / "run" / "damaged-metrics.jsonl").exists()
-    assert [row["step"] for row in log(tmp_path / "run")] == [2, 3]
+    assert [row["step"] for row in log_of(tmp_path / "run")] == [2, 3]
 
 
 def test_a_run_is_not_overwritten_by_accident(tmp_path, train):

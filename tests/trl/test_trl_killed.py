@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import pytest
-from killing import Killer
+from killing import Killer, log_of
 from resuming import resume
 
 from experiments.recipe import load_recipe, write_snapshot
-from trainers.files import CHECKSUM
-from trainers.tracking import LOG
 
 SMALL = (
     "trainer=trl", "model.device=cpu", "steps=4", "rollout.prompts=2", "rollout.group_size=2",
@@ -23,11 +20,6 @@ SMALL = (
 )  # fmt: skip
 
 
-def log(out):
-    rows = map(json.loads, (out / LOG).read_text().splitlines())
-    return [{k: v for k, v in r.items() if not k.startswith(("time/", CHECKSUM))} for r in rows]
-
-
 @pytest.mark.slow
 def test_killed_at_random_moments(untrained, tmp_path):
     write_snapshot(tmp_path, load_recipe("laptop", [f"model.path={untrained}", *SMALL]))
@@ -37,7 +29,7 @@ def test_killed_at_random_moments(untrained, tmp_path):
 
     def ended():
         weights = out / "checkpoint" / "step-000004" / "model" / "model.safetensors"
-        whole.append((log(out), weights.read_bytes()))
+        whole.append((log_of(out), weights.read_bytes()))
         assert whole[0] == whole[-1]
         shutil.rmtree(out)
         out.mkdir()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,12 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import following
-from killing import MOMENTS, Killer
+from killing import MOMENTS, leading, log_of
 from stand_in_verl import weights
 from verl_runs import run_of
 
-from trainers.files import CHECKSUM
 from trainers.results import LOCK
-from trainers.runs import run_folder, store_of
-from trainers.tracking import JsonLines
+from trainers.runs import store_of
 
 SETTINGS = ("steps=6", "checkpoint.every=1", "checkpoint.keep=2", "evaluation.every=0")
 
@@ -33,19 +31,13 @@ SETTINGS = ("steps=6", "checkpoint.every=1", "checkpoint.keep=2", "evaluation.ev
 @pytest.fixture
 def begun(untrained, tmp_path):
     """A run in a folder of that name, ready to be resumed; and what follows it."""
-    followers = []
+    with ExitStack() as followers:
 
-    def make(name):
-        run = run_of(untrained, tmp_path / name, *SETTINGS, parameters=1000)
-        run.out.mkdir()
-        with run_folder(run.out, "new"):
-            run.write()
-        followers.append(Killer(following.follow, str(run.out)))
-        return run, followers[-1]
+        def make(name):
+            run = run_of(untrained, tmp_path / name, *SETTINGS, parameters=1000)
+            return run, followers.enter_context(leading(run, following.follow, run.out))
 
-    yield make
-    for follower in followers:
-        follower.close()
+        yield make
 
 
 def library_is_gone(run):
@@ -68,11 +60,6 @@ def kill_library(run):
             os.kill(number, signal.SIGKILL)
 
 
-def log(run):
-    rows = JsonLines(run.out / "metrics.jsonl").rows()
-    return [{k: v for k, v in row.items() if k != CHECKSUM} for row in rows]
-
-
 @pytest.mark.slow
 def test_killed_at_random_moments(begun):
     pytest.importorskip("fcntl")
@@ -92,5 +79,5 @@ def test_killed_at_random_moments(begun):
     result = following.resumed(run.out)
     assert result.steps == 6
     assert (result.checkpoint / "model.safetensors").read_bytes() == weights(6)
-    assert log(run) == log(whole)
-    assert [row["step"] for row in log(run)] == [1, 2, 3, 4, 5, 6]
+    assert log_of(run.out) == log_of(whole.out)
+    assert [row["step"] for row in log_of(run.out)] == [1, 2, 3, 4, 5, 6]

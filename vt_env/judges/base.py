@@ -169,7 +169,7 @@ class Judge(ABC):
 
 
 class PlainJudge(Judge):
-    """Anything with ``name`` and ``score`` as a whole judge; what else it has holds, too."""
+    """Anything with ``name`` and ``score`` as a whole judge; its other attributes stay its own."""
 
     def __init__(self, judge: JudgeLike) -> None:
         self.judge = judge

@@ -2,9 +2,9 @@
 
 A turn is short: its thought is one token, a call's JSON is one up to what is looked for, that is
 one, each edge of the box is one, and a value is read character by character. A call names what it
-looks for before it says where: a policy that wrote the box first found the right row in 30 % of the
-calls after 24,000 pages. The chat template says of the system turn only which tools it declares,
-since the declaration is longer than all else.
+looks for before it says where, so that the label stands beside the edges that depend on it. The
+chat template says of the system turn only which tools it declares, since the declaration is longer
+than all else.
 """
 
 from __future__ import annotations

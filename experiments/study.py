@@ -119,6 +119,9 @@ def load_study(name_or_path: str | Path) -> Study:
     Raises:
         ConfigError: If there is none, it is no TOML, or a key or a value is wrong.
     """
+    from trainers.algorithms import make_algorithm  # it needs torch
+    from trainers.refusing import check_channel
+
     path, table = read_toml(name_or_path, FOLDER, "study")
     study = typed(Study, table, f"study {path.name}")
     if bool(study.across) != bool(study.values):
@@ -134,7 +137,9 @@ def load_study(name_or_path: str | Path) -> Study:
         if run.folder in folders:
             raise ConfigError(f"study {path.name}: two runs would have the folder {run.folder}")
         folders.add(run.folder)
-        if load_recipe(study.recipe, run.settings).data.validation is None:
+        recipe = load_recipe(study.recipe, run.settings)
+        check_channel(recipe, make_algorithm(recipe.algorithm.name, **recipe.algorithm.options))
+        if recipe.data.validation is None:
             raise ConfigError(f"study {path.name}: runs are compared on data.validation: name one")
     for arm, command in study.python.items():
         if arm not in study.arms:

@@ -42,13 +42,15 @@ steps = 2
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
 def test_shipped_studies_are_well_formed(path: Path, tmp_path: Path) -> None:
-    from experiments.recipe import load_recipe
-
-    study = load_study(path.stem)
-    every = runs(study, tmp_path)
+    every = runs(load_study(path.stem), tmp_path)
     assert len({run.folder for run in every}) == len(every)
-    for run in every:
-        load_recipe(study.recipe, run.settings)
+
+
+def test_an_arm_that_cannot_be_trained_is_refused_first(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text(SMALL + '[arms.turns]\n"algorithm.name" = "dtpo"\n', "utf-8")
+    with pytest.raises(ConfigError, match="dtpo normalises its loss by turn"):
+        load_study(file)
 
 
 def test_runs_are_done_once_and_compared(

@@ -88,6 +88,7 @@ class Reply:
         forced: How many of the first ``token_ids`` the caller chose; their ``log_probs`` are the
             model's own.
         tokens: How many tokens were generated, where that is all that is known of them.
+        text_tokens: How many of ``prompt_ids`` and ``token_ids`` are text, not pictures.
         failure: Why there is no turn: the rollout is given up, unscored. Empty if there is one.
         asking: The probability with which this turn would call a tool, in [0, 1], where the agent
             knows it.
@@ -100,6 +101,7 @@ class Reply:
     truncated: bool = False
     forced: int = 0
     tokens: int | None = None
+    text_tokens: int | None = None
     failure: str = ""
     asking: float | None = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,6 +59,7 @@ class Row(Judged):
     visual_tokens: int | None
     full_tokens: int | None
     generated_tokens: int | None
+    text_tokens: int | None
     views: list[list[int]]
     regions: list[list[float] | None]
     reward: dict[str, float | None] | None
@@ -148,6 +149,7 @@ FIELDS: Mapping[str, Field] = {
     "visual_tokens": Field(_COUNT),
     "full_tokens": Field(_COUNT),
     "generated_tokens": Field(_COUNT, needed=False),
+    "text_tokens": Field(_COUNT, needed=False),
     "views": Field(_SIZE.list_of("[width, height]"), [], needed=False),
     "regions": Field(
         _REGION.list_of("[picture, left, top, right, bottom], null where a view is of no part"),
@@ -294,7 +296,6 @@ def episode_row(episode: Episode) -> Row:
         _turn_row(*turn)
         for turn in zip(episode.replies, episode.actions, _views_by_turn(episode), strict=True)
     ]
-    generated = [turn["tokens"] for turn in turns]
     row: Row = {
         "id": sample.id,
         "question": sample.question,
@@ -314,7 +315,8 @@ def episode_row(episode: Episode) -> Row:
         "futile_request": episode.futile,
         "visual_tokens": outcome.visual_tokens,
         "full_tokens": outcome.full_tokens,
-        "generated_tokens": None if None in generated else sum(generated),
+        "generated_tokens": _total(turn["tokens"] for turn in turns),
+        "text_tokens": _total(reply.text_tokens for reply in episode.replies),
         "views": [list(view.size) for view in episode.views],
         "regions": [_region_row(view.region) for view in episode.views],
         "reward": asdict(episode.reward),
@@ -324,6 +326,12 @@ def episode_row(episode: Episode) -> Row:
     if REPEAT in row["metadata"]:
         row["repeat"] = row["metadata"].pop(REPEAT)
     return row
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    """Their sum, if all are known."""
+    known = list(counts)
+    return None if None in known else sum(filter(None, known))
 
 
 def _views_by_turn(episode: Episode) -> list[int]:

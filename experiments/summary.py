@@ -48,6 +48,7 @@ VALUES: Mapping[str, Callable[[Row], Any]] = {
     "visual_tokens": lambda row: row["visual_tokens"],
     "full_tokens": lambda row: row["full_tokens"],
     "generated_tokens": lambda row: row.get("generated_tokens"),
+    "text_tokens": lambda row: row.get("text_tokens"),
     "calls": lambda row: row.get("calls"),
     "views": lambda row: len(row["views"]) if row.get("views") else None,
 }

@@ -210,4 +210,5 @@ def reply_of(
         log_probs=tuple(log_probs) or None,
         truncated=not ended and ids[-1] not in processor.stop_ids,
         forced=forced,
+        text_tokens=sum(token != processor.image_id for token in (*prompt, *ids)),
     )

@@ -39,6 +39,7 @@ MEASURED = (
     "visual_tokens",
     "full_tokens",
     "generated_tokens",
+    "text_tokens",
     "calls",
     "views",
     "partly_shown",

@@ -42,6 +42,7 @@ SCHEMA = {
     "well_formed": "bool", "flaws": "list", "calls": "int", "requested": "bool",
     "futile_request": "bool",
     "visual_tokens": "int", "full_tokens": "int", "generated_tokens": "null",
+    "text_tokens": "null",
     "views": "list of list of int", "regions": "list of list of int", "reward": "dict",
 }  # fmt: skip
 TURN = {"text": "str", "action": "dict", "tokens": "null", "prompt_tokens": "null",
@@ -235,13 +236,13 @@ def test_another_judge_judges_recorded_episodes(recorded: Path, tmp_path: Path, 
 
 
 def test_rows_of_an_earlier_version_are_read(recorded: Path, tmp_path: Path) -> None:
-    new = ("score", "answer_type", "choices", "metadata", "generated_tokens")
+    new = ("score", "answer_type", "choices", "metadata", "generated_tokens", "text_tokens")
     rows = [{k: v for k, v in row.items() if k not in new} for row in lines(recorded)]
     (tmp_path / "old.jsonl").write_text("".join(map(json_line, rows)))
     assert vt("judge", tmp_path / "old.jsonl", "--out", tmp_path / "out") == 0
     found = result(tmp_path / "out")
     assert found["score"] == found["accuracy"] == result(recorded.parent)["accuracy"]
-    assert found["generated_tokens"] is None
+    assert found["generated_tokens"] is found["text_tokens"] is None
 
 
 def test_no_tokens_and_no_verdicts(recorded: Path, tmp_path: Path, capsys) -> None:

@@ -134,6 +134,9 @@ def test_a_model_is_steered_by_the_beginning_of_its_turn(tmp_path: Path) -> None
             assert first["tokens"] > 0
             assert first["prompt_tokens"] > 4
             assert row["generated_tokens"] == sum(turn["tokens"] for turn in row["turns"])
+            every = ("prompt_tokens", "tokens", "forced_tokens")
+            read = sum(turn[name] for turn in row["turns"] for name in every)
+            assert row["text_tokens"] == read - row["visual_tokens"]
     found = result(tmp_path)["modes"]["full"]
     assert found["generated_total"] == found["generated_tokens"] * 6
 

@@ -290,8 +290,6 @@ class OpenRLHFConfig:
         offload: Whether optimiser and reference rest in the host's memory.
         checkpointing: Whether activations are computed twice to save memory.
         attention: Transformers' name for it.
-        early: Whether the policy is measured before the first step and saved after it, so that the
-            whole way is tried within one step.
     """
 
     nodes: int = 1
@@ -308,7 +306,6 @@ class OpenRLHFConfig:
     offload: bool = field(default=False, metadata=FREE)
     checkpointing: bool = field(default=True, metadata=FREE)
     attention: str = field(default="flash_attention_2", metadata=FREE)
-    early: bool = field(default=True, metadata=FREE)
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "nodes", "gpus_per_node", "engine_gpus")
@@ -335,8 +332,6 @@ class VerlConfig:
         offload: Whether weights and optimiser rest in the host's memory while the engines play.
         checkpointing: Whether activations are computed twice to save memory.
         attention: Transformers' name for it; without flash attention sequences are padded.
-        early: Whether the policy is measured before the first step. (verl saves every so many steps
-            and at the end, and not after the first one.)
         overrides: Settings of verl's own, ``key=value`` each, which have the last word.
     """
 
@@ -350,7 +345,6 @@ class VerlConfig:
     offload: bool = field(default=True, metadata=FREE)
     checkpointing: bool = field(default=True, metadata=FREE)
     attention: str = field(default="flash_attention_2", metadata=FREE)
-    early: bool = field(default=True, metadata=FREE)
     overrides: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -378,6 +372,10 @@ class TrainConfig:
         trainer: One of :data:`trainers.TRAINERS`; ``auto``: what
             :func:`trainers.choose_trainer` finds.
         seed: Of everything that is random.
+        early: Whether the policy is measured before the first step (``before/…`` in its line of the
+            log, where there is a validation split) and saved after it, whatever
+            ``evaluation.every`` and ``checkpoint.every`` say: the whole way is tried within one
+            step. A run that is resumed from a saved step does neither.
         environment: The rules.
         reward: Weights and penalty.
         rollout: How episodes are made.
@@ -396,6 +394,7 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(metadata=APPLIED)
     trainer: str = "auto"
     seed: int = 0
+    early: bool = field(default=False, metadata=FREE)
     environment: EnvironmentConfig = EnvironmentConfig()
     reward: RewardConfig = RewardConfig()  # noqa: RUF009 - frozen
     rollout: RolloutConfig = RolloutConfig()

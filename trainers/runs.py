@@ -242,6 +242,11 @@ def is_due(config: TrainConfig, every: int, step: int) -> bool:
     return step == config.steps or (every > 0 and step % every == 0)
 
 
+def save_is_due(config: TrainConfig, step: int) -> bool:
+    """Whether a checkpoint is due after a step."""
+    return (config.early and step == 1) or is_due(config, config.checkpoint.every, step)
+
+
 def store_of(config: TrainConfig, out: Path) -> CheckpointStore:
     """The checkpoints of a run."""
     return CheckpointStore(out / CHECKPOINTS, config.checkpoint.keep)

@@ -54,7 +54,7 @@ def test_a_prepared_run_has_a_script_with_verls_own_command(untrained, tmp_path,
 
 def test_another_run_in_the_folder_is_not_trained_over(untrained, tmp_path):
     trainer = make_trainer("verl")
-    config = run_of(untrained, tmp_path).config
+    config = run_of(untrained, tmp_path, "early=true").config
     trainer.prepare(config, tmp_path)
     run = VerlRun.read(tmp_path / "verl")
     (run.checkpoints / "global_step_2").mkdir(parents=True)
@@ -63,9 +63,13 @@ def test_another_run_in_the_folder_is_not_trained_over(untrained, tmp_path):
     with pytest.raises(ConfigError, match="add --resume to go on"):
         trainer.prepare(config, tmp_path)
     script = tmp_path / "verl" / "start.sh"
-    assert "trainer.val_before_train=True" in script.read_text()
-    trainer.prepare(run_of(untrained, tmp_path, "steps=9").config, tmp_path, resume=True)
-    assert "trainer.val_before_train=False" in script.read_text()  # it was measured before step 1
+    for setting in ("val_before_train=True", "save_freq=1 ", "checkpoint_callback_class="):
+        assert f"trainer.{setting}" in script.read_text()
+    changed = run_of(untrained, tmp_path, "early=true", "steps=9").config
+    trainer.prepare(changed, tmp_path, resume=True)
+    for setting in ("val_before_train=False", "save_freq=2 "):  # step 1 is over
+        assert f"trainer.{setting}" in script.read_text()
+    assert "checkpoint_callback" not in script.read_text()
     with pytest.raises(ConfigError, match=r"rollout.group_size = 4, the recipe says 2"):
         trainer.prepare(
             run_of(untrained, tmp_path, "rollout.group_size=2").config, tmp_path, resume=True

@@ -28,6 +28,11 @@ _SCHEDULES = {"none": "constant", "cosine": "cosine"}
 _PLAIN = re.compile(r"[\w./:+-]+")
 
 
+def save_every(config: TrainConfig) -> int:
+    """Steps from one state that verl saves to the next; it saves the last one always."""
+    return config.checkpoint.every or config.steps
+
+
 def estimator_of(algorithm: str) -> str:
     """verl's name for an algorithm's advantages."""
     return f"visionthink-{algorithm}"
@@ -217,7 +222,7 @@ def _trainer(run: VerlRun) -> dict[str, object]:
     config = run.config
     wandb = ["wandb"] if config.tracking.wandb in ("offline", "online") else []
     measured = config.evaluation.every or config.steps
-    early = config.verl.early and not run.saved_steps()  # a resume was measured before step 1
+    early = config.early and not run.saved_steps()  # a resume was measured before step 1
     return {
         "trainer.nnodes": config.verl.nodes,
         "trainer.n_gpus_per_node": config.verl.gpus_per_node,
@@ -225,7 +230,8 @@ def _trainer(run: VerlRun) -> dict[str, object]:
         "trainer.total_training_steps": config.steps,
         "trainer.test_freq": measured if config.data.validation else -1,
         "trainer.val_before_train": early and bool(config.data.validation),
-        "trainer.save_freq": config.checkpoint.every or config.steps,
+        "trainer.save_freq": 1 if early else save_every(config),
+        **({"trainer.checkpoint_callback_class": "trainers.verl.hooks.Early"} if early else {}),
         "trainer.max_actor_ckpt_to_keep": config.checkpoint.keep + 1,  # one may not be whole
         "trainer.default_local_dir": str(run.checkpoints),
         "trainer.resume_mode": "auto",

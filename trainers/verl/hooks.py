@@ -1,4 +1,4 @@
-"""What verl calls: a dataset, an agent loop and advantage estimators, all of them the project's.
+"""What verl calls: a dataset, an agent loop, estimators and a callback, all of them the project's.
 
 verl loads this module wherever it plays or learns, since ``data.custom_cls`` names the dataset in
 it; so the agent loop and the estimators are registered there.
@@ -26,6 +26,7 @@ from verl.experimental.agent_loop.agent_loop import (
     AgentLoopOutput,
     register,
 )
+from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from verl.trainer.ppo.core_algos import register_adv_est
 
 from agents.models.engine import checked_tokens, logit_bias
@@ -33,7 +34,7 @@ from agents.models.transcript import Transcript
 from trainers.algorithms import Algorithm, Batch, make_algorithm
 from trainers.algorithms.advantages import TIE
 from trainers.hosted.rollouts import RolloutWorker, ScoredRollout, flattened
-from trainers.verl.flags import ALGORITHMS, estimator_of
+from trainers.verl.flags import ALGORITHMS, estimator_of, save_every
 from trainers.verl.run import VerlRun
 from vt_env.errors import DataError
 from vt_env.pictures import View
@@ -81,6 +82,19 @@ class VisionThinkDataset(Dataset[dict[str, Any]]):
             "reward_model": {"style": "rule", "ground_truth": None},
             "dummy_tensor": torch.zeros(1, dtype=torch.uint8),  # verl: a batch has a tensor
         }
+
+
+class Early(CheckpointCallback):
+    """Saves after the first step, and from then on as often as the recipe says.
+
+    verl has one number for both: it begins with 1, and this puts the recipe's in its place.
+    """
+
+    def on_save(self, trainer: Any, global_step: int, checkpoint_dir: str, **_: Any) -> None:
+        """verl saved a step."""
+        if global_step == 1:
+            run = VerlRun.read(Path(checkpoint_dir).parents[1])
+            trainer.config.trainer.save_freq = save_every(run.config)
 
 
 @cache

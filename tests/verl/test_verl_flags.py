@@ -57,7 +57,8 @@ actor_rollout_ref.actor.optim.lr_warmup_steps=0 \
 actor_rollout_ref.actor.optim.lr_scheduler_type=constant trainer.nnodes=1 \
 trainer.n_gpus_per_node=8 trainer.total_epochs=1 trainer.total_training_steps=195 \
 trainer.test_freq=5 trainer.val_before_train=True trainer.save_freq=1 \
-trainer.checkpoint_callback_class=trainers.verl.hooks.Early trainer.max_actor_ckpt_to_keep=3 trainer.default_local_dir=OUT/verl/checkpoints \
+trainer.checkpoint_callback_class=trainers.verl.hooks.Early \
+trainer.max_actor_ckpt_to_keep=3 trainer.default_local_dir=OUT/verl/checkpoints \
 trainer.resume_mode=auto trainer.project_name=visionthink-gym \
 trainer.experiment_name=qwen2.5-vl-7b trainer.logger=[console,file]"""
 """The paper's run on 8 GPUs, as docs/trainers.md has it."""
@@ -81,7 +82,11 @@ def test_the_command_line_does_not_drift_unseen():
     ("overrides", "expected"),
     [
         (["algorithm.name=gspo"], "actor_rollout_ref.actor.policy_loss.loss_mode=gspo"),
-        (["algorithm.name=rloo"], "algorithm.adv_estimator=visionthink-rloo"),
+        (["algorithm.name=rloo"], "algorithm.adv_estimator=visionthink-rloo "),
+        (
+            ["algorithm.options={kl_coef=0, aggregation='sequence_mean'}"],
+            "algorithm.adv_estimator=visionthink-grpo-over-rollouts ",
+        ),
         (
             ["algorithm.name=dr_grpo", "algorithm.options={horizon=2048}"],
             "actor_rollout_ref.actor.loss_scale_factor=2048",
@@ -107,6 +112,11 @@ def test_settings_reach_the_command_line(run, overrides, expected):
         (["algorithm.name=dapo", "algorithm.options={}"], "mask_truncated=false"),
         (["algorithm.name=gspo"], "aggregation=sequence_mean"),
         (["algorithm.options={kl_coef=0.1, kl_in='reward', kl_estimator='k1'}"], "kl_in=loss"),
+        (["algorithm.options.aggregation=sequence_mean"], "divides by unscored ones too"),
+        (
+            ["algorithm.options={kl_coef=0, aggregation='constant'}", "algorithm.entropy=0.1"],
+            "or algorithm.options.kl_coef=0 and algorithm.entropy=0",
+        ),
         (
             ["algorithm.name=reinforce++", "algorithm.options={drop_without_signal=true}"],
             "drop_without_signal=false",

@@ -15,6 +15,7 @@ from verl_worker import ScriptedClient, batch_of, learn, play
 from agents import answer_turn, request_turn
 from trainers.errors import TrainingError
 from trainers.verl.hooks import host
+from trainers.verl.played import told
 from vt_env import Verdict
 
 ASK = request_turn("blurry")
@@ -115,6 +116,9 @@ def test_a_sibling_that_fails_leaves_nobody_waiting(running):
     assert list(made.non_tensor_batch["scored"]) == [True, False, True, True]
     assert made.batch["response_mask"].any(-1).tolist() == [True, False, True, True]
     assert not learn(run, made).batch["advantages"][1].any()
+    numbers = told(run.folder, 1)
+    assert (numbers["rollout/failed"], numbers["env/unscored"]) == (1, 1)
+    assert numbers["env/well_formed"] == 0.5  # neither the lost one nor "clear" is
 
 
 def test_an_evaluation_has_no_penalty_and_unscored_is_not_0(running):
@@ -133,6 +137,7 @@ def test_an_evaluation_has_no_penalty_and_unscored_is_not_0(running):
     one, two = made.batch["rm_scores"].sum(-1).tolist()
     assert one == 1.5
     assert math.isnan(two)
-    told = made.non_tensor_batch["reward_extra_info"]
-    assert [info["accuracy"] for info in told] == [1.0, None]
-    assert [info["env/unscored"] for info in told] == [0.0, 1.0]
+    info_of = made.non_tensor_batch["reward_extra_info"]
+    assert [info["accuracy"] for info in info_of] == [1.0, None]
+    assert [info["env/unscored"] for info in info_of] == [0.0, 1.0]
+    assert told(run.folder, 1) == {}  # a step's numbers are those of training

@@ -24,6 +24,7 @@ from trainers.results import LOCK
 from trainers.runs import result_of, store_of
 from trainers.tracking import JsonLines
 from trainers.verl.main import main as lead
+from trainers.verl.played import Played, forget_after, told
 from trainers.verl.run import VerlRun, log_row
 from vt_env import ConfigError, open_source
 
@@ -135,7 +136,7 @@ def test_a_save_that_fails_is_made_good_by_a_resume(untrained, tmp_path, monkeyp
     assert result_of(run.config, store, tmp_path, {}, {}).steps == 2
 
 
-def told(run: VerlRun, begin: int, *steps: int) -> None:
+def logged(run: VerlRun, begin: int, *steps: int) -> None:
     lines = [json.dumps({"step": s, "data": {"critic/score/mean": begin + s / 10}}) for s in steps]
     (run.folder / f"steps-{begin:06d}.jsonl").write_text("\n".join(lines) + '\n{"step": ')
 
@@ -144,8 +145,8 @@ def test_steps_that_a_resume_played_again_count_once(untrained, tmp_path):
     run = run_of(untrained, tmp_path)
     run.folder.mkdir()
     assert list(run.logged_steps(after=0)) == []  # verl has not begun
-    told(run, 0, 1, 2, 3)
-    told(run, 2, 3, 4)
+    logged(run, 0, 1, 2, 3)
+    logged(run, 2, 3, 4)
     assert [(s, d["critic/score/mean"]) for s, d in run.logged_steps(after=1)] == [
         (2, 0.2),
         (3, 2.3),
@@ -215,3 +216,27 @@ def test_what_is_measured_before_the_first_step_stands_in_its_line(untrained, tm
     file.write_text("".join(json.dumps(row) + "\n" for row in [*rows, second]))
     run.collect(log)
     assert [row["step"] for row in log.rows()] == [1, 2]
+
+
+def test_the_log_tells_what_the_rollouts_of_a_step_came_to(untrained, tmp_path, caplog):
+    """Of all processes; of a step that is played again, only the last time counts."""
+    run = run_of(untrained, tmp_path)
+    run.folder.mkdir()
+    facts = {"rollout/failed": 0.0, "rollout/tokens": 10.0}
+    one, other = (Played(run.folder, engine, 4) for engine in ("one", "other"))
+    for step in (1, 2):
+        for tokens, failed in zip((4, 8, 12, 16), (0, 0, 0, 1), strict=True):
+            one.note(step, {"rollout/tokens": tokens, "rollout/failed": failed})
+            other.note(step, facts)
+    other.note(2, facts)  # of a group that is not over
+    file, log = run.folder / "steps-000000.jsonl", JsonLines(tmp_path / "metrics.jsonl")
+    file.write_text("".join(json.dumps({"step": step, "data": {}}) + "\n" for step in (1, 2)))
+    run.collect(log)
+    numbers = {"rollout/tokens": 10.0, "rollout/failed": 1.0}
+    assert list(log.rows()) == [{"step": 1, **numbers}, {"step": 2, **numbers}]
+    forget_after(run.folder, 1)
+    assert (told(run.folder, 1), told(run.folder, 2)) == (numbers, {})
+    damaged = run.folder / "played" / "000001-one.json"
+    damaged.write_text(damaged.read_text().replace("40", "41"))
+    assert told(run.folder, 1) == {"rollout/tokens": 10.0, "rollout/failed": 0.0}
+    assert "is not what was written; step 1 is told without it" in caplog.text

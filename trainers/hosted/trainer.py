@@ -41,7 +41,7 @@ set -euo pipefail
 cd {cwd}
 {start}
 """
-_LEFT = ("judging", "state", "last", "checkpoints")
+_LEFT = ("judging", "played", "state", "last", "checkpoints")
 """What an attempt that saved nothing leaves, and the next one must neither count nor load."""
 
 

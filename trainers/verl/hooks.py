@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -35,6 +36,7 @@ from trainers.algorithms import Algorithm, Batch, make_algorithm
 from trainers.algorithms.advantages import TIE
 from trainers.hosted.rollouts import RolloutWorker, ScoredRollout, flattened
 from trainers.verl.flags import ALGORITHMS, estimator_of, save_every
+from trainers.verl.played import Played
 from trainers.verl.run import VerlRun
 from vt_env.errors import DataError
 from vt_env.pictures import View
@@ -107,6 +109,13 @@ def host(folder: Path) -> RolloutWorker:
     return RolloutWorker(VerlRun.read(folder))
 
 
+@cache
+def played(folder: Path) -> Played:
+    """What this process's training rollouts come to, by step."""
+    worker = host(folder)
+    return Played(folder, worker.engine, worker.config.rollout.group_size)
+
+
 @register(NAME)
 class VisionThinkLoop(AgentLoopBase):
     """One rollout. verl makes one of these for each; what a process shares is in :func:`host`."""
@@ -116,8 +125,8 @@ class VisionThinkLoop(AgentLoopBase):
 
         Args:
             sampling_params: verl's; never changed.
-            **row: A row of :class:`VisionThinkDataset`, and verl's ``uid``, which the rollouts of
-                one question share.
+            **row: A row of :class:`VisionThinkDataset`; verl's ``uid``, which the rollouts of one
+                question share; and its ``global_steps``, the step that they are played for.
 
         Returns:
             A rollout that teaches nothing (unscored, or in a group without signal that the
@@ -129,7 +138,8 @@ class VisionThinkLoop(AgentLoopBase):
                 of a question were begun in this process at the same time, or too many fail.
         """
         files = self.config.data.train_files
-        worker = host(Path(files if isinstance(files, str) else files[0]).parent)
+        folder = Path(files if isinstance(files, str) else files[0]).parent
+        worker = host(folder)
         group, bias = str(row["uid"]), logit_bias(worker.processor)
         request = f"{group}/{uuid4().hex}"  # of all its turns, which one server gets
         seconds, preempted, spoke = 0.0, [], []  # per turn, and versions of the weights
@@ -158,7 +168,10 @@ class VisionThinkLoop(AgentLoopBase):
         length = worker.run.max_length
         scored = await worker.play(label, generate, group=group, max_length=length)
         spoke = spoke or [{}]  # the first turn failed
-        made = _output(scored, teaches=row["split"] != "train" or _teaches(scored, worker))
+        training = row["split"] == "train"
+        if training:
+            played(folder).note(row["global_steps"], scored.facts())
+        made = _output(scored, teaches=not training or _teaches(scored, worker))
         made.metrics = AgentLoopMetrics(
             generate_sequences=seconds,
             tool_calls=time.perf_counter() - began - seconds,
@@ -265,19 +278,35 @@ def advantages(
     return made
 
 
-def _estimate(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
+def per_scored(advantages: Tensor, mask: Tensor) -> Tensor:
+    """Advantages for a loss that is to be a mean over the rollouts that are trained on.
+
+    verl divides by all rollouts of a minibatch. Its loss is proportional to the advantages, so they
+    grow by all rollouts over those with a trained token. (A KL or an entropy beside it would not,
+    and is refused.)
+
+    Args:
+        advantages: float [N, T].
+        mask: bool [N, T], the policy's tokens.
+    """
+    return advantages * (len(mask) / mask.any(-1).sum().clamp(min=1))
+
+
+def _estimate(name: str, over_rollouts: bool) -> Callable[..., tuple[Tensor, Tensor]]:
     """verl's form of an estimator: it gives advantages, and again as returns."""
     algorithm = replace(make_algorithm(name), kl_coef=0.0, mask_truncated=False)
 
     def estimate(
         token_level_rewards: Tensor, response_mask: Tensor, index: Sequence[Hashable], **_: Any
     ) -> tuple[Tensor, Tensor]:
-        rewards = token_level_rewards.sum(-1)
-        made = advantages(algorithm, rewards, response_mask.bool(), list(index))
+        rewards, mask = token_level_rewards.sum(-1), response_mask.bool()
+        made = advantages(algorithm, rewards, mask, list(index))
+        if over_rollouts:
+            made = per_scored(made, mask)
         return made, made
 
     return estimate
 
 
-for _name in ALGORITHMS:
-    register_adv_est(estimator_of(_name))(_estimate(_name))
+for _name, _over in product(ALGORITHMS, (False, True)):
+    register_adv_est(estimator_of(_name, over_rollouts=_over))(_estimate(_name, _over))

@@ -4,6 +4,7 @@ In ``OUT/verl`` there is more than :mod:`trainers.hosted.run` lists::
 
     steps-000000.jsonl  verl's log of each step; after a resume from step 6, steps-000006.jsonl
     checkpoints/        what verl saves
+    played/             what the rollouts of each step came to, see :mod:`trainers.verl.played`
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from trainers.hosted.trainer import HostedTrainer
 from trainers.metrics import Numbers, before_training
 from trainers.tracking import JsonLines
 from trainers.verl.flags import checked, command_line
+from trainers.verl.played import told
 
 _START = """\
 export VERL_FILE_LOGGER_PATH={log}
@@ -114,7 +116,7 @@ class VerlRun(HostedRun):
             if step == 0:
                 before = before_training(row)
                 continue
-            log.append({"step": step, **row, **before})
+            log.append({"step": step, **row, **told(self.folder, step), **before})
             before = {}
 
     def logged_steps(self, after: int) -> Iterator[tuple[int, dict[str, Any]]]:

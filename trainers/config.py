@@ -20,6 +20,7 @@ from vt_env.rewards import RewardConfig
 
 FREE: Mapping[str, Any] = {"resume": "free"}
 APPLIED: Mapping[str, Any] = {"resume": "applied"}
+MAX_FAILED = 0.1
 
 
 def _without_address(judge: str) -> str:
@@ -131,8 +132,11 @@ class RolloutConfig:
         rounds: Times that a step may play further questions in place of groups whose rewards are
             all equal, the first included: DAPO's dynamic sampling (2503.14476, Eq. 11), bounded.
         max_failed: Share of a process's last rollouts that may fail, in [0, 1], as where an engine
-            loses a request. They are unscored; above it the run stops. A model in the trainer's
-            own process fails for all or for none, and tokens that do not agree stop at once.
+            loses a request; likewise of its last questions whose pictures may be refused while they
+            are played, though they were not before the run. Such rollouts are unscored; above it
+            the run stops. A model in the trainer's own process fails for all or for none, and
+            tokens that do not agree stop at once. The trainer ``local`` plays another sample in the
+            place of one whose picture is refused.
     """
 
     prompts: int = 32
@@ -141,7 +145,7 @@ class RolloutConfig:
     max_new_tokens: int = 64
     probes: int = 0
     rounds: int = 1
-    max_failed: float = field(default=0.1, metadata=FREE)
+    max_failed: float = field(default=MAX_FAILED, metadata=FREE)
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "prompts", "max_new_tokens", "rounds")

@@ -16,7 +16,7 @@ from agents import answer_turn, request_turn
 from trainers.errors import TrainingError
 from trainers.verl.hooks import host
 from trainers.verl.played import told
-from vt_env import Verdict
+from vt_env import Verdict, make_task
 
 ASK = request_turn("blurry")
 
@@ -119,6 +119,18 @@ def test_a_sibling_that_fails_leaves_nobody_waiting(running):
     numbers = told(run.folder, 1)
     assert (numbers["rollout/failed"], numbers["env/unscored"]) == (1, 1)
     assert numbers["env/well_formed"] == 0.5  # neither the lost one nor "clear" is
+
+
+def test_a_refused_picture_costs_its_question(running):
+    run, rollouts, first = running()
+    torn = replace(rollouts.tasks["train"].source.by_id(first), image=b"no picture")
+    rollouts.tasks["train"] = replace(rollouts.tasks["train"], source=make_task([torn]).source)
+    made, client = play(run, rollouts.processor, said(), [first], 4)
+    assert client.requests == []
+    assert list(made.non_tensor_batch["scored"]) == [False] * 4
+    assert not made.batch["response_mask"].any()
+    assert not made.batch["rollout_log_probs"].any()
+    assert told(run.folder, 1)["rollout/failed"] == 4
 
 
 def test_an_evaluation_has_no_penalty_and_unscored_is_not_0(running):

@@ -93,7 +93,14 @@ class TRLRun(TrainerCallback):
         if config.model.freeze_vision:
             policy.model.model.visual.requires_grad_(False)
         size = config.rollout.group_size
-        adapter = adapt(self.task, path, group_size=size, reward=config.reward, ids=order)
+        adapter = adapt(
+            self.task,
+            path,
+            group_size=size,
+            reward=config.reward,
+            ids=order,
+            max_failed=config.rollout.max_failed,
+        )
         chosen = GRPOConfig(output_dir=str(self.out / "trl"), **made)
         trainer = adapter.grpo(policy.model, chosen, callbacks=[self])
         trainer.remove_callback(PrinterCallback)

@@ -133,9 +133,7 @@ class VisionThinkLoop(AgentLoopBase):
             algorithm drops) has a mask of zeros; see :func:`advantages`.
 
         Raises:
-            PictureError: If the sample's picture is refused.
-            TrainingError: If tokens do not agree, there is no room for a turn, not all rollouts
-                of a question were begun in this process at the same time, or too many fail.
+            TrainingError: As :meth:`trainers.hosted.rollouts.RolloutWorker.play`.
         """
         files = self.config.data.train_files
         folder = Path(files if isinstance(files, str) else files[0]).parent
@@ -166,7 +164,13 @@ class VisionThinkLoop(AgentLoopBase):
         began = time.perf_counter()
         label = {"split": row["split"], "id": row["sample_id"], "shown": row["shown"]}
         length = worker.run.max_length
-        scored = await worker.play(label, generate, group=group, max_length=length)
+        scored = await worker.play(
+            label,
+            generate,
+            group=group,
+            max_length=length,
+            log_probs=bool(sampling_params.get("logprobs")),
+        )
         spoke = spoke or [{}]  # the first turn failed
         training = row["split"] == "train"
         if training:

@@ -44,7 +44,7 @@ PAGE = (
 """What :func:`experiments.report.make_report` writes beside other results."""
 _HOSTED = (
     *("run.json", "start.sh", "log.txt", "train.jsonl", "validation.jsonl", "judging/*"),
-    *("agent.py", "__pycache__/*", "steps-*.jsonl", "played/*"),
+    *("agent.py", "__pycache__/*", "steps-*.jsonl", "played/*", "stopped.json"),
 )
 OWNS = (
     *(LOG, EPISODES, STARTS, SNAPSHOT, "result.json", PREFLIGHT, "played.npz", *PAGE),

@@ -47,8 +47,8 @@ def vlm(request: pytest.FixtureRequest) -> VisionLanguageModel:
 
 def test_the_blank_in_the_place_of_a_refused_picture_is_as_short_as_any(vlm):
     """So it fits into a length that was worked out from other pictures."""
-    task = make_task([Sample("s", "?", ("one",), b"no picture")])
-    (dialogue,), error = begun(task, task.source.by_id("s"))
+    good, torn = (Sample("s", "?", ("one",), image) for image in (picture(32, 32), b"torn"))
+    (dialogue,), error = begun(make_task([good]), torn)
     assert "sample 's'" in str(error)
     (view,) = dialogue.views
     assert vlm.count(view) <= min(vlm.counter.count(*size) for size in [*SIZES, (28, 28)])

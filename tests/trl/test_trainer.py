@@ -255,13 +255,16 @@ def test_an_original_that_is_refused_ends_no_run(untrained, settings, monkeypatc
     assert generated(trainer, speaker(trainer, CALL, ANSWER))
 
 
-def test_a_picture_that_is_refused_costs_its_question(untrained, settings):
-    """Its rollouts are unscored, whatever the policy says to the blank picture in its place."""
+def torn_sample() -> Sample:
     stream = io.BytesIO()
     Image.fromarray(picture(32, 32)).save(stream, "PNG")
-    torn = Sample("bad", "What?", ("red",), stream.getvalue()[:900])
+    return Sample("bad", "What?", ("red",), stream.getvalue()[:900])
+
+
+def test_a_picture_that_is_refused_costs_its_question(untrained, settings):
+    """Its rollouts are unscored, whatever the policy says to the blank picture in its place."""
     good = Sample("good", "What?", ("red",), picture(32, 32))
-    task = make_task([torn, good], prompt="tiny", tokens="tiny")
+    task = make_task([torn_sample(), good], prompt="tiny", tokens="tiny")
     trainer = grpo_trainer(untrained, task, settings(8, 4))
     scoring = trainer.reward_funcs[0].__self__
     scoring.episodes = []
@@ -274,10 +277,8 @@ def test_a_picture_that_is_refused_costs_its_question(untrained, settings):
 
 
 def test_too_many_pictures_that_are_refused_stop_the_run(untrained, settings):
-    torn = Sample("bad", "What?", ("red",), b"no picture")
-    adapter = adapt(
-        make_task([torn], prompt="tiny", tokens="tiny"), untrained, group_size=4, max_failed=0
-    )
+    task = make_task([torn_sample()], prompt="tiny", tokens="tiny")
+    adapter = adapt(task, untrained, group_size=4, max_failed=0)
     trainer = adapter.grpo(str(untrained), settings(4, 4))
     with pytest.raises(TrainingError, match=r"sample 'bad': .* too many to go on"):
         generated(trainer, speaker(trainer, ANSWER))

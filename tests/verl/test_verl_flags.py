@@ -157,17 +157,24 @@ def test_missing_packages_and_other_releases_are_named(monkeypatch):
             make_trainer("verl")
 
 
-@pytest.mark.parametrize("name", ["grpo", "reinforce++-baseline"])
-def test_verl_composes_and_accepts_them(untrained, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "aggregation", "estimator"),
+    [
+        ("grpo", "sequence_mean", "visionthink-grpo-over-rollouts"),
+        ("reinforce++-baseline", "token_mean", "visionthink-reinforce++-baseline"),
+    ],
+)
+def test_verl_composes_and_accepts_them(untrained, tmp_path, name, aggregation, estimator):
     """Every name is one of verl's, every value of its type, and verl's own checks pass."""
     pytest.importorskip("verl.trainer.main_ppo", reason="verl is not installed")
     from verl.trainer.ppo.utils import need_critic
     from verl.utils.config import validate_config
 
-    settings = [f"algorithm.name={name}", "algorithm.options={kl_coef=0.0}", "name=It's mine"]
+    options = f"{{kl_coef=0.0, aggregation={aggregation!r}}}"
+    settings = [f"algorithm.name={name}", f"algorithm.options={options}", "name=It's mine"]
     config = verls(run_of(untrained, tmp_path / "a b", *settings))
     validate_config(config, use_reference_policy=False, use_critic=need_critic(config))
-    assert config.algorithm.adv_estimator == f"visionthink-{name}"
+    assert config.algorithm.adv_estimator == estimator
     assert config.data.train_files == str(tmp_path / "a b" / "verl" / "train.jsonl")
     assert config.trainer.experiment_name == "It's mine"
 

@@ -13,10 +13,11 @@ from verl_runs import run_of, verls, write_rows
 from verl_worker import ScriptedClient, batch_of, learn, play
 
 from agents import answer_turn, request_turn
+from agents.rollout import TokenMismatch
 from trainers.errors import TrainingError
 from trainers.verl.hooks import host
 from trainers.verl.played import told
-from vt_env import Verdict, make_task
+from vt_env import Verdict
 
 ASK = request_turn("blurry")
 
@@ -83,7 +84,9 @@ def test_a_group_of_which_nobody_is_scored_has_no_reward(running):
 
 def test_groups_without_signal_are_dropped_where_the_algorithm_says_so(running):
     for drop in ("true", "false"):
-        run, rollouts, first = running(f"algorithm.options={{drop_without_signal={drop}}}")
+        run, rollouts, first = running(
+            f"algorithm.options={{aggregation='token_mean', drop_without_signal={drop}}}"
+        )
         host.cache_clear()
         host(run.folder).tasks["train"] = rollouts.tasks["train"]
         made, _ = play(run, rollouts.processor, said(*[[answers("red")]] * 4), [first], 4)
@@ -109,6 +112,20 @@ def test_a_group_that_is_not_whole_stops_the_run(running):
         play(run, rollouts.processor, said(*[[answers("red")]] * 3), [first], 3)
 
 
+def test_verl_does_not_learn_on_after_a_loop_that_raised(running):
+    """It would pad the batch, and go on without those rollouts."""
+    run, rollouts, first = running()
+    good, _ = play(run, rollouts.processor, said(*[[answers("red")]] * 4), [first], 4)
+    assert learn(run, good).batch["advantages"].isfinite().all()
+    wrong = TokenMismatch("other tokens")
+    with pytest.raises(TrainingError, match="other tokens"):
+        play(run, rollouts.processor, said([wrong], *[[answers("red")]] * 3), [first], 4)
+    with pytest.raises(TrainingError, match=r"TrainingError: sample '.*': other tokens"):
+        learn(run, good)
+    run.begin()
+    learn(run, good)
+
+
 def test_a_sibling_that_fails_leaves_nobody_waiting(running):
     run, rollouts, first = running()
     transcripts = [[answers("red")], [RuntimeError("engine")], [answers("blue")], ["clear"]]
@@ -118,13 +135,14 @@ def test_a_sibling_that_fails_leaves_nobody_waiting(running):
     assert not learn(run, made).batch["advantages"][1].any()
     numbers = told(run.folder, 1)
     assert (numbers["rollout/failed"], numbers["env/unscored"]) == (1, 1)
-    assert numbers["env/well_formed"] == 0.5  # neither the lost one nor "clear" is
+    assert numbers["env/well_formed"] == 0.75  # "clear" is not
 
 
-def test_a_refused_picture_costs_its_question(running):
+def test_a_refused_picture_costs_its_question(running, monkeypatch):
     run, rollouts, first = running()
-    torn = replace(rollouts.tasks["train"].source.by_id(first), image=b"no picture")
-    rollouts.tasks["train"] = replace(rollouts.tasks["train"], source=make_task([torn]).source)
+    source = rollouts.tasks["train"].source
+    torn = replace(source.by_id(first), image=b"no picture any more")
+    monkeypatch.setattr(type(source), "by_id", lambda *_: torn)
     made, client = play(run, rollouts.processor, said(), [first], 4)
     assert client.requests == []
     assert list(made.non_tensor_batch["scored"]) == [False] * 4

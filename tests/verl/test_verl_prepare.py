@@ -183,6 +183,12 @@ def test_steps_reach_the_log_under_its_names(untrained, tmp_path):
     script.write_text("#!/bin/sh\necho 'ray.exceptions.RayTaskError: x'; exit 3\n")
     with pytest.raises(TrainingError, match=r"verl stopped with exit code 3: ray.exceptions"):
         watch(run, script, store_of(run.config, tmp_path), None)
+    run.stop(TrainingError("the engine said tokens that are forbidden"))
+    run.stop(TrainingError("a later one"))
+    with pytest.raises(TrainingError, match="code 3: TrainingError: the engine said tokens that"):
+        watch(run, script, store_of(run.config, tmp_path), None)
+    run.begin()
+    assert run.why_stopped() == ""
 
 
 def test_the_share_of_tokens_is_that_of_all_pictures():

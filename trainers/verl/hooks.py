@@ -34,18 +34,25 @@ from agents.models.engine import checked_tokens, logit_bias
 from agents.models.transcript import Transcript
 from trainers.algorithms import Algorithm, Batch, make_algorithm
 from trainers.algorithms.advantages import TIE
+from trainers.errors import TrainingError
 from trainers.hosted.rollouts import RolloutWorker, ScoredRollout, flattened
 from trainers.verl.flags import ALGORITHMS, estimator_of, save_every
 from trainers.verl.played import Played
-from trainers.verl.run import VerlRun
+from trainers.verl.run import VerlRun, why_stopped
 from vt_env.errors import DataError
 from vt_env.pictures import View
 
 NAME = "visionthink"
 
 
+_rows_of: Path | None = None
+"""The folder of the run whose rows this process has opened."""
+
+
 class VisionThinkDataset(Dataset[dict[str, Any]]):
     """Rows that :func:`trainers.hosted.export.export` wrote, in the order in which they are played.
+
+    The process that leads a run makes one, and the estimators so know whose run it is.
 
     Args:
         data_files: One file of rows, or a list of them.
@@ -57,12 +64,14 @@ class VisionThinkDataset(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, data_files: str | Sequence[str], max_samples: int = -1, **_: Any) -> None:
+        global _rows_of
         self.rows: list[dict[str, Any]] = []
         for file in [data_files] if isinstance(data_files, str) else data_files:
             try:
                 self.rows += map(json.loads, Path(file).read_text("utf-8").splitlines())
             except (OSError, ValueError) as error:
                 raise DataError(f"the rows in {file} cannot be read: {error}") from error
+            _rows_of = Path(file).parent
         if max_samples >= 0:
             del self.rows[max_samples:]
 
@@ -164,13 +173,17 @@ class VisionThinkLoop(AgentLoopBase):
         began = time.perf_counter()
         label = {"split": row["split"], "id": row["sample_id"], "shown": row["shown"]}
         length = worker.run.max_length
-        scored = await worker.play(
-            label,
-            generate,
-            group=group,
-            max_length=length,
-            log_probs=bool(sampling_params.get("logprobs")),
-        )
+        try:
+            scored = await worker.play(
+                label,
+                generate,
+                group=group,
+                max_length=length,
+                log_probs=bool(sampling_params.get("logprobs")),
+            )
+        except Exception as error:
+            worker.run.stop(error)
+            raise
         spoke = spoke or [{}]  # the first turn failed
         training = row["split"] == "train"
         if training:
@@ -297,12 +310,18 @@ def per_scored(advantages: Tensor, mask: Tensor) -> Tensor:
 
 
 def _estimate(name: str, over_rollouts: bool) -> Callable[..., tuple[Tensor, Tensor]]:
-    """verl's form of an estimator: it gives advantages, and again as returns."""
+    """verl's form of an estimator: it gives advantages, and again as returns.
+
+    It is where the process that leads a run comes by before it learns, so a run that is to stop
+    stops there.
+    """
     algorithm = replace(make_algorithm(name), kl_coef=0.0, mask_truncated=False)
 
     def estimate(
         token_level_rewards: Tensor, response_mask: Tensor, index: Sequence[Hashable], **_: Any
     ) -> tuple[Tensor, Tensor]:
+        if _rows_of and (reason := why_stopped(_rows_of)):
+            raise TrainingError(reason)
         rewards, mask = token_level_rewards.sum(-1), response_mask.bool()
         made = advantages(algorithm, rewards, mask, list(index))
         if over_rollouts:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainers.hosted.trainer import keep_out, record, run_main
-from trainers.verl.played import forget_after
 from trainers.verl.run import VerlRun
 
 
@@ -23,7 +22,7 @@ def main(folder: Path, settings: Sequence[str]) -> None:
     """
     run = VerlRun.read(folder.resolve())
     keep_out(run)
-    forget_after(run.folder, run.saved_steps())
+    run.begin()
     record(run)
     os.execv(sys.executable, [sys.executable, "-m", "verl.trainer.main_ppo", *settings])
 

@@ -20,6 +20,7 @@ from vt_env.rewards import RewardConfig
 
 FREE: Mapping[str, Any] = {"resume": "free"}
 APPLIED: Mapping[str, Any] = {"resume": "applied"}
+MAX_FAILED = 0.1
 
 
 def _without_address(judge: str) -> str:
@@ -131,8 +132,11 @@ class RolloutConfig:
         rounds: Times that a step may play further questions in place of groups whose rewards are
             all equal, the first included: DAPO's dynamic sampling (2503.14476, Eq. 11), bounded.
         max_failed: Share of a process's last rollouts that may fail, in [0, 1], as where an engine
-            loses a request. They are unscored; above it the run stops. A model in the trainer's
-            own process fails for all or for none, and tokens that do not agree stop at once.
+            loses a request; likewise of its last questions whose pictures may be refused while they
+            are played, though they were not before the run. Such rollouts are unscored; above it
+            the run stops. A model in the trainer's own process fails for all or for none, and
+            tokens that do not agree stop at once. The trainer ``local`` plays another sample in the
+            place of one whose picture is refused.
     """
 
     prompts: int = 32
@@ -141,7 +145,7 @@ class RolloutConfig:
     max_new_tokens: int = 64
     probes: int = 0
     rounds: int = 1
-    max_failed: float = field(default=0.1, metadata=FREE)
+    max_failed: float = field(default=MAX_FAILED, metadata=FREE)
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "prompts", "max_new_tokens", "rounds")
@@ -290,8 +294,6 @@ class OpenRLHFConfig:
         offload: Whether optimiser and reference rest in the host's memory.
         checkpointing: Whether activations are computed twice to save memory.
         attention: Transformers' name for it.
-        early: Whether the policy is measured before the first step and saved after it, so that the
-            whole way is tried within one step.
     """
 
     nodes: int = 1
@@ -308,7 +310,6 @@ class OpenRLHFConfig:
     offload: bool = field(default=False, metadata=FREE)
     checkpointing: bool = field(default=True, metadata=FREE)
     attention: str = field(default="flash_attention_2", metadata=FREE)
-    early: bool = field(default=True, metadata=FREE)
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "nodes", "gpus_per_node", "engine_gpus")
@@ -335,8 +336,6 @@ class VerlConfig:
         offload: Whether weights and optimiser rest in the host's memory while the engines play.
         checkpointing: Whether activations are computed twice to save memory.
         attention: Transformers' name for it; without flash attention sequences are padded.
-        early: Whether the policy is measured before the first step. (verl saves every so many steps
-            and at the end, and not after the first one.)
         overrides: Settings of verl's own, ``key=value`` each, which have the last word.
     """
 
@@ -350,7 +349,6 @@ class VerlConfig:
     offload: bool = field(default=True, metadata=FREE)
     checkpointing: bool = field(default=True, metadata=FREE)
     attention: str = field(default="flash_attention_2", metadata=FREE)
-    early: bool = field(default=True, metadata=FREE)
     overrides: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -378,6 +376,10 @@ class TrainConfig:
         trainer: One of :data:`trainers.TRAINERS`; ``auto``: what
             :func:`trainers.choose_trainer` finds.
         seed: Of everything that is random.
+        early: Whether the policy is measured before the first step (``before/…`` in its line of the
+            log, where there is a validation split) and saved after it, whatever
+            ``evaluation.every`` and ``checkpoint.every`` say: the whole way is tried within one
+            step. A run that is resumed from a saved step does neither.
         environment: The rules.
         reward: Weights and penalty.
         rollout: How episodes are made.
@@ -396,6 +398,7 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(metadata=APPLIED)
     trainer: str = "auto"
     seed: int = 0
+    early: bool = field(default=False, metadata=FREE)
     environment: EnvironmentConfig = EnvironmentConfig()
     reward: RewardConfig = RewardConfig()  # noqa: RUF009 - frozen
     rollout: RolloutConfig = RolloutConfig()

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from agents import Episode, Reply
 from trainers.algorithms.advantages import TIE
 from vt_env.dialogue import Dialogue
+from vt_env.errors import PictureError
 from vt_env.judges import Verdict
 from vt_env.pictures import View
 from vt_env.rewards import UNSCORED, Reward
+from vt_env.samples import Sample
+from vt_env.task import Task
 
 
 def episode_of(
@@ -42,7 +47,27 @@ def episode_of(
 
 
 FAILURES_OVER = 20
-"""Rollouts that are over before the share of those that failed can stop a run."""
+"""Rollouts, or questions, that are over before the share of those that failed can stop a run."""
+
+_BLANK = np.full((8, 8, 3), 255, dtype=np.uint8)
+"""As few visual tokens as any family has for a picture, so that it fits where another did."""
+
+
+def begun(
+    task: Task, sample: Sample, copies: int = 1
+) -> tuple[list[Dialogue], PictureError | None]:
+    """Dialogues about a sample, and why its picture is refused; ``None`` if it is not.
+
+    A library that leads a run wants tokens of every rollout that it has asked for. So where the
+    picture is refused, the dialogues show a blank one; they are to be given up at their first turn,
+    for this reason, and are unscored then.
+    """
+    try:
+        return task.begin(sample, copies), None
+    except PictureError as error:
+        more = (_BLANK,) * len(sample.more_images)
+        blank = replace(sample, image=_BLANK, more_images=more, metadata={})
+        return task.begin(blank, copies), error
 
 
 def has_failed(episode: Episode) -> bool:

@@ -56,7 +56,7 @@ class Release(NamedTuple):
 
     Attributes:
         library: As people write it.
-        version: The beginning of the versions that were tested.
+        version: That of the versions that were tested, or how they begin.
         needed: All packages that must be there, the library first.
     """
 
@@ -68,7 +68,7 @@ class Release(NamedTuple):
 RELEASES = {
     "openrlhf": Release("OpenRLHF", "0.11", ("openrlhf", "ray", "vllm", "deepspeed")),
     "trl": Release("TRL", "1.16", ("trl", "torch", "transformers")),
-    "verl": Release("verl", "0.9", ("verl", "ray", "vllm", "TransferQueue")),
+    "verl": Release("verl", "0.9.1", ("verl", "ray", "vllm", "TransferQueue")),
 }
 """By trainer; each brings it by the extra of its name."""
 
@@ -108,7 +108,7 @@ def require_release(trainer: str) -> None:
     if lacking := missing(trainer):
         raise MissingExtra(lacking, trainer, f"the trainer {trainer!r}")
     found = version_of(release.needed[0]) or ""
-    if not found.startswith(f"{release.version}."):
+    if not f"{found}.".startswith(f"{release.version}."):
         raise ConfigError(
             f"the trainer {trainer!r} works with {release.library} {release.version}, and {found} "
             f'is installed: pip install "{release.needed[0]}=={release.version}.*"'

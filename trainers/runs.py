@@ -44,7 +44,7 @@ PAGE = (
 """What :func:`experiments.report.make_report` writes beside other results."""
 _HOSTED = (
     *("run.json", "start.sh", "log.txt", "train.jsonl", "validation.jsonl", "judging/*"),
-    *("agent.py", "__pycache__/*", "steps-*.jsonl"),
+    *("agent.py", "__pycache__/*", "steps-*.jsonl", "played/*", "stopped.json"),
 )
 OWNS = (
     *(LOG, EPISODES, STARTS, SNAPSHOT, "result.json", PREFLIGHT, "played.npz", *PAGE),
@@ -240,6 +240,11 @@ def _differing(
 def is_due(config: TrainConfig, every: int, step: int) -> bool:
     """Whether what is done every so many steps is due after a step; after the last one it is."""
     return step == config.steps or (every > 0 and step % every == 0)
+
+
+def save_is_due(config: TrainConfig, step: int) -> bool:
+    """Whether a checkpoint is due after a step."""
+    return (config.early and step == 1) or is_due(config, config.checkpoint.every, step)
 
 
 def store_of(config: TrainConfig, out: Path) -> CheckpointStore:

@@ -95,7 +95,7 @@ class FailureWatch:
         self._last.clear()
         return f"{failures} of its last {seen}"
 
-    def why_stop(self, failures: Iterable[str], what: str) -> str:
+    def too_many(self, failures: Iterable[str], what: str) -> str:
         """Take note of attempts: why each failed, an empty text for one that did not.
 
         Args:
@@ -103,15 +103,19 @@ class FailureWatch:
             what: The attempts' name, in the plural.
 
         Returns:
-            Why going on is no use: none has gone well yet, or too many failed; else an empty text.
+            Why going on is no use, if too many failed; else an empty text.
         """
-        last = ""
         for failure in failures:
-            self._works |= not failure
-            last = failure or last
             if many := self.note(bool(failure)):
-                return f"{last}; that is so in {many} {what}, too many to go on"
-        return "" if self._works else last
+                return f"{failure}; that is so in {many} {what}, too many to go on"
+        return ""
+
+    def why_stop(self, failures: Iterable[str], what: str) -> str:
+        """As :meth:`too_many`, or why the last one failed if none has gone well yet."""
+        failures = list(failures)
+        self._works |= not all(failures)
+        last = next(filter(None, reversed(failures)), "")
+        return self.too_many(failures, what) or ("" if self._works else last)
 
 
 T = TypeVar("T")

@@ -28,8 +28,9 @@ from agents.rollout import AgentError, rollout
 from agents.served.request import DataUris, chat_messages
 from agents.transformers import TransformersAgent
 from experiments.recipe import load_recipe
+from trainers.episodes import begun
 from trainers.local import LocalTrainer
-from vt_env import ConfigError, Picture, Sample
+from vt_env import ConfigError, Picture, Sample, make_task
 from vt_env.dialogue import Dialogue
 from vt_env.grammars import VISIONTHINK
 from vt_env.protocol import make_protocol
@@ -42,6 +43,17 @@ SIZES = [(64, 48), (96, 32), (40, 40)]
 def vlm(request: pytest.FixtureRequest) -> VisionLanguageModel:
     torch.set_num_threads(1)
     return make(request.param)
+
+
+def test_the_blank_in_the_place_of_a_refused_picture_is_as_short_as_any(vlm):
+    """So it fits into a length that was worked out from other pictures."""
+    good, torn = (Sample("s", "?", ("one",), image) for image in (picture(32, 32), b"torn"))
+    (dialogue,), error = begun(make_task([good]), torn)
+    assert "sample 's'" in str(error)
+    (view,) = dialogue.views
+    others = [Picture(picture(*size)).original for size in [*SIZES, (28, 28)]]
+    assert vlm.count(view) <= min(map(vlm.count, others))
+    assert vlm.image_processor(images=[view.image])["pixel_values"] is not None
 
 
 def call(vlm: VisionLanguageModel) -> str:

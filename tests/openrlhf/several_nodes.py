@@ -80,7 +80,7 @@ def test_two_learners_and_an_engine_on_three_nodes(three_nodes, recipe, tiny, tm
             "openrlhf.nodes=2",
             "openrlhf.engines=1",
             "openrlhf.correction=token",
-            "openrlhf.early=true",
+            "early=true",
         )
 
     trainer = make_trainer("openrlhf")

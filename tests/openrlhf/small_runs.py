@@ -10,7 +10,6 @@ ON_A_CPU = (
     "openrlhf.eager=true",
     "openrlhf.zero_stage=2",
     "openrlhf.checkpointing=false",
-    "openrlhf.early=false",
 )
 SMALL = (
     "data.train=generated:n=64,split=train",

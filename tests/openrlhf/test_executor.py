@@ -21,7 +21,7 @@ from trainers.errors import TrainingError  # noqa: E402
 from trainers.metrics import judge_metrics, rollout_metrics  # noqa: E402
 from trainers.openrlhf.executor import executor_for  # noqa: E402
 from trainers.openrlhf.run import OpenRLHFRun  # noqa: E402
-from vt_env import PictureError, Verdict, group_rewards, make_task  # noqa: E402
+from vt_env import Verdict, group_rewards, make_task  # noqa: E402
 from vt_env.rewards import PENALTIES, RewardConfig  # noqa: E402
 from vt_env.vector import VisionThinkVectorEnv  # noqa: E402
 
@@ -242,12 +242,17 @@ def test_what_judging_took_is_left_for_the_driver(executor, caplog):
     assert "not what was written; what judges took is told without it" in caplog.text
 
 
-def test_a_refused_picture_names_its_sample(executor):
+def test_a_refused_picture_is_unscored_and_asks_no_engine(executor):
     made = executor()
     made.tasks["train"] = make_task([torn_sample("broken")], prompt="tiny", tokens="tiny")
     label = {"split": "train", "id": "broken", "shown": False}
-    with pytest.raises(PictureError, match="'broken'"):
-        asyncio.run(play(made, ScriptedEngine(made.processor, []), label, 4))
+    responses = asyncio.run(play(made, ScriptedEngine(made.processor, []), label, 4))
+    assert [r["extra_logs"]["rollout/failed"] for r in responses] == [1] * 4
+    image = made.processor.image_id
+    for response in responses:
+        assert "sample 'broken'" in response["label"].verdict.reason
+        assert response["observation_tokens"].count(image) == 1
+        assert response["mm_train_inputs"]["image_grid_thw"].tolist() == [[1, 2, 2]]
     assert len(made.groups) == 0
 
 

@@ -50,7 +50,7 @@ def recipe_of(tiny: Path, *overrides: str):
 LOUD = (
     "rollout.probes=0",
     "openrlhf.correction=token",
-    "openrlhf.early=true",
+    "early=true",
     "optimiser.learning_rate=2e-3",
     "tracking.wandb=offline",
 )

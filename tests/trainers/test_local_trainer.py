@@ -361,6 +361,26 @@ def test_what_a_run_leaves(tmp_path, train):
     assert result.best.is_dir()
 
 
+def test_the_whole_way_can_be_tried_within_one_step(tmp_path, train):
+    """The policy is measured before the first step, and saved after it; nothing else changes."""
+    few = ("steps=3", "checkpoint.every=0", "checkpoint.keep=9")
+    plain = train(tmp_path / "plain", *few)
+    early = train(tmp_path / "early", *few, "early=true")
+
+    def told(result, family=""):
+        return [
+            {k: v for k, v in row.items() if not k.startswith(("time/", family or "time/"))}
+            for row in rows(result.log.parent)
+        ]
+
+    assert told(early, "before/") == told(plain)
+    measured = [{k for k in row if k.startswith("before/")} for row in rows(early.log.parent)]
+    assert {"before/n", "before/accuracy"} < measured[0]
+    assert measured[1:] == [set(), set()]
+    saved = {folder.name for folder in (tmp_path / "early" / "checkpoint").glob("step-*")}
+    assert saved == {"step-000001", "step-000003"}
+
+
 def test_the_log_says_what_judging_took(tmp_path, train):
     with ChatServer(says("wrong")) as server:
         judge = f"openai:m@{server.url},price_in=10,canaries=2"

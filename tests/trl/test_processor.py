@@ -20,7 +20,7 @@ from agents.models.loading import load_processor, load_vlm
 from agents.transformers import TransformersAgent
 from trainers.conformance import cases
 from trainers.trl import grpo_trainer
-from trainers.trl.environment import VisionThink
+from trainers.trl.environment import VisionThink, opener
 from trainers.trl.processor import Processor
 from vt_env import Answer, ConfigError, Sample, ToolCall, make_task
 from vt_env.protocol import PRESETS
@@ -175,7 +175,7 @@ def test_a_turn_has_a_call_where_its_rollout_goes_on(tmp_path):
     for name in PRESETS:
         task = make_task([sample], protocol=name, tokens="qwen2-vl")
         processor, grammar = Processor(load_processor(path)), task.protocol.grammar
-        environment = VisionThink(lambda _, task=task: task.begin(sample)[0], processor.speaking)
+        environment = VisionThink(opener(task), processor.speaking)
 
         def calls(text, processor=processor, environment=environment):
             environment.reset("s")

@@ -17,6 +17,7 @@ from experiments.recipe import load_recipe
 from trainers import TrainingError, make_trainer
 from trainers.installed import require_release
 from trainers.local import LocalTrainer
+from trainers.metrics import rollout_metrics
 from trainers.tracking import LOG, JsonLines
 from trainers.trl import adapt, grpo_trainer
 from trainers.trl.settings import checked
@@ -101,6 +102,18 @@ def test_a_run_and_its_resume(recipe, tmp_path, monkeypatch):
         monkeypatch.setattr("trainers.trl.run.fingerprints", lambda *_, found=found: found)
         with pytest.raises(ConfigError, match="is not what the run began with"):
             make_trainer("trl").train(recipe(), whole, resume=True)
+
+
+def test_the_whole_way_can_be_tried_within_one_step(recipe, tmp_path):
+    """The policy is measured before the first step, and saved after it; a resume does neither."""
+    settings = ("early=true", "checkpoint.every=0", "checkpoint.keep=9")
+    make_trainer("trl").train(recipe(*settings, "steps=2"), tmp_path)
+    make_trainer("trl").train(recipe(*settings, "steps=3"), tmp_path, resume=True)
+    first, *later = lines(tmp_path)
+    assert first["before/n"] == 8
+    assert not any(name.startswith("before/") for row in later for name in row)
+    saved = {folder.name for folder in (tmp_path / "checkpoint").glob("step-*")}
+    assert saved == {"step-000001", "step-000002", "step-000003"}
 
 
 def test_the_log_is_the_local_trainers(recipe, tmp_path):
@@ -242,15 +255,33 @@ def test_an_original_that_is_refused_ends_no_run(untrained, settings, monkeypatc
     assert generated(trainer, speaker(trainer, CALL, ANSWER))
 
 
-def test_a_picture_that_is_refused_is_named(untrained, settings):
+def torn_sample() -> Sample:
     stream = io.BytesIO()
     Image.fromarray(picture(32, 32)).save(stream, "PNG")
-    torn = Sample("bad", "What?", ("red",), stream.getvalue()[:900])
-    task = make_task([torn], prompt="tiny", tokens="tiny")
-    trainer = grpo_trainer(untrained, task, settings(4, 4))
-    with pytest.raises(PictureError) as raised:
+    return Sample("bad", "What?", ("red",), stream.getvalue()[:900])
+
+
+def test_a_picture_that_is_refused_costs_its_question(untrained, settings):
+    """Its rollouts are unscored, whatever the policy says to the blank picture in its place."""
+    good = Sample("good", "What?", ("red",), picture(32, 32))
+    task = make_task([torn_sample(), good], prompt="tiny", tokens="tiny")
+    trainer = grpo_trainer(untrained, task, settings(8, 4))
+    scoring = trainer.reward_funcs[0].__self__
+    scoring.episodes = []
+    batch = generated(trainer, speaker(trainer, ANSWER))
+    episodes = scoring.take()
+    assert [e.reward.total for e in episodes] == [None] * 4 + [1.5] * 4
+    assert "sample 'bad'" in episodes[0].verdict.reason
+    assert batch["tool_mask"].any(1).tolist() == [False] * 4 + [True] * 4
+    assert rollout_metrics(episodes, 4)["rollout/failed"] == 4
+
+
+def test_too_many_pictures_that_are_refused_stop_the_run(untrained, settings):
+    task = make_task([torn_sample()], prompt="tiny", tokens="tiny")
+    adapter = adapt(task, untrained, group_size=4, max_failed=0)
+    trainer = adapter.grpo(str(untrained), settings(4, 4))
+    with pytest.raises(TrainingError, match=r"sample 'bad': .* too many to go on"):
         generated(trainer, speaker(trainer, ANSWER))
-    assert raised.value.sample_id == "bad"
 
 
 def test_groups_that_are_not_whole(untrained, settings):

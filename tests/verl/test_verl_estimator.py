@@ -46,6 +46,19 @@ def test_every_algorithm_without_a_critic_is_there(name):
     assert torch.allclose(made, expected.advantages)
 
 
+def test_a_mean_over_rollouts_is_one_over_those_that_are_trained_on():
+    """verl divides by all four; the advantages of the three that are scored make up for it."""
+    mask, rewards = torch.tensor([[1, 1], [1, 1], [0, 0], [1, 0]]), [1.0, 0.0, 0.5, 1.0]
+    of_tokens, of_rollouts = (
+        verls(estimator_of("grpo", over_rollouts=over), rewards, mask, ["a"] * 4)
+        for over in (False, True)
+    )
+    assert torch.allclose(of_rollouts, of_tokens * 4 / 3)
+    assert not verls(
+        estimator_of("grpo", over_rollouts=True), rewards, torch.zeros_like(mask), ["a"] * 4
+    ).any()
+
+
 def test_it_is_verls_grpo_where_all_is_scored():
     mask = torch.tensor([[1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]])
     rewards, index = [1.5, 0.5, 1.4, 0.0], ["a", "a", "a", "a"]

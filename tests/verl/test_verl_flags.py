@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,7 +56,8 @@ actor_rollout_ref.actor.optim.weight_decay=0.01 actor_rollout_ref.actor.optim.cl
 actor_rollout_ref.actor.optim.lr_warmup_steps=0 \
 actor_rollout_ref.actor.optim.lr_scheduler_type=constant trainer.nnodes=1 \
 trainer.n_gpus_per_node=8 trainer.total_epochs=1 trainer.total_training_steps=195 \
-trainer.test_freq=5 trainer.val_before_train=True trainer.save_freq=5 \
+trainer.test_freq=5 trainer.val_before_train=True trainer.save_freq=1 \
+trainer.checkpoint_callback_class=trainers.verl.hooks.Early \
 trainer.max_actor_ckpt_to_keep=3 trainer.default_local_dir=OUT/verl/checkpoints \
 trainer.resume_mode=auto trainer.project_name=visionthink-gym \
 trainer.experiment_name=qwen2.5-vl-7b trainer.logger=[console,file]"""
@@ -80,7 +82,11 @@ def test_the_command_line_does_not_drift_unseen():
     ("overrides", "expected"),
     [
         (["algorithm.name=gspo"], "actor_rollout_ref.actor.policy_loss.loss_mode=gspo"),
-        (["algorithm.name=rloo"], "algorithm.adv_estimator=visionthink-rloo"),
+        (["algorithm.name=rloo"], "algorithm.adv_estimator=visionthink-rloo "),
+        (
+            ["algorithm.options={kl_coef=0, aggregation='sequence_mean'}"],
+            "algorithm.adv_estimator=visionthink-grpo-over-rollouts ",
+        ),
         (
             ["algorithm.name=dr_grpo", "algorithm.options={horizon=2048}"],
             "actor_rollout_ref.actor.loss_scale_factor=2048",
@@ -106,6 +112,11 @@ def test_settings_reach_the_command_line(run, overrides, expected):
         (["algorithm.name=dapo", "algorithm.options={}"], "mask_truncated=false"),
         (["algorithm.name=gspo"], "aggregation=sequence_mean"),
         (["algorithm.options={kl_coef=0.1, kl_in='reward', kl_estimator='k1'}"], "kl_in=loss"),
+        (["algorithm.options.aggregation=sequence_mean"], "divides by unscored ones too"),
+        (
+            ["algorithm.options={kl_coef=0, aggregation='constant'}", "algorithm.entropy=0.1"],
+            "or algorithm.options.kl_coef=0 and algorithm.entropy=0",
+        ),
         (
             ["algorithm.name=reinforce++", "algorithm.options={drop_without_signal=true}"],
             "drop_without_signal=false",
@@ -140,21 +151,50 @@ def test_missing_packages_and_other_releases_are_named(monkeypatch):
     monkeypatch.setattr("trainers.installed.version_of", lambda name: None)
     with pytest.raises(MissingExtra, match=r'pip install "visionthink-gym\[verl\]"'):
         make_trainer("verl")
-    monkeypatch.setattr("trainers.installed.version_of", lambda name: "0.10.2")
-    with pytest.raises(ConfigError, match=r'works with verl 0\.9, .* pip install "verl==0\.9'):
-        make_trainer("verl")
+    for other in ("0.10.2", "0.9.0", "0.9.10"):
+        monkeypatch.setattr("trainers.installed.version_of", lambda name, other=other: other)
+        with pytest.raises(ConfigError, match=r'verl 0\.9\.1, .* pip install "verl==0\.9\.1\.\*"'):
+            make_trainer("verl")
 
 
-@pytest.mark.parametrize("name", ["grpo", "reinforce++-baseline"])
-def test_verl_composes_and_accepts_them(untrained, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "aggregation", "estimator"),
+    [
+        ("grpo", "sequence_mean", "visionthink-grpo-over-rollouts"),
+        ("reinforce++-baseline", "token_mean", "visionthink-reinforce++-baseline"),
+    ],
+)
+def test_verl_composes_and_accepts_them(untrained, tmp_path, name, aggregation, estimator):
     """Every name is one of verl's, every value of its type, and verl's own checks pass."""
     pytest.importorskip("verl.trainer.main_ppo", reason="verl is not installed")
     from verl.trainer.ppo.utils import need_critic
     from verl.utils.config import validate_config
 
-    settings = [f"algorithm.name={name}", "algorithm.options={kl_coef=0.0}", "name=It's mine"]
+    options = f"{{kl_coef=0.0, aggregation={aggregation!r}}}"
+    settings = [f"algorithm.name={name}", f"algorithm.options={options}", "name=It's mine"]
     config = verls(run_of(untrained, tmp_path / "a b", *settings))
     validate_config(config, use_reference_policy=False, use_critic=need_critic(config))
-    assert config.algorithm.adv_estimator == f"visionthink-{name}"
+    assert config.algorithm.adv_estimator == estimator
     assert config.data.train_files == str(tmp_path / "a b" / "verl" / "train.jsonl")
     assert config.trainer.experiment_name == "It's mine"
+
+
+@pytest.mark.parametrize(("every", "expected"), [(2, 2), (0, 3)])
+def test_verl_saves_after_the_first_step_and_then_as_the_recipe_says(
+    untrained, tmp_path, every, expected
+):
+    """By verl's own hook, in the setting that its loop reads after every step."""
+    pytest.importorskip("verl.trainer.main_ppo", reason="verl is not installed")
+    from verl.trainer.ppo.checkpoint_callback import build_checkpoint_callback
+
+    run = run_of(untrained, tmp_path, "early=true", f"checkpoint.every={every}")
+    run.write()
+    trainer = SimpleNamespace(config=verls(run))
+    assert trainer.config.trainer.save_freq == 1
+    callback = build_checkpoint_callback(trainer.config)
+    for step in (1, 2):
+        folder = run.checkpoints / f"global_step_{step}"
+        callback.on_save(
+            trainer=trainer, global_step=step, checkpoint_dir=str(folder), async_save=False
+        )
+        assert trainer.config.trainer.save_freq == expected

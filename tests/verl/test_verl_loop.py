@@ -13,8 +13,10 @@ from verl_runs import run_of, verls, write_rows
 from verl_worker import ScriptedClient, batch_of, learn, play
 
 from agents import answer_turn, request_turn
+from agents.rollout import TokenMismatch
 from trainers.errors import TrainingError
 from trainers.verl.hooks import host
+from trainers.verl.played import told
 from vt_env import Verdict
 
 ASK = request_turn("blurry")
@@ -82,7 +84,9 @@ def test_a_group_of_which_nobody_is_scored_has_no_reward(running):
 
 def test_groups_without_signal_are_dropped_where_the_algorithm_says_so(running):
     for drop in ("true", "false"):
-        run, rollouts, first = running(f"algorithm.options={{drop_without_signal={drop}}}")
+        run, rollouts, first = running(
+            f"algorithm.options={{aggregation='token_mean', drop_without_signal={drop}}}"
+        )
         host.cache_clear()
         host(run.folder).tasks["train"] = rollouts.tasks["train"]
         made, _ = play(run, rollouts.processor, said(*[[answers("red")]] * 4), [first], 4)
@@ -108,6 +112,20 @@ def test_a_group_that_is_not_whole_stops_the_run(running):
         play(run, rollouts.processor, said(*[[answers("red")]] * 3), [first], 3)
 
 
+def test_verl_does_not_learn_on_after_a_loop_that_raised(running):
+    """It would pad the batch, and go on without those rollouts."""
+    run, rollouts, first = running()
+    good, _ = play(run, rollouts.processor, said(*[[answers("red")]] * 4), [first], 4)
+    assert learn(run, good).batch["advantages"].isfinite().all()
+    wrong = TokenMismatch("other tokens")
+    with pytest.raises(TrainingError, match="other tokens"):
+        play(run, rollouts.processor, said([wrong], *[[answers("red")]] * 3), [first], 4)
+    with pytest.raises(TrainingError, match=r"TrainingError: sample '.*': other tokens"):
+        learn(run, good)
+    run.begin()
+    learn(run, good)
+
+
 def test_a_sibling_that_fails_leaves_nobody_waiting(running):
     run, rollouts, first = running()
     transcripts = [[answers("red")], [RuntimeError("engine")], [answers("blue")], ["clear"]]
@@ -115,6 +133,22 @@ def test_a_sibling_that_fails_leaves_nobody_waiting(running):
     assert list(made.non_tensor_batch["scored"]) == [True, False, True, True]
     assert made.batch["response_mask"].any(-1).tolist() == [True, False, True, True]
     assert not learn(run, made).batch["advantages"][1].any()
+    numbers = told(run.folder, 1)
+    assert (numbers["rollout/failed"], numbers["env/unscored"]) == (1, 1)
+    assert numbers["env/well_formed"] == 0.75  # "clear" is not
+
+
+def test_a_refused_picture_costs_its_question(running, monkeypatch):
+    run, rollouts, first = running()
+    source = rollouts.tasks["train"].source
+    torn = replace(source.by_id(first), image=b"no picture any more")
+    monkeypatch.setattr(type(source), "by_id", lambda *_: torn)
+    made, client = play(run, rollouts.processor, said(), [first], 4)
+    assert client.requests == []
+    assert list(made.non_tensor_batch["scored"]) == [False] * 4
+    assert not made.batch["response_mask"].any()
+    assert not made.batch["rollout_log_probs"].any()
+    assert told(run.folder, 1)["rollout/failed"] == 4
 
 
 def test_an_evaluation_has_no_penalty_and_unscored_is_not_0(running):
@@ -133,6 +167,7 @@ def test_an_evaluation_has_no_penalty_and_unscored_is_not_0(running):
     one, two = made.batch["rm_scores"].sum(-1).tolist()
     assert one == 1.5
     assert math.isnan(two)
-    told = made.non_tensor_batch["reward_extra_info"]
-    assert [info["accuracy"] for info in told] == [1.0, None]
-    assert [info["env/unscored"] for info in told] == [0.0, 1.0]
+    info_of = made.non_tensor_batch["reward_extra_info"]
+    assert [info["accuracy"] for info in info_of] == [1.0, None]
+    assert [info["env/unscored"] for info in info_of] == [0.0, 1.0]
+    assert told(run.folder, 1) == {}  # a step's numbers are those of training

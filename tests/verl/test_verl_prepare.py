@@ -24,6 +24,7 @@ from trainers.results import LOCK
 from trainers.runs import result_of, store_of
 from trainers.tracking import JsonLines
 from trainers.verl.main import main as lead
+from trainers.verl.played import Played, forget_after, told
 from trainers.verl.run import VerlRun, log_row
 from vt_env import ConfigError, open_source
 
@@ -54,7 +55,7 @@ def test_a_prepared_run_has_a_script_with_verls_own_command(untrained, tmp_path,
 
 def test_another_run_in_the_folder_is_not_trained_over(untrained, tmp_path):
     trainer = make_trainer("verl")
-    config = run_of(untrained, tmp_path).config
+    config = run_of(untrained, tmp_path, "early=true").config
     trainer.prepare(config, tmp_path)
     run = VerlRun.read(tmp_path / "verl")
     (run.checkpoints / "global_step_2").mkdir(parents=True)
@@ -63,9 +64,13 @@ def test_another_run_in_the_folder_is_not_trained_over(untrained, tmp_path):
     with pytest.raises(ConfigError, match="add --resume to go on"):
         trainer.prepare(config, tmp_path)
     script = tmp_path / "verl" / "start.sh"
-    assert "trainer.val_before_train=True" in script.read_text()
-    trainer.prepare(run_of(untrained, tmp_path, "steps=9").config, tmp_path, resume=True)
-    assert "trainer.val_before_train=False" in script.read_text()  # it was measured before step 1
+    for setting in ("val_before_train=True", "save_freq=1 ", "checkpoint_callback_class="):
+        assert f"trainer.{setting}" in script.read_text()
+    changed = run_of(untrained, tmp_path, "early=true", "steps=9").config
+    trainer.prepare(changed, tmp_path, resume=True)
+    for setting in ("val_before_train=False", "save_freq=2 "):  # step 1 is over
+        assert f"trainer.{setting}" in script.read_text()
+    assert "checkpoint_callback" not in script.read_text()
     with pytest.raises(ConfigError, match=r"rollout.group_size = 4, the recipe says 2"):
         trainer.prepare(
             run_of(untrained, tmp_path, "rollout.group_size=2").config, tmp_path, resume=True
@@ -131,7 +136,7 @@ def test_a_save_that_fails_is_made_good_by_a_resume(untrained, tmp_path, monkeyp
     assert result_of(run.config, store, tmp_path, {}, {}).steps == 2
 
 
-def told(run: VerlRun, begin: int, *steps: int) -> None:
+def logged(run: VerlRun, begin: int, *steps: int) -> None:
     lines = [json.dumps({"step": s, "data": {"critic/score/mean": begin + s / 10}}) for s in steps]
     (run.folder / f"steps-{begin:06d}.jsonl").write_text("\n".join(lines) + '\n{"step": ')
 
@@ -140,8 +145,8 @@ def test_steps_that_a_resume_played_again_count_once(untrained, tmp_path):
     run = run_of(untrained, tmp_path)
     run.folder.mkdir()
     assert list(run.logged_steps(after=0)) == []  # verl has not begun
-    told(run, 0, 1, 2, 3)
-    told(run, 2, 3, 4)
+    logged(run, 0, 1, 2, 3)
+    logged(run, 2, 3, 4)
     assert [(s, d["critic/score/mean"]) for s, d in run.logged_steps(after=1)] == [
         (2, 0.2),
         (3, 2.3),
@@ -178,6 +183,12 @@ def test_steps_reach_the_log_under_its_names(untrained, tmp_path):
     script.write_text("#!/bin/sh\necho 'ray.exceptions.RayTaskError: x'; exit 3\n")
     with pytest.raises(TrainingError, match=r"verl stopped with exit code 3: ray.exceptions"):
         watch(run, script, store_of(run.config, tmp_path), None)
+    run.stop(TrainingError("the engine said tokens that are forbidden"))
+    run.stop(TrainingError("a later one"))
+    with pytest.raises(TrainingError, match="code 3: TrainingError: the engine said tokens that"):
+        watch(run, script, store_of(run.config, tmp_path), None)
+    run.begin()
+    assert run.why_stopped() == ""
 
 
 def test_the_share_of_tokens_is_that_of_all_pictures():
@@ -211,3 +222,27 @@ def test_what_is_measured_before_the_first_step_stands_in_its_line(untrained, tm
     file.write_text("".join(json.dumps(row) + "\n" for row in [*rows, second]))
     run.collect(log)
     assert [row["step"] for row in log.rows()] == [1, 2]
+
+
+def test_the_log_tells_what_the_rollouts_of_a_step_came_to(untrained, tmp_path, caplog):
+    """Of all processes; of a step that is played again, only the last time counts."""
+    run = run_of(untrained, tmp_path)
+    run.folder.mkdir()
+    facts = {"rollout/failed": 0.0, "rollout/tokens": 10.0}
+    one, other = (Played(run.folder, engine, 4) for engine in ("one", "other"))
+    for step in (1, 2):
+        for tokens, failed in zip((4, 8, 12, 16), (0, 0, 0, 1), strict=True):
+            one.note(step, {"rollout/tokens": tokens, "rollout/failed": failed})
+            other.note(step, facts)
+    other.note(2, facts)  # of a group that is not over
+    file, log = run.folder / "steps-000000.jsonl", JsonLines(tmp_path / "metrics.jsonl")
+    file.write_text("".join(json.dumps({"step": step, "data": {}}) + "\n" for step in (1, 2)))
+    run.collect(log)
+    numbers = {"rollout/tokens": 10.0, "rollout/failed": 1.0}
+    assert list(log.rows()) == [{"step": 1, **numbers}, {"step": 2, **numbers}]
+    forget_after(run.folder, 1)
+    assert (told(run.folder, 1), told(run.folder, 2)) == (numbers, {})
+    damaged = run.folder / "played" / "000001-one.json"
+    damaged.write_text(damaged.read_text().replace("40", "41"))
+    assert told(run.folder, 1) == {"rollout/tokens": 10.0, "rollout/failed": 0.0}
+    assert "is not what was written; step 1 is told without it" in caplog.text

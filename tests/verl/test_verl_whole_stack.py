@@ -26,6 +26,7 @@ def test_two_steps_of_grpo(untrained, tmp_path):
         untrained,
         tmp_path,
         "steps=2",
+        "early=true",
         "algorithm.options.kl_coef=0.0",
         f"verl.overrides={json.dumps(ON_A_CPU)}",
     )
@@ -36,6 +37,9 @@ def test_two_steps_of_grpo(untrained, tmp_path):
     assert result.steps == 2
     assert [step for step, _ in heard] == [1, 2]
     assert all(row["reward/mean"] is not None for _, row in heard)
+    assert ["before/accuracy" in row for _, row in heard] == [True, False]
+    saved = sorted(folder.name for folder in (tmp_path / "checkpoint").glob("step-*"))
+    assert saved == ["step-000001", "step-000002"]  # the recipe's own: every second
     # The engine may not say some of the few words, of which all are about as likely: about 0.09.
     assert all(abs(row["train/engine_kl"]) < 0.15 for _, row in heard)
     assert 0 <= result.evaluation["eval/accuracy"] <= 1

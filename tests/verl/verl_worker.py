@@ -53,7 +53,8 @@ def batch_of(config: Any, size: int, uids: Sequence[str], split: str = "train") 
     files = config.data.train_files if split == "train" else config.data.val_files
     rows = create_rl_dataset(files, config.data, None, None)
     batch = DataProto.from_single_dict(collate_fn([rows[i] for i in range(len(rows))]))
-    batch.non_tensor_batch["uid"] = collate_fn([{"uid": uid} for uid in uids])["uid"]
+    own = collate_fn([{"uid": uid, "global_steps": 1} for uid in uids])
+    batch.non_tensor_batch |= {name: own[name] for name in ("uid", "global_steps")}
     batch = batch.repeat(size, interleave=True)
     batch.meta_info = {"validate": split != "train", "global_steps": 1}
     return batch

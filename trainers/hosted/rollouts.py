@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -22,11 +22,12 @@ from agents.models.loading import load_processor
 from agents.models.transcript import Transcript, reply_of
 from agents.rollout import TokenMismatch
 from trainers.data import task_of
-from trainers.episodes import FAILURES_OVER, episode_of, has_failed
+from trainers.episodes import FAILURES_OVER, begun, episode_of, has_failed
 from trainers.errors import TrainingError
 from trainers.hosted.run import HostedRun
 from trainers.probes import probe_starts
 from vt_env.dialogue import Dialogue
+from vt_env.errors import PictureError
 from vt_env.pictures import View
 from vt_env.rewards import RewardConfig, group_rewards
 from vt_env.task import Task
@@ -60,6 +61,7 @@ async def play_turns(
     *,
     max_new_tokens: int,
     max_length: int,
+    log_probs: bool = False,
 ) -> Rollout:
     """Play all turns of one rollout.
 
@@ -73,6 +75,7 @@ async def play_turns(
         start: Tokens that the first turn is made to begin with, if it could ask.
         max_new_tokens: Tokens that a turn may have.
         max_length: Tokens that the whole rollout may have.
+        log_probs: Whether the engine tells them; then a turn that it does not give has zeros.
 
     Raises:
         TrainingError: If tokens do not agree, or there is no room for a turn.
@@ -89,16 +92,17 @@ async def play_turns(
                 f"{max_length}: raise the trainer's max_length"
             )
         try:
-            tokens, log_probs = await generate(transcript, dialogue.views, room)
+            tokens, known = await generate(transcript, dialogue.views, room)
         except TokenMismatch as error:
             raise TrainingError(f"{sample}: {error}") from error
         except Exception as error:  # of no one type: every engine has its own
             failure = f"{type(error).__name__}: {error}"
             logger.warning("%s has no turn %d: %s", sample, dialogue.turn + 1, failure)
             said = (*forced, min(processor.stop_ids))
-            reply = Reply("", tuple(prompt), said, forced=len(forced), failure=failure)
+            zeros = (0.0,) * len(said) if log_probs else None
+            reply = Reply("", tuple(prompt), said, zeros, forced=len(forced), failure=failure)
         else:
-            known = [0.0] * len(forced) + log_probs if log_probs else []
+            known = [0.0] * len(forced) + known if known else []
             reply = reply_of(processor, prompt, [*forced, *tokens], known, forced=len(forced))
             transcript.add_turn(reply.text, tokens)
         replies.append(reply)
@@ -108,6 +112,15 @@ async def play_turns(
     if features != (marks := transcript.ids.count(processor.image_id)):
         raise TrainingError(f"{sample}: {marks} image tokens for {features} features")
     return Rollout(dialogue, replies)
+
+
+def refusing(error: PictureError) -> Generate:
+    """In the place of an engine, where the picture is refused that it would be asked about."""
+
+    async def generate(*_: object) -> tuple[list[int], list[float]]:
+        raise error
+
+    return generate
 
 
 MEASURED = RewardConfig(penalty="none")
@@ -177,6 +190,7 @@ class RolloutWorker:
         tasks: What is played, by split.
         groups: Those that are still joined.
         failures: Has an eye on the rollouts that fail.
+        refusals: Likewise on the questions whose pictures are refused.
 
     Args:
         run: What is played, how, and what it is worth.
@@ -198,10 +212,16 @@ class RolloutWorker:
         self.room = asyncio.Semaphore(max(TOGETHER, config.rollout.group_size))
         self.groups: dict[Hashable, Group] = {}
         self.failures = FailureWatch(config.rollout.max_failed, FAILURES_OVER)
-        self.knows_log_probs = False
+        self.refusals = FailureWatch(config.rollout.max_failed, FAILURES_OVER)
 
     async def play(
-        self, label: Mapping[str, Any], generate: Generate, *, group: Hashable, max_length: int
+        self,
+        label: Mapping[str, Any],
+        generate: Generate,
+        *,
+        group: Hashable,
+        max_length: int,
+        log_probs: bool,
     ) -> ScoredRollout:
         """Play one rollout, together with its siblings.
 
@@ -210,14 +230,14 @@ class RolloutWorker:
             generate: The engine.
             group: What its siblings give too, and no other rollout in flight.
             max_length: Tokens that the whole rollout may have.
+            log_probs: Whether the engine tells log-probabilities.
 
         Raises:
-            PictureError: If the sample's picture is refused.
             TrainingError: If tokens do not agree, there is no room for a turn, not all siblings
-                came at the same time, or too many rollouts fail.
+                came at the same time, or too many rollouts fail or pictures are refused.
         """
         if group not in self.groups:
-            playing = asyncio.create_task(self._play_group(group, label, max_length))
+            playing = asyncio.create_task(self._play_group(group, label, max_length, log_probs))
             self.groups[group] = Group(playing)
         siblings = self.groups[group]
         place = len(siblings.engines)
@@ -227,7 +247,9 @@ class RolloutWorker:
             raise made
         return made
 
-    async def _play_group(self, key: Hashable, label: Mapping[str, Any], max_length: int) -> Played:
+    async def _play_group(
+        self, key: Hashable, label: Mapping[str, Any], max_length: int, log_probs: bool
+    ) -> Played:
         """Play, judge and reward the rollouts that have entered by now."""
         await asyncio.sleep(0)  # all siblings enter before any goes on
         engines = self.groups.pop(key).engines
@@ -249,38 +271,40 @@ class RolloutWorker:
                 start,
                 max_new_tokens=self.config.rollout.max_new_tokens,
                 max_length=max_length,
+                log_probs=log_probs,
             )
             task.start_judging([dialogue])
             return made
 
         async with self._room_for(len(engines)):
             sample = task.source.by_id(label["id"])
-            dialogues = await asyncio.to_thread(task.begin, sample, len(engines))
+            dialogues, refused = await asyncio.to_thread(begun, task, sample, len(engines))
+            if refused:
+                engines = [refusing(refused)] * len(engines)
             rollouts = await asyncio.gather(
                 *map(played, dialogues, engines, starts), return_exceptions=True
             )
         whole = {at: r for at, r in enumerate(rollouts) if isinstance(r, Rollout)}
-        self._note(list(whole.values()))
+        self._note(str(refused or ""), [rollout.replies[-1].failure for rollout in whole.values()])
         reward = self.config.reward if training else MEASURED
         scored = await asyncio.to_thread(_scored, task, whole, reward, label["shown"])
         if usages := [t.judge.usage for t in self.tasks.values() if t.judge.usage is not None]:
             self.run.write_judge_usage(self.engine, total(usages))
         return [scored[at] if isinstance(r, Rollout) else r for at, r in enumerate(rollouts)]
 
-    def _note(self, rollouts: Sequence[Rollout]) -> None:
-        """Take note of those that failed, whose log-probabilities are known if others' are.
+    def _note(self, refused: str, failures: Sequence[str]) -> None:
+        """Take note of a question's picture, and of its rollouts.
+
+        A refused picture is one failure and not one for each rollout, and none of the engine's.
 
         Raises:
             TrainingError: If too many fail.
         """
-        last = [rollout.replies[-1] for rollout in rollouts]
-        if reason := self.failures.why_stop((reply.failure for reply in last), "rollouts"):
+        reason = self.refusals.too_many([refused], "questions")
+        if not refused:
+            reason = reason or self.failures.why_stop(failures, "rollouts")
+        if reason:
             raise TrainingError(reason)
-        self.knows_log_probs |= any(r.log_probs for rollout in rollouts for r in rollout.replies)
-        for rollout, reply in zip(rollouts, last, strict=True):
-            if reply.failure and self.knows_log_probs:
-                zeros = (0.0,) * len(reply.token_ids or ())
-                rollout.replies[-1] = replace(reply, log_probs=zeros)
 
     @asynccontextmanager
     async def _room_for(self, rollouts: int) -> AsyncIterator[None]:

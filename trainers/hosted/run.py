@@ -145,6 +145,10 @@ class HostedRun(ABC):
         """Whether the model of a step that it saved is there, and whole."""
         return self.model_of(step).is_dir()
 
+    def why_stopped(self) -> str:
+        """Why the run was stopped, where that is not the last error that was printed."""
+        return ""
+
     def collect(self, log: JsonLines) -> None:  # noqa: B027 - most have nothing to add
         """Add to the log what the library wrote elsewhere; called again and again."""
 

@@ -41,7 +41,7 @@ set -euo pipefail
 cd {cwd}
 {start}
 """
-_LEFT = ("judging", "state", "last", "checkpoints")
+_LEFT = ("judging", "played", "state", "last", "checkpoints")
 """What an attempt that saved nothing leaves, and the next one must neither count nor load."""
 
 
@@ -236,8 +236,8 @@ def follow(run: HostedRun, script: Path, look: Callable[[], None]) -> None:
         saved = run.saved_steps()
         left = f"resume goes on from step {saved}" if saved else "nothing was saved yet"
         raise TrainingError(
-            f"{run.LIBRARY} stopped with exit code {process.returncode}: {last_error(log)}; "
-            f"{left}. All that it printed is in {log}"
+            f"{run.LIBRARY} stopped with exit code {process.returncode}: "
+            f"{run.why_stopped() or last_error(log)}; {left}. All that it printed is in {log}"
         )
 
 

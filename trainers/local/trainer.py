@@ -19,7 +19,7 @@ from trainers.errors import NotFinite
 from trainers.local.learner import Learner
 from trainers.local.play import Player
 from trainers.local.policy import Policy
-from trainers.metrics import Numbers, judge_metrics, rollout_metrics
+from trainers.metrics import Numbers, before_training, judge_metrics, rollout_metrics
 from trainers.models import Validation
 from trainers.provenance import record_start
 from trainers.runs import (
@@ -28,6 +28,7 @@ from trainers.runs import (
     result_of,
     same_recipe,
     same_start,
+    save_is_due,
     score,
     state_of,
     store_of,
@@ -101,12 +102,16 @@ class LocalRun:
 
     def go(self, tracker: Tracker, progress: Progress | None) -> None:
         """Take the steps that are left."""
+        before: Numbers = {}
+        if self.config.early and self.step == 0 and self.validation:
+            before = before_training(self.validation.run()[0])
         while self.step < self.config.steps:
             metrics, shown = self._step()
+            metrics, before = metrics | before, {}
             self.step += 1
             tracker.log(self.step, metrics)
             tracker.episodes(self.step, shown)
-            if is_due(self.config, self.config.checkpoint.every, self.step):
+            if save_is_due(self.config, self.step):
                 tracker.sync()
                 self._save()
             if progress:

@@ -26,7 +26,7 @@ from trainers.metrics import (
 )
 from trainers.openrlhf.learning import Metrics, learn_from
 from trainers.openrlhf.run import OpenRLHFRun
-from trainers.runs import is_due, score, store_of, tracked
+from trainers.runs import is_due, save_is_due, score, store_of, tracked
 
 _LOG_NAMES = {
     "policy_loss": "train/policy_loss",
@@ -115,7 +115,7 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
         self.began = time.perf_counter()
         run, done = self.run, self.run.saved_steps()
         with tracked(run.config, self.store, run.out, done) as self.tracker:
-            if run.config.openrlhf.early and done == 0 and self.eval_dataloader:
+            if run.config.early and done == 0 and self.eval_dataloader:
                 self.before = before_training(self._measure()[0])
             super().fit(global_step)
 
@@ -146,8 +146,7 @@ class Driver(PPOTrainer.__ray_metadata__.modified_class):  # the class that Ray 
         self.began = time.perf_counter()
         self.tracker.log(global_step, metrics)
         self.tracker.episodes(global_step, shown)
-        first = config.openrlhf.early and global_step == 1
-        if first or is_due(config, config.checkpoint.every, global_step):
+        if save_is_due(config, global_step):
             self.tracker.sync()
             found = score(self.evaluation, config) if measured else None
             self._save(global_step, client_states or {}, found)

@@ -56,9 +56,7 @@ class Executor(RolloutWorker, AgentExecutorBase):
             What OpenRLHF makes an experience of; ``label`` is the :class:`agents.Episode`.
 
         Raises:
-            PictureError: If the sample's picture is refused.
-            TrainingError: If tokens do not agree, there is no room for a turn, or too many rollouts
-                fail.
+            TrainingError: As :meth:`trainers.hosted.rollouts.RolloutWorker.play`.
         """
         own = copy(sampling_params)
         own.logit_bias = self.bias
@@ -74,7 +72,13 @@ class Executor(RolloutWorker, AgentExecutorBase):
             )
             return completion_tokens(output, transcript, self.bias)
 
-        scored = await self.play(label, generate, group=id(sampling_params), max_length=max_length)
+        scored = await self.play(
+            label,
+            generate,
+            group=id(sampling_params),
+            max_length=max_length,
+            log_probs=sampling_params.logprobs is not None,
+        )
         pictures = await asyncio.to_thread(self.sender.send, scored.views)
         return _response(prompt, scored, pictures)
 

@@ -15,6 +15,7 @@ from datasets import Dataset
 from transformers import TrainerCallback
 
 from agents.models.loading import load_processor, quiet
+from trainers.config import MAX_FAILED
 from trainers.metrics import Numbers, judge_metrics, rollout_metrics
 from trainers.tracking import LOG, Tracker
 from trainers.trl.environment import VisionThink, opener
@@ -156,6 +157,7 @@ def adapt(
     group_size: int,
     reward: RewardConfig | None = None,
     ids: Sequence[str] | None = None,
+    max_failed: float = MAX_FAILED,
 ) -> Adapter:
     """What TRL's trainers take.
 
@@ -165,6 +167,7 @@ def adapt(
         group_size: Rollouts of each sample: TRL's ``num_generations``.
         reward: Weights and penalty; the paper's by default.
         ids: The samples of the rows, in order; all by default.
+        max_failed: Share of the last questions whose pictures may be refused, in [0, 1].
 
     Raises:
         ConfigError: If the model cannot be read, or is of a line that is not handled.
@@ -179,7 +182,7 @@ def adapt(
     return Adapter(
         dataset=Dataset.from_dict({"prompt": [prompt] * len(ids), "sample_id": ids}),
         environment=partial(VisionThink, opener(task), mine.speaking),
-        scoring=Scoring(task, reward or RewardConfig(), group_size, processor),
+        scoring=Scoring(task, reward or RewardConfig(), group_size, processor, max_failed),
         processor=mine,
         task=task,
     )

@@ -19,7 +19,7 @@ from trainers.config import TrainConfig
 from trainers.data import fingerprints, task_of
 from trainers.files import linked
 from trainers.lengths import training_order
-from trainers.metrics import Numbers
+from trainers.metrics import Numbers, before_training
 from trainers.models import Validation, complete
 from trainers.provenance import record_start
 from trainers.runs import (
@@ -27,6 +27,7 @@ from trainers.runs import (
     result_of,
     same_recipe,
     same_start,
+    save_is_due,
     score,
     state_of,
     store_of,
@@ -56,6 +57,7 @@ class TRLRun(TrainerCallback):
         found = self.store.newest()
         self.step = 0
         self.evaluation: Numbers = {}
+        self.before: Numbers = {}
         state = state_of(found) if found else None
         if state:
             same_recipe(state["config"], config)
@@ -91,7 +93,14 @@ class TRLRun(TrainerCallback):
         if config.model.freeze_vision:
             policy.model.model.visual.requires_grad_(False)
         size = config.rollout.group_size
-        adapter = adapt(self.task, path, group_size=size, reward=config.reward, ids=order)
+        adapter = adapt(
+            self.task,
+            path,
+            group_size=size,
+            reward=config.reward,
+            ids=order,
+            max_failed=config.rollout.max_failed,
+        )
         chosen = GRPOConfig(output_dir=str(self.out / "trl"), **made)
         trainer = adapter.grpo(policy.model, chosen, callbacks=[self])
         trainer.remove_callback(PrinterCallback)
@@ -128,20 +137,23 @@ class TRLRun(TrainerCallback):
         return str(saved)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The clock starts."""
+        """Measure before the first step, where the recipe asks for it; then the clock starts."""
+        if self.config.early and self.step == 0 and self.validation:
+            self.before = before_training(self._measure(self.validation)[0])
         self.began = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """After an update: whether a step is over, and a checkpoint due."""
         step, left = divmod(state.global_step, updates(self.config))
-        control.should_save = left == 0 and is_due(self.config, self.config.checkpoint.every, step)
+        control.should_save = left == 0 and save_is_due(self.config, step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """After a step: measure where that is due, and write the log."""
         if not logs or "loss" not in logs:
             return
         self.step = state.global_step // updates(self.config)
-        metrics = {**logged(logs, self.scoring), "rollout/refused": self.refused}
+        metrics = {**logged(logs, self.scoring), "rollout/refused": self.refused, **self.before}
+        self.before = {}
         shown: Sequence[Episode] = ()
         if self.validation and is_due(self.config, self.config.evaluation.every, self.step):
             before = time.perf_counter()

@@ -10,8 +10,10 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from agents import Episode, Reply
+from agents.llm import FailureWatch
 from agents.models import VisionLanguageModel
-from trainers.episodes import episode_of
+from trainers.config import MAX_FAILED
+from trainers.episodes import FAILURES_OVER, episode_of
 from trainers.errors import TrainingError
 from trainers.trl.environment import VisionThink
 from vt_env.dialogue import Dialogue
@@ -37,15 +39,22 @@ class Scoring:
         reward: Weights and penalty.
         group_size: Rollouts of a group: TRL's ``num_generations``.
         processor: Read the policy's tokens.
+        max_failed: Share of the last questions whose pictures may be refused, in [0, 1].
     """
 
     def __init__(
-        self, task: Task, reward: RewardConfig, group_size: int, processor: VisionLanguageModel
+        self,
+        task: Task,
+        reward: RewardConfig,
+        group_size: int,
+        processor: VisionLanguageModel,
+        max_failed: float = MAX_FAILED,
     ) -> None:
         self.task = task
         self.config = reward
         self.group_size = group_size
         self.processor = processor
+        self.refusals = FailureWatch(max_failed, FAILURES_OVER)
         self.episodes: list[Episode] | None = None
 
     def reward(
@@ -62,17 +71,21 @@ class Scoring:
             **_: The prompts, and the columns of the rows.
 
         Raises:
-            TrainingError: If a rollout failed or was cut short, or a group is not whole.
+            TrainingError: If a rollout failed or was cut short, a group is not whole, or too many
+                pictures are refused.
             JudgeError: If too many judgements fail.
         """
         turns = [[m for m in said if m["role"] == "assistant"] for said in completions]
         dialogues = [self._over(environment) for environment in environments]
         verdicts = self.task.judge_all(dialogues)
         mine = [
-            episode_of(dialogue, [self._reply(turn) for turn in said], verdict)
+            episode_of(dialogue, [self._reply(turn, dialogue.failure) for turn in said], verdict)
             for dialogue, said, verdict in zip(dialogues, turns, verdicts, strict=True)
         ]
         every = self._rewarded(gather_object(mine))
+        refused = (episode.replies[-1].failure for episode in every[:: self.group_size])
+        if reason := self.refusals.too_many(refused, "questions"):
+            raise TrainingError(reason)
         if self.episodes is not None:
             self.episodes += every
         begin = PartialState().process_index * len(mine)
@@ -98,10 +111,10 @@ class Scoring:
             )
         return dialogue
 
-    def _reply(self, turn: Message) -> Reply:
+    def _reply(self, turn: Message, failure: str) -> Reply:
         ids = tuple(turn["token_ids"])
         truncated = ids[-1] not in self.processor.stop_ids
-        return Reply(turn["content"], token_ids=ids, truncated=truncated)
+        return Reply(turn["content"], token_ids=ids, truncated=truncated, failure=failure)
 
     def _rewarded(self, episodes: Sequence[Episode]) -> list[Episode]:
         """All groups with their rewards."""

@@ -6,7 +6,8 @@
                                        └── run.json              ▼
                                         estimator ◀── rewards, masks, groups
 
-verl owns the trainer, the log and the checkpoints. Three of its hooks are filled in
-:mod:`~trainers.verl.hooks`, the only module that imports verl: a dataset, an agent loop and
-advantage estimators. verl's processes load it by ``data.custom_cls``.
+verl owns the trainer, the log and the checkpoints. Four of its hooks are filled in
+:mod:`~trainers.verl.hooks`, the only module that imports verl: a dataset, an agent loop, advantage
+estimators and a callback after saves. verl's processes load it by ``data.custom_cls``. verl goes on
+without a rollout whose loop raised; the estimators stop the run where one has.
 """

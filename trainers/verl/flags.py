@@ -28,9 +28,20 @@ _SCHEDULES = {"none": "constant", "cosine": "cosine"}
 _PLAIN = re.compile(r"[\w./:+-]+")
 
 
-def estimator_of(algorithm: str) -> str:
-    """verl's name for an algorithm's advantages."""
-    return f"visionthink-{algorithm}"
+def save_every(config: TrainConfig) -> int:
+    """Steps from one state that verl saves to the next; it saves the last one always."""
+    return config.checkpoint.every or config.steps
+
+
+def estimator_of(algorithm: str, *, over_rollouts: bool = False) -> str:
+    """verl's name for an algorithm's advantages.
+
+    Args:
+        algorithm: Its name.
+        over_rollouts: Whether the loss is a mean over rollouts; see
+            :func:`trainers.verl.hooks.per_scored`.
+    """
+    return f"visionthink-{algorithm}{'-over-rollouts' if over_rollouts else ''}"
 
 
 def checked(config: TrainConfig) -> Algorithm:
@@ -70,6 +81,11 @@ def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
         ),
         "a KL in the reward beside our advantages; set algorithm.options.kl_in=loss and "
         "algorithm.options.kl_estimator=k3": algorithm.kl_coef > 0 and algorithm.kl_in == "reward",
+        "a KL in the loss, or an entropy bonus, that is averaged over rollouts: it divides by "
+        "unscored ones too; set algorithm.options.aggregation=token_mean, or "
+        "algorithm.options.kl_coef=0 and algorithm.entropy=0": (
+            over_rollouts(algorithm) and (algorithm.kl_coef > 0 or config.algorithm.entropy > 0)
+        ),
         "a horizon that is no whole number; round algorithm.options.horizon": (
             algorithm.aggregation == "constant" and algorithm.horizon != int(algorithm.horizon)
         ),
@@ -79,6 +95,11 @@ def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
         f"{learners} GPUs do not divide into engines of {machines.engine_gpus}; change "
         "verl.engine_gpus": learners % machines.engine_gpus > 0,
     }
+
+
+def over_rollouts(algorithm: Algorithm) -> bool:
+    """Whether a loss is a mean over rollouts, and not over tokens."""
+    return algorithm.aggregation != "token_mean"
 
 
 def settings(run: VerlRun) -> dict[str, object]:
@@ -186,7 +207,9 @@ def _engines(run: VerlRun) -> dict[str, object]:
 def _loss(config: TrainConfig, algorithm: Algorithm) -> dict[str, object]:
     actor = "actor_rollout_ref.actor"
     values: dict[str, object] = {
-        "algorithm.adv_estimator": estimator_of(config.algorithm.name),
+        "algorithm.adv_estimator": estimator_of(
+            config.algorithm.name, over_rollouts=over_rollouts(algorithm)
+        ),
         f"{actor}.loss_agg_mode": _LOSSES[algorithm.aggregation],
         f"{actor}.clip_ratio": algorithm.clip_low,
         f"{actor}.clip_ratio_low": algorithm.clip_low,
@@ -217,7 +240,7 @@ def _trainer(run: VerlRun) -> dict[str, object]:
     config = run.config
     wandb = ["wandb"] if config.tracking.wandb in ("offline", "online") else []
     measured = config.evaluation.every or config.steps
-    early = config.verl.early and not run.saved_steps()  # a resume was measured before step 1
+    early = config.early and not run.saved_steps()  # a resume was measured before step 1
     return {
         "trainer.nnodes": config.verl.nodes,
         "trainer.n_gpus_per_node": config.verl.gpus_per_node,
@@ -225,7 +248,8 @@ def _trainer(run: VerlRun) -> dict[str, object]:
         "trainer.total_training_steps": config.steps,
         "trainer.test_freq": measured if config.data.validation else -1,
         "trainer.val_before_train": early and bool(config.data.validation),
-        "trainer.save_freq": config.checkpoint.every or config.steps,
+        "trainer.save_freq": 1 if early else save_every(config),
+        **({"trainer.checkpoint_callback_class": "trainers.verl.hooks.Early"} if early else {}),
         "trainer.max_actor_ckpt_to_keep": config.checkpoint.keep + 1,  # one may not be whole
         "trainer.default_local_dir": str(run.checkpoints),
         "trainer.resume_mode": "auto",

@@ -1,4 +1,4 @@
-"""What verl calls: a dataset, an agent loop and advantage estimators, all of them the project's.
+"""What verl calls: a dataset, an agent loop, estimators and a callback, all of them the project's.
 
 verl loads this module wherever it plays or learns, since ``data.custom_cls`` names the dataset in
 it; so the agent loop and the estimators are registered there.
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,23 +27,32 @@ from verl.experimental.agent_loop.agent_loop import (
     AgentLoopOutput,
     register,
 )
+from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from verl.trainer.ppo.core_algos import register_adv_est
 
 from agents.models.engine import checked_tokens, logit_bias
 from agents.models.transcript import Transcript
 from trainers.algorithms import Algorithm, Batch, make_algorithm
 from trainers.algorithms.advantages import TIE
+from trainers.errors import TrainingError
 from trainers.hosted.rollouts import RolloutWorker, ScoredRollout, flattened
-from trainers.verl.flags import ALGORITHMS, estimator_of
-from trainers.verl.run import VerlRun
+from trainers.verl.flags import ALGORITHMS, estimator_of, save_every
+from trainers.verl.played import Played
+from trainers.verl.run import VerlRun, why_stopped
 from vt_env.errors import DataError
 from vt_env.pictures import View
 
 NAME = "visionthink"
 
 
+_rows_of: Path | None = None
+"""The folder of the run whose rows this process has opened."""
+
+
 class VisionThinkDataset(Dataset[dict[str, Any]]):
     """Rows that :func:`trainers.hosted.export.export` wrote, in the order in which they are played.
+
+    The process that leads a run makes one, and the estimators so know whose run it is.
 
     Args:
         data_files: One file of rows, or a list of them.
@@ -54,12 +64,14 @@ class VisionThinkDataset(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, data_files: str | Sequence[str], max_samples: int = -1, **_: Any) -> None:
+        global _rows_of
         self.rows: list[dict[str, Any]] = []
         for file in [data_files] if isinstance(data_files, str) else data_files:
             try:
                 self.rows += map(json.loads, Path(file).read_text("utf-8").splitlines())
             except (OSError, ValueError) as error:
                 raise DataError(f"the rows in {file} cannot be read: {error}") from error
+            _rows_of = Path(file).parent
         if max_samples >= 0:
             del self.rows[max_samples:]
 
@@ -83,6 +95,19 @@ class VisionThinkDataset(Dataset[dict[str, Any]]):
         }
 
 
+class Early(CheckpointCallback):
+    """Saves after the first step, and from then on as often as the recipe says.
+
+    verl has one number for both: it begins with 1, and this puts the recipe's in its place.
+    """
+
+    def on_save(self, trainer: Any, global_step: int, checkpoint_dir: str, **_: Any) -> None:
+        """verl saved a step."""
+        if global_step == 1:
+            run = VerlRun.read(Path(checkpoint_dir).parents[1])
+            trainer.config.trainer.save_freq = save_every(run.config)
+
+
 @cache
 def host(folder: Path) -> RolloutWorker:
     """All that this process plays of a run.
@@ -91,6 +116,13 @@ def host(folder: Path) -> RolloutWorker:
         TrainingError: If the run's settings cannot be read.
     """
     return RolloutWorker(VerlRun.read(folder))
+
+
+@cache
+def played(folder: Path) -> Played:
+    """What this process's training rollouts come to, by step."""
+    worker = host(folder)
+    return Played(folder, worker.engine, worker.config.rollout.group_size)
 
 
 @register(NAME)
@@ -102,20 +134,19 @@ class VisionThinkLoop(AgentLoopBase):
 
         Args:
             sampling_params: verl's; never changed.
-            **row: A row of :class:`VisionThinkDataset`, and verl's ``uid``, which the rollouts of
-                one question share.
+            **row: A row of :class:`VisionThinkDataset`; verl's ``uid``, which the rollouts of one
+                question share; and its ``global_steps``, the step that they are played for.
 
         Returns:
             A rollout that teaches nothing (unscored, or in a group without signal that the
             algorithm drops) has a mask of zeros; see :func:`advantages`.
 
         Raises:
-            PictureError: If the sample's picture is refused.
-            TrainingError: If tokens do not agree, there is no room for a turn, not all rollouts
-                of a question were begun in this process at the same time, or too many fail.
+            TrainingError: As :meth:`trainers.hosted.rollouts.RolloutWorker.play`.
         """
         files = self.config.data.train_files
-        worker = host(Path(files if isinstance(files, str) else files[0]).parent)
+        folder = Path(files if isinstance(files, str) else files[0]).parent
+        worker = host(folder)
         group, bias = str(row["uid"]), logit_bias(worker.processor)
         request = f"{group}/{uuid4().hex}"  # of all its turns, which one server gets
         seconds, preempted, spoke = 0.0, [], []  # per turn, and versions of the weights
@@ -142,9 +173,22 @@ class VisionThinkLoop(AgentLoopBase):
         began = time.perf_counter()
         label = {"split": row["split"], "id": row["sample_id"], "shown": row["shown"]}
         length = worker.run.max_length
-        scored = await worker.play(label, generate, group=group, max_length=length)
+        try:
+            scored = await worker.play(
+                label,
+                generate,
+                group=group,
+                max_length=length,
+                log_probs=bool(sampling_params.get("logprobs")),
+            )
+        except Exception as error:
+            worker.run.stop(error)
+            raise
         spoke = spoke or [{}]  # the first turn failed
-        made = _output(scored, teaches=row["split"] != "train" or _teaches(scored, worker))
+        training = row["split"] == "train"
+        if training:
+            played(folder).note(row["global_steps"], scored.facts())
+        made = _output(scored, teaches=not training or _teaches(scored, worker))
         made.metrics = AgentLoopMetrics(
             generate_sequences=seconds,
             tool_calls=time.perf_counter() - began - seconds,
@@ -251,19 +295,41 @@ def advantages(
     return made
 
 
-def _estimate(name: str) -> Callable[..., tuple[Tensor, Tensor]]:
-    """verl's form of an estimator: it gives advantages, and again as returns."""
+def per_scored(advantages: Tensor, mask: Tensor) -> Tensor:
+    """Advantages for a loss that is to be a mean over the rollouts that are trained on.
+
+    verl divides by all rollouts of a minibatch. Its loss is proportional to the advantages, so they
+    grow by all rollouts over those with a trained token. (A KL or an entropy beside it would not,
+    and is refused.)
+
+    Args:
+        advantages: float [N, T].
+        mask: bool [N, T], the policy's tokens.
+    """
+    return advantages * (len(mask) / mask.any(-1).sum().clamp(min=1))
+
+
+def _estimate(name: str, over_rollouts: bool) -> Callable[..., tuple[Tensor, Tensor]]:
+    """verl's form of an estimator: it gives advantages, and again as returns.
+
+    It is where the process that leads a run comes by before it learns, so a run that is to stop
+    stops there.
+    """
     algorithm = replace(make_algorithm(name), kl_coef=0.0, mask_truncated=False)
 
     def estimate(
         token_level_rewards: Tensor, response_mask: Tensor, index: Sequence[Hashable], **_: Any
     ) -> tuple[Tensor, Tensor]:
-        rewards = token_level_rewards.sum(-1)
-        made = advantages(algorithm, rewards, response_mask.bool(), list(index))
+        if _rows_of and (reason := why_stopped(_rows_of)):
+            raise TrainingError(reason)
+        rewards, mask = token_level_rewards.sum(-1), response_mask.bool()
+        made = advantages(algorithm, rewards, mask, list(index))
+        if over_rollouts:
+            made = per_scored(made, mask)
         return made, made
 
     return estimate
 
 
-for _name in ALGORITHMS:
-    register_adv_est(estimator_of(_name))(_estimate(_name))
+for _name, _over in product(ALGORITHMS, (False, True)):
+    register_adv_est(estimator_of(_name, over_rollouts=_over))(_estimate(_name, _over))

@@ -22,6 +22,7 @@ def main(folder: Path, settings: Sequence[str]) -> None:
     """
     run = VerlRun.read(folder.resolve())
     keep_out(run)
+    run.begin()
     record(run)
     os.execv(sys.executable, [sys.executable, "-m", "verl.trainer.main_ppo", *settings])
 

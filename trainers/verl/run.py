@@ -4,6 +4,8 @@ In ``OUT/verl`` there is more than :mod:`trainers.hosted.run` lists::
 
     steps-000000.jsonl  verl's log of each step; after a resume from step 6, steps-000006.jsonl
     checkpoints/        what verl saves
+    stopped.json        the error that stops it, where verl itself would go on
+    played/             what the rollouts of each step came to, see :mod:`trainers.verl.played`
 """
 
 from __future__ import annotations
@@ -18,17 +20,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from trainers.errors import CheckpointError, Damaged
+from trainers.files import read_sealed, write_sealed
 from trainers.hosted.run import HostedRun
 from trainers.hosted.trainer import HostedTrainer
 from trainers.metrics import Numbers, before_training
 from trainers.tracking import JsonLines
 from trainers.verl.flags import checked, command_line
+from trainers.verl.played import forget_after, told
 
 _START = """\
 export VERL_FILE_LOGGER_PATH={log}
 exec {python} -m trainers.verl.main {folder} \\
     {settings}
 # which holds the lock of the results' folder, and is: {python} -m verl.trainer.main_ppo"""
+
+_STOPPED = "stopped.json"
 
 LOG_NAMES = {
     "critic/score/mean": "reward/mean",
@@ -105,6 +111,24 @@ class VerlRun(HostedRun):
         """Where verl leaves the model of a step that it saved."""
         return self._saved(step) / "actor" / "huggingface"
 
+    def stop(self, error: BaseException) -> None:
+        """Have the process that leads the run stop it, for the first error that is told here.
+
+        verl itself goes on without a rollout whose loop raised, and learns from the others.
+        """
+        if not self.why_stopped():
+            record = {"error": f"{type(error).__name__}: {error}"}
+            write_sealed(self.folder / _STOPPED, record)
+
+    def why_stopped(self) -> str:
+        """What :meth:`stop` was told; empty if it was not."""
+        return why_stopped(self.folder)
+
+    def begin(self) -> None:
+        """Forget what an earlier attempt told of itself and of steps that are played again."""
+        (self.folder / _STOPPED).unlink(missing_ok=True)
+        forget_after(self.folder, self.saved_steps())
+
     def collect(self, log: JsonLines) -> None:
         """Add verl's new steps to the log, under its names."""
         known = log.last_step()
@@ -114,7 +138,7 @@ class VerlRun(HostedRun):
             if step == 0:
                 before = before_training(row)
                 continue
-            log.append({"step": step, **row, **before})
+            log.append({"step": step, **row, **told(self.folder, step), **before})
             before = {}
 
     def logged_steps(self, after: int) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -141,6 +165,14 @@ class VerlRun(HostedRun):
 
     def _saved(self, step: int) -> Path:
         return self.checkpoints / f"global_step_{step}"
+
+
+def why_stopped(folder: Path) -> str:
+    """Why the run of a folder is to stop; empty if it is not to."""
+    try:
+        return read_sealed(folder / _STOPPED)["error"]
+    except FileNotFoundError:
+        return ""
 
 
 def log_row(data: Mapping[str, Any]) -> dict[str, float | None]:

@@ -33,6 +33,7 @@ from agents.tiny.pages.words import (
 from agents.tiny.pages.zoom import GRID, Window, steps, window
 from agents.tiny.teaching import Lesson, Phrases, Turn
 from vt_env.pictures import Picture, View
+from vt_env.regions import Box
 from vt_env.sources.pages import KINDS, Entry, Page
 
 Form = Literal["zoom", "resize", "plain"]
@@ -111,7 +112,8 @@ class Teacher:
     ) -> tuple[View, Targets]:
         """The part of a page around an entry, as the model will see it."""
         high, wide = page.pixels.shape[:2]
-        box = jittered(window(page.entries[index].value.box, wide, high), wide, high, rng)
+        value = page.entries[index].value.box
+        box = jittered(window(value, wide, high), value, wide, high, rng)
         cut = picture.original.image.crop(box)
         size = self.vlm.counter.resized(*cut.size)
         if size != cut.size:
@@ -166,8 +168,16 @@ def zoom_turn(page: Page, entry: Entry) -> str:
     return zoom_said(steps(around, wide, high), entry.names[0])
 
 
-def jittered(around: Window, wide: int, high: int, rng: np.random.Generator) -> Window:
-    """A window some of whose edges stand a step of the grid away, as a policy's may."""
+def jittered(around: Window, value: Box, wide: int, high: int, rng: np.random.Generator) -> Window:
+    """A window some of whose edges stand a step of the grid away, as a policy's may.
+
+    No edge goes through the value, which could not be read then.
+    """
     moves = rng.integers(-1, 2, 4) * (rng.random(4) < JITTER) * GRID
     left, top, right, bottom = (int(v) for v in np.add(around, moves))
-    return max(0, left), max(0, top), min(wide, right), min(high, bottom)
+    return (
+        max(0, left) if left <= value.left else around[0],
+        max(0, top) if top <= value.top else around[1],
+        min(wide, right) if right >= value.right else around[2],
+        min(high, bottom) if bottom >= value.bottom else around[3],
+    )

@@ -19,9 +19,9 @@ Move = Callable[[Point], Point]
 """Where a point of the page goes when the page is moved or turned."""
 Print = Literal["small", "large"]
 
-HEIGHTS: dict[Print, tuple[float, float]] = {"small": (6.6, 7.4), "large": (16.0, 18.0)}
-"""Least and most height of a value's digits, in pixels at ``print`` 1. Small print of 7 pixels is
-3.5 at half size, where its characters run together; large print of 16 is 8, which can be read."""
+HEIGHTS: dict[Print, tuple[float, float]] = {"small": (7.1, 7.9), "large": (19.0, 21.0)}
+"""Least and most height of a value's digits, in pixels at ``print`` 1. Small print of 7.5 pixels is
+3.75 at half size, where its characters run together; large print of 20 is 10, which can be read."""
 LEAST_SIDE = 224
 MOST_SIDE = 4096
 """Pixels of a page's side; the least is for ``print`` 1 and grows with it."""

@@ -34,7 +34,7 @@ _SIDES = frozenset(("yes", "no"))
 _NUMBER = re.compile(r"[$€£]?-?[0-9][0-9,.]*%?")
 _MARKS = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))
 FOLDER = Path(__file__).parents[1] / "tests" / "judges" / "labelled"
-SETS = ("dev5", "dev6", "test5", "test6", "test7", "test8", "kinds")
+SETS = ("dev5", "dev6", "test5", "test6", "test7", "test8", "test10", "kinds")
 FEW = 150
 """Kinds with fewer rows stand in one line."""
 

@@ -13,8 +13,10 @@ import pytest
 from vt_env.judges import Query, make_judge
 
 FOLDER = Path(__file__).parent / "labelled"
-MIXED = ("dev5", "dev6", "kinds", "test5", "test6", "test7", "test8")
+MIXED = ("dev5", "dev6", "kinds", "test5", "test6", "test7", "test8", "test10")
 """Sets that hold right, wrong and hostile answers by kind and language."""
+FREE = {"test9": 0.54, "test11": 0.43}
+"""Likewise, half of the right ones sentences of their author's own; what is accepted at least."""
 
 
 @cache
@@ -65,13 +67,13 @@ def test_pairs(file: Path) -> None:
     assert None not in right
 
 
-@pytest.mark.parametrize("name", MIXED)
+@pytest.mark.parametrize("name", [*MIXED, *FREE])
 def test_kinds_and_languages(name: str) -> None:
     judged = verdicts(FOLDER / f"{name}.jsonl")
     print(table(judged))
     right = [correct is True for row, correct in judged if row["label"]]
     assert [row for row, correct in judged if correct and not row["label"]] == []
-    least = {"test7": 0.87, "test8": 0.72}  # not tuned to all of their right rows
+    least = {"test7": 0.87, "test8": 0.72, **FREE}  # not tuned to all of their right rows
     assert sum(right) / len(right) >= least.get(name, 0.85)
 
 

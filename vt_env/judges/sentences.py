@@ -115,6 +115,8 @@ class _Sentence:
 
     def _is_known(self, index: int) -> bool:
         word, asked, low = self.low[index], self.asked, self.low
+        if len(word) == 1 and self.written[index].isupper() and word in asked.alternatives:
+            return False  # *A* or *B*, and no article or preposition
         if is_cjk(word[0]):
             is_echo = word in asked.echo and word not in HAN_DIGITS
             return is_echo or self.matches[index].start() in self.covered

@@ -11,7 +11,7 @@ FORM_LABELS = ("DATE", "TIME", "ROOM", "SEAT", "GATE", "CODE")
 RECEIPT_LABELS = ("TOTAL", "TAX", "TIP", "CASH", "TABLE", "DATE", "TIME")
 SHAPES = ("circle", "square", "triangle", "cross")
 
-_ROW = 43
+_ROW = 56
 _HEAD = 46
 _LINE = 15
 _MOST_GOODS = 40
@@ -81,7 +81,7 @@ def receipt(canvas: Canvas) -> None:
         at = first + row * _ROW * unit
         _field(canvas, label, left, at, left + wide, False, "right" if canvas.chance(0.7) else "")
         if canvas.chance(0.3):
-            _rule(canvas, left, left + wide, at + 41 * unit)
+            _rule(canvas, left, left + wide, at + 53 * unit)
 
 
 def _field(
@@ -96,11 +96,11 @@ def _field(
     """A label, and its value to the right of it."""
     unit = canvas.unit
     begin = left + canvas.between(5, 13)
-    baseline = top + (4 + canvas.label_height) * unit + canvas.between(3, 12)
+    baseline = top + (4 + canvas.label_height) * unit + canvas.between(3, 20)
     label = canvas.label(name, begin, baseline)
-    room = Box(label.box.right + 8 * unit, top + 6 * unit, right - 5 * unit, top + 38 * unit)
+    room = Box(label.box.right + 8 * unit, top + 6 * unit, right - 5 * unit, top + 48 * unit)
     if boxed:
-        edge = (room.left - 3 * unit, top + 2 * unit, right - 2 * unit, top + 41 * unit)
+        edge = (room.left - 3 * unit, top + 2 * unit, right - 2 * unit, top + 53 * unit)
         canvas.draw.rectangle(edge, outline=canvas.pale, width=max(1, round(unit)))
     value = value_for(name, canvas.rng)
     canvas.value((name,), value, room, label=label, align=align or "anywhere")

@@ -182,7 +182,7 @@ class VisionThinkLoop(AgentLoopBase):
                 log_probs=bool(sampling_params.get("logprobs")),
             )
         except Exception as error:
-            worker.run.stop(error)
+            VerlRun.read(folder).stop(error)
             raise
         spoke = spoke or [{}]  # the first turn failed
         training = row["split"] == "train"

@@ -1,9 +1,9 @@
 """A whole training step beside that of TRL's GRPOTrainer, in one process and in turns.
 
     make bench-trl          # or, in an environment that has trl and this package:
-    python benchmarks/beside_trl.py [--repeat N] [--checkpoint DIR]
+    python benchmarks/beside_trl.py [--repeat N]
 
-Both sides train the same tiny checkpoint by GRPO on the same questions and pictures, 32 x 8
+Both sides train the policy that is shipped by GRPO on the same questions and pictures, 32 x 8
 rollouts a step: generation over two turns, rewards, reference, loss, one update. TRL plays them as
 its ``environment_factory`` allows, with :mod:`trainers.trl`'s processor. What costs it more than it
 must is left out: its pictures are drawn and shrunk beforehand, its reward compares strings, its
@@ -27,13 +27,13 @@ from typing import Any
 
 import trl
 from bounds import Bound, conclude
-from common import Training, checkpoint, clock, laptop, said
+from common import Training, clock, pages, said
 from datasets import Dataset
 from transformers import PrinterCallback, Qwen2_5_VLForConditionalGeneration, TrainerCallback
 
 from agents import Episode
 from agents.models.loading import load_processor
-from agents.tiny.tokenizer import call_turn
+from agents.tiny.pages.words import resize_said
 from trainers.config import TrainConfig
 from trainers.trl.processor import Processor
 from vt_env import Task, parse
@@ -76,7 +76,7 @@ def drawn(task: Task, ids: Sequence[str]) -> dict[str, tuple[list[Any], list[Any
     made: dict[str, tuple[list[Any], list[Any]]] = {}
     for sample_id in ids:
         dialogue = task.begin(task.source.by_id(sample_id))[0]
-        dialogue.apply(call_turn())
+        dialogue.apply(resize_said())
         asked, _, answered = (message["content"] for message in dialogue.messages[1:])
         half, full = (view.image for view in dialogue.views)
         made[sample_id] = _with(asked, half), _with(answered, full)
@@ -191,12 +191,11 @@ def main() -> None:
     """Measure, print, and leave with status 1 if the target was missed."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--repeat", type=int, default=5, help="steps of each side")
-    options.add_argument("--checkpoint", type=Path, help="a tiny model; else one is made")
     options.add_argument("--out", type=Path, default=Path("runs/bench/trl.json"))
     arguments = options.parse_args()
     episodes: list[list[Episode]] = []
-    with checkpoint(arguments.checkpoint) as model, tempfile.TemporaryDirectory() as folder:
-        config = laptop(model)
+    with tempfile.TemporaryDirectory() as folder:
+        config = pages()
         training = Training(config)
         trainer = trainer_of(training, config, arguments.repeat + 1, folder)
         times = Alternate(lambda: episodes.append(training.step()))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from agents import Episode
-from agents.tiny.warmup import warm_up
 from experiments.recipe import load_recipe
 from trainers.algorithms import make_algorithm
 from trainers.config import TrainConfig
@@ -25,29 +22,16 @@ clock = time.process_time
 """Seconds of the processor: with one thread, those of an idle machine, whatever else runs."""
 
 
-@contextmanager
-def checkpoint(folder: Path | None) -> Iterator[Path]:
-    """A tiny model, warmed up as the laptop's is: the one in a folder, or a new one."""
-    if folder is not None:
-        yield folder
-        return
-    with tempfile.TemporaryDirectory() as made:
-        print("warming a model up, for minutes …", flush=True)
-        warm_up(folder=made)
-        yield Path(made)
-
-
-def laptop(model: Path, prompts: int = 32) -> TrainConfig:
-    """The laptop's recipe, with nothing forced, and steps too small to change how it behaves."""
+def pages(prompts: int = 32) -> TrainConfig:
+    """The recipe ``pages``, with nothing forced, and steps too small to change how it behaves."""
     overrides = {
-        "model.path": str(model),
         "model.device": "cpu",
         "rollout.prompts": prompts,
         "rollout.probes": 0,
         "rollout.rounds": 1,
         "optimiser.learning_rate": 1e-6,
     }
-    return load_recipe("laptop", [f"{key}={value}" for key, value in overrides.items()])
+    return load_recipe("pages", [f"{key}={value}" for key, value in overrides.items()])
 
 
 class Training:

@@ -1,8 +1,8 @@
 """What rollouts and training cost beside the model's own work, and how the cost grows.
 
-    python benchmarks/training.py [--repeat N] [--checkpoint DIR] [--out FILE]
+    python benchmarks/training.py [--repeat N] [--out FILE]
 
-On the laptop's recipe, with a tiny model:
+On the recipe ``pages``, with the policy that is shipped:
 
 * tokens a second of a rollout, environment and judge included, against two bare ways to say as
   many tokens after the same prompts, both turns long: transformers' ``generate``, and a loop over
@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from bounds import Bound, conclude, quickest
-from common import Training, checkpoint, laptop, resident, said
+from common import Training, pages, resident, said
 
 from agents import Episode
 from agents.models import VisionLanguageModel
@@ -161,18 +161,18 @@ def rollouts(config: TrainConfig, repeat: int) -> tuple[list[Bound], dict[str, f
     seconds = quickest(list(sides.values()), repeat)
     speeds = dict(zip(sides, (said(episodes) / s for s in seconds), strict=True))
     bounds = [
-        Bound(f"tokens a second of a rollout, against {name}", speeds["rollout"] / speed, 0.8, True)
+        Bound(f"tokens a second of a rollout, against {name}", speeds["rollout"] / speed, 0.6, True)
         for name, speed in speeds.items()
         if name != "rollout"
     ]
     return bounds, {f"{name}, tokens/s": speed for name, speed in speeds.items()}
 
 
-def growth(model: Path, repeat: int) -> tuple[Bound, dict[str, float]]:
+def growth(repeat: int) -> tuple[Bound, dict[str, float]]:
     """Milliseconds a rollout of steps of several sizes."""
-    steps = [Training(laptop(model, prompts)).step for prompts in SIZES]
+    steps = [Training(pages(prompts)).step for prompts in SIZES]
     quickest(steps, 1)
-    group = laptop(model).rollout.group_size
+    group = pages().rollout.group_size
     each = [
         1000 * seconds / (prompts * group)
         for prompts, seconds in zip(SIZES, quickest(steps, repeat), strict=True)
@@ -185,9 +185,9 @@ def growth(model: Path, repeat: int) -> tuple[Bound, dict[str, float]]:
     return bound, {f"{n} questions, ms a rollout": ms for n, ms in zip(SIZES, each, strict=True)}
 
 
-def cache(model: Path) -> tuple[Bound, dict[str, float]]:
+def cache() -> tuple[Bound, dict[str, float]]:
     """MiB of this process while the local trainer trains."""
-    config = laptop(model)
+    config = pages()
     config = replace(
         config,
         steps=3 * STEPS,
@@ -210,13 +210,11 @@ def main() -> None:
     """Measure, print, and leave with status 1 if a bound was missed."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--repeat", type=int, default=7)
-    options.add_argument("--checkpoint", type=Path, help="a tiny model; else one is made")
     options.add_argument("--out", type=Path, default=Path("runs/bench/training.json"))
     arguments = options.parse_args()
-    with checkpoint(arguments.checkpoint) as model:
-        spoken, speeds = rollouts(laptop(model), arguments.repeat)
-        grown, times = growth(model, arguments.repeat)
-        held, sizes = cache(model)
+    spoken, speeds = rollouts(pages(), arguments.repeat)
+    grown, times = growth(arguments.repeat)
+    held, sizes = cache()
     details = {**speeds, **times, **sizes}
     print(*(f"{what:<64} {value:8.3g}" for what, value in details.items()), sep="\n")
     conclude([*spoken, grown, held], arguments.out, {"measured": details})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 PACKAGES = ("agents", "experiments", "trainers", "vt_env")
 
@@ -21,12 +21,7 @@ def wheel_faults(wheel: Path, tracked: set[str]) -> list[str]:
     """
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    wanted = {
-        name
-        for name in tracked
-        if name.startswith(tuple(f"{package}/" for package in PACKAGES))
-        and PurePosixPath(name).suffix != ".md"
-    }
+    wanted = {name for name in tracked if name.partition("/")[0] in PACKAGES}
     return _differences("wheel", names, wanted)
 
 

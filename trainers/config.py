@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agents.shipped import PAGES
 from vt_env.errors import ConfigError
 from vt_env.rewards import RewardConfig
 
@@ -39,7 +40,8 @@ class ModelConfig:
     """The policy.
 
     Attributes:
-        path: A checkpoint: a folder, or a name on the Hugging Face Hub.
+        path: A checkpoint: a folder, a name on the Hugging Face Hub, or ``shipped``, the folder of
+            the pages policy that comes with the package.
         agent: The agent that plays it, by name: one that is a model here.
         device: Torch's name for it; ``auto`` takes a GPU where there is one.
         dtype: Of the forward passes. Weights and optimiser are float32 always.
@@ -59,6 +61,8 @@ class ModelConfig:
     lora_targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
 
     def __post_init__(self) -> None:
+        if self.path == "shipped":
+            object.__setattr__(self, "path", str(PAGES))
         _at_least(self, 0, "lora_rank")
         if self.lora_rank and not self.lora_targets:
             raise ConfigError("lora_rank needs lora_targets")

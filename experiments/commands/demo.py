@@ -160,8 +160,8 @@ def describe(parser: Parser) -> None:
     """Describe the command."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     option(parser, "KEY=VALUE", "replace a setting of its recipes", nargs="*", dest="settings")
-    option(parser, "--plan PLAN", "what is trained and compared: laptop; pages, with the model of "
-           "vt warmup pages; or a file", default="laptop")  # fmt: skip
+    option(parser, "--plan PLAN", "what is trained and compared: laptop; pages, with the shipped "
+           "policy; or a file", default="laptop")  # fmt: skip
     option(parser, "--out DIR", "where results go", Path, Path("runs/demo"))
     option(parser, "--seed S", "of all parts", natural, 0)
     option(parser, "--warmup-steps N",

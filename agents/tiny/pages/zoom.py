@@ -15,6 +15,7 @@ from typing import Any
 from agents.base import Conversation, Reply
 from agents.models.vlm import VisionLanguageModel
 from agents.rollout import AgentError
+from agents.shipped import PAGES
 from agents.tiny.agent import TinyAgent
 from agents.tiny.pages.words import (
     BLURRY,
@@ -36,14 +37,14 @@ class PagesAgent(TinyAgent):
     Its longest well-formed turn has 10 tokens.
 
     Args:
-        path: Folder of a checkpoint, or the loaded model.
+        path: Folder of a checkpoint, or the loaded model; without it the one that is shipped.
         dtype: Its weights are kept in bfloat16, which few laptops compute in.
         **settings: As :class:`~agents.tiny.agent.TinyAgent` has them.
     """
 
     def __init__(
         self,
-        path: str | Path | VisionLanguageModel,
+        path: str | Path | VisionLanguageModel = PAGES,
         *,
         dtype: str = "float32",
         **settings: Any,

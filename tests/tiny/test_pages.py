@@ -24,7 +24,7 @@ from agents.tiny.pages.dense import (
     targets,
 )
 from agents.tiny.pages.learner import READINGS, RECIPE, Learner, PagesConfig, join_pictures
-from agents.tiny.pages.lessons import FORMS, Teacher
+from agents.tiny.pages.lessons import FORMS, Teacher, jittered
 from agents.tiny.pages.measure import BARS, measure
 from agents.tiny.pages.model import make_vlm
 from agents.tiny.pages.muon import Muon
@@ -432,6 +432,23 @@ def test_the_policy_plays_the_environment_and_is_measured(vlm) -> None:
     assert {bar.figure for bar in BARS} < figures.keys()
     assert BARS[0].reached(0.98)
     assert not BARS[0].reached(0.979)
+
+
+def test_a_lesson_s_crop_holds_its_whole_value() -> None:
+    moved = 0
+    for index in range(60):
+        page, rng = page_at(("form", "receipt"), RECIPE, 0, "train", index)
+        for entry in page.entries:
+            box = entry.value.box
+            around = window(box, 224, 224)
+            for _ in range(10):
+                left, top, right, bottom = made = jittered(around, box, 224, 224, rng)
+                moved += made != around
+                assert max(left, box.left) <= max(around[0], box.left)
+                assert max(top, box.top) <= max(around[1], box.top)
+                assert min(right, box.right) >= min(around[2], box.right)
+                assert min(bottom, box.bottom) >= min(around[3], box.bottom)
+    assert moved > 500
 
 
 def test_a_pointed_policy_is_shown_the_truth(vlm) -> None:

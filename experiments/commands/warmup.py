@@ -46,6 +46,7 @@ OWNS = {
 }
 QUESTIONS = 2000
 """Pages of the test split that the bars are measured on."""
+FEWEST = 16
 
 
 def describe(parser: Parser) -> None:
@@ -140,6 +141,9 @@ def _settings(words: Sequence[str]) -> tuple[dict[str, Any], Path | None, int]:
     settings = overridden([word for word in words if word != "pages"])
     init = settings.pop("init", None)
     questions = settings.pop("questions", QUESTIONS)
-    if not isinstance(questions, int) or isinstance(questions, bool) or questions < 1:
-        raise ConfigError(f"questions must be a whole number from 1 up, got {questions!r}")
+    if not isinstance(questions, int) or isinstance(questions, bool) or questions < FEWEST:
+        raise ConfigError(
+            f"questions must be a whole number from {FEWEST} up, so that both prints are asked "
+            f"for, got {questions!r}"
+        )
     return settings, None if init is None else Path(str(init)), questions

@@ -14,7 +14,7 @@ from experiments.cli import main
 
 FEW = (
     *("steps=2", "seeing=1", "batch=2", "rise=1", "processes=1", "exam=2", "every=2"),
-    "questions=4",
+    "questions=16",
 )
 
 
@@ -64,7 +64,7 @@ def test_ctrl_c_ends_all_processes_with_a_sentence(tmp_path: Path) -> None:
     [
         (("pages", "stepz=1"), "stepz"),
         (("pages", "batch=3"), "multiple of processes"),
-        (("pages", "questions=0"), "questions must be"),
+        (("pages", "questions=4"), "from 16 up, so that both prints"),
         (("pages", "init=missing.safetensors", *FEW), "there is none at"),
     ],
 )

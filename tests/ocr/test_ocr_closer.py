@@ -98,7 +98,7 @@ def test_a_call_for_too_small_a_part_is_made_again_for_a_larger_one() -> None:
 
 def test_on_pages_a_part_brings_what_the_original_brings_for_fewer_tokens() -> None:
     pytest.importorskip("rapidocr")
-    data = "pages:n=5,kinds=form+receipt,width=336,print=1.1,small=1"
+    data = "pages:n=8,kinds=form+receipt,width=448,small=1"
     part, whole = (
         play(OcrAgent(threads=1), data, protocol=protocol)
         for protocol in ("adaptvision", "visionthink")

@@ -21,12 +21,11 @@ def evaluate(
 ) -> Iterator[Episode | Refused]:
     """An episode or a refusal for each sample, in the source's order within a batch."""
     env = VisionThinkVectorEnv(batch, group_size=1, data=task)
-    total = len(task.source) if limit is None else min(limit, len(task.source))
+    ids = task.source.ids()[:limit]
     refused = 0
-    for start in range(0, total, batch):
-        samples = [task.source[i] for i in range(start, min(start + batch, total))]
-        episodes, unplayable = play(env, agent, samples, seed)
+    for start in range(0, len(ids), batch):
+        episodes, unplayable = play(env, agent, ids[start : start + batch], seed)
         refused += len(unplayable)
-        check_refused(refused, total, max_refused, unplayable[-1].reason if unplayable else "")
+        check_refused(refused, len(ids), max_refused, unplayable[-1].reason if unplayable else "")
         yield from unplayable
         yield from episodes

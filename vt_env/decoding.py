@@ -22,13 +22,14 @@ def at_once(work: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:
     Raises:
         Exception: What the first item in order raised whose work failed.
     """
-    if len(items) < 2 or (threads := min(len(items), _cores())) < 2:
+    if len(items) < 2 or (threads := min(len(items), cores())) < 2:
         return [work(item) for item in items]
     with ThreadPoolExecutor(threads, "pictures") as pool:
         return list(pool.map(work, items))
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Cores that this process may use."""
     mine = getattr(os, "sched_getaffinity", None)  # not on macOS
     return len(mine(0)) if mine else os.cpu_count() or 1
 

@@ -6,8 +6,10 @@ What is trained, what is compared and what has to be reached is data: a file of 
 from __future__ import annotations
 
 import argparse
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,21 +31,23 @@ from experiments.evaluation.modes import parse_modes
 from experiments.evaluation.player import Part, Player, Setup
 from experiments.evaluation.result import OWNS as LEAF
 from experiments.evaluation.run import Evaluation, Options
-from experiments.evaluation.workers import Here
+from experiments.evaluation.workers import Here, Processes
 from experiments.files import write_json
 from experiments.parsing import Parser, meant, option
 from experiments.provenance import provenance
-from experiments.recipe import load_recipe, read_toml, typed, write_snapshot
+from experiments.recipe import load_recipe, read_toml, typed
 from experiments.report import ReportConfig, make_report
 from experiments.report.tracked import track
 from experiments.result_tables import by_group, legend, results
 from experiments.targets import Targets, numbers_of
+from experiments.training_runs import Run, train
 from trainers import TrainConfig, check_settings, make_trainer
 from trainers.errors import Damaged
 from trainers.files import check_folder, whole_folder
 from trainers.results import begin
-from trainers.runs import PAGE, check_model, check_start, run_folder, within
+from trainers.runs import PAGE, check_model, check_start, within
 from vt_env import ConfigError, open_source
+from vt_env.decoding import cores
 from vt_env.errors import unknown_name
 
 DESCRIPTION = """\
@@ -150,7 +154,7 @@ class Plan:
         made = [RESULT, *PAGE, *(f"{WARMUP}{end}/*" for end in ("", ".part", ".old"))]
         for task, scheme in self.tasks.items():
             folder = f"{POLICIES}/{task}"
-            made += [*within(f"{TRAIN}/{task}"), f"{folder}/{RESULT}"]
+            made += [*within(f"{TRAIN}/{task}"), f"{TRAIN}/{task}.log", f"{folder}/{RESULT}"]
             for mode in parse_modes(scheme.modes):
                 made += [f"{folder}/{mode.folder}/{name}" for name in LEAF]
         return made
@@ -160,12 +164,13 @@ def describe(parser: Parser) -> None:
     """Describe the command."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     option(parser, "KEY=VALUE", "replace a setting of its recipes", nargs="*", dest="settings")
-    option(parser, "--plan PLAN", "what is trained and compared: laptop; pages, with the shipped "
-           "policy; or a file", default="laptop")  # fmt: skip
+    option(parser, "--plan PLAN", "what is trained and compared: pages, with the shipped policy; "
+           "laptop, from random weights; or a file", default="pages")  # fmt: skip
     option(parser, "--out DIR", "where results go", Path, Path("runs/demo"))
     option(parser, "--seed S", "of all parts", natural, 0)
     option(parser, "--warmup-steps N",
-           "steps of each part of a warm-up (default: 350 of seeing, 900 of answering)", positive,
+           "steps of each part of the warm-up of laptop (default: 350 of seeing, 900 of "
+           "answering)", positive,
            )  # fmt: skip
     option(parser, "--samples N", "test pictures", positive, 2000)
     add_folder_options(parser, "demo")
@@ -190,9 +195,9 @@ def run(arguments: argparse.Namespace) -> int:
                 for name, recipe in recipes.items()
             }
         policies: dict[str, Any] = {}
+        trained = _train(plan, recipes, arguments.settings, out / TRAIN)
         for name, recipe in recipes.items():
-            trained = _train(recipe, out / TRAIN / name, name)
-            policies |= _evaluate(plan, name, recipe, test, trained, out / POLICIES / name)
+            policies |= _evaluate(plan, name, recipe, test, trained[name], out / POLICIES / name)
         missed = plan.targets.missed(numbers_of(policies))
         origin = provenance(seed, None)
         write_json(out / RESULT, {"policies": policies, "missed": missed, "provenance": origin})
@@ -264,12 +269,29 @@ def _warm_up(folder: Path, steps: int | None, seed: int) -> Path:
     return folder
 
 
-def _train(recipe: TrainConfig, folder: Path, name: str) -> Path:
-    """Train the policy, from where it was; its checkpoint's folder."""
-    with training_bar(name, recipe.steps) as bar, run_folder(folder, "resume"):
-        write_snapshot(folder, recipe)
-        trainer = make_trainer(recipe.trainer)
-        return trainer.train(recipe, folder, resume=True, progress=bar).checkpoint
+def _train(
+    plan: Plan, recipes: Mapping[str, TrainConfig], settings: Sequence[str], out: Path
+) -> dict[str, Path]:
+    """Train the policies, from where they were, on a core each; their checkpoints' folders."""
+    from experiments.screen import progress_bar
+
+    runs = [
+        Run(
+            name,
+            [plan.tasks[name].recipe, *settings, f"seed={recipe.seed}",
+             f"model.path={json.dumps(recipe.model.path)}"],
+            out / name,
+        )
+        for name, recipe in recipes.items()
+    ]  # fmt: skip
+    with progress_bar("training", sum(recipe.steps for recipe in recipes.values())) as bar:
+
+        def shown(steps: Sequence[int]) -> None:
+            each = zip(recipes, steps, strict=True)
+            bar(sum(steps), numbers=", ".join(f"{name} {step}" for name, step in each))
+
+        train(runs, cores(), shown)
+    return {run.name: run.checkpoint for run in runs}
 
 
 def _evaluate(
@@ -294,14 +316,16 @@ def _evaluate(
         recipe.seed,
         reference=f"{agent}:{recipe.model.path}",
     )
-    player = Player(setup)
-    try:
-        with progress_bar(task) as bar:
-            work = Evaluation(
-                player, Here(player), Options(batch=BATCH), lambda name, n, of: bar(n, of, name)
-            )
-            result = work.part(part.name, parse_modes(scheme.modes), out)
-    finally:
-        player.close()
+    with ExitStack() as held:
+        player = held.enter_context(closing(Player(setup)))
+        several = cores() > 1
+        workers = held.enter_context(
+            closing(Processes(setup, cores()) if several else Here(player))
+        )
+        bar = held.enter_context(progress_bar(task))
+        work = Evaluation(
+            player, workers, Options(batch=BATCH), lambda name, n, of: bar(n, of, name)
+        )
+        result = work.part(part.name, parse_modes(scheme.modes), out)
     assert result is not None
     return {scheme.names.get(mode, mode): one for mode, one in result["modes"].items()}

@@ -26,7 +26,6 @@ from vt_env import (
     open_source,
 )
 from vt_env.judges import JudgeLike
-from vt_env.samples import Sample
 from vt_env.sources import Source
 from vt_env.sources.repeated import RepeatedSource
 from vt_env.tokens import family_in
@@ -205,13 +204,10 @@ class Player:
         usage = env.task.judge.usage
         before = usage and usage.copy()
         start = perf_counter()
-        samples = [env.task.source[at] for at, _ in block]
-        if mode.boxes and (lacking := [s.id for s in samples if s.answer_box is None]):
-            raise DataError(
-                f"the mode {mode.name!r} needs metadata['answer_box'], which sample "
-                f"{lacking[0]!r} lacks"
-            )
-        episodes, refused = play(env, agent, samples, self.setup.seed)
+        names = [name for _, name in block]
+        if mode.boxes:
+            _check_boxes(mode, env.task.source, names)
+        episodes, refused = play(env, agent, names, self.setup.seed)
         seconds = perf_counter() - start
         after = env.task.judge.usage
         spent: Entry = {"seconds": seconds, "agent_seconds": agent.seconds}
@@ -236,6 +232,14 @@ class Player:
     def close(self) -> None:
         """Let go of the agent, and of what else was made here."""
         self._held.close()
+
+
+def _check_boxes(mode: Mode, source: Source, names: Sequence[str]) -> None:
+    for name in names:
+        if source.by_id(name).answer_box is None:
+            raise DataError(
+                f"the mode {mode.name!r} needs metadata['answer_box'], which sample {name!r} lacks"
+            )
 
 
 class _Clocked:
@@ -302,24 +306,25 @@ def check_refused(refused: int, total: int, allowed: float, last: str) -> None:
 
 
 def play(
-    env: VisionThinkVectorEnv, agent: Agent, samples: Sequence[Sample], seed: int
+    env: VisionThinkVectorEnv, agent: Agent, names: Sequence[str], seed: int
 ) -> tuple[list[Episode], list[Refused]]:
     """Episodes of the samples whose pictures are accepted, and refusals of the others.
 
     Args:
         env: Groups of one, at least as many as samples.
         agent: Who plays.
-        samples: What is played, at the same time.
+        names: The ids of what is played, at the same time.
         seed: Seeds the rollouts; each has a generator of its own, whatever it shares a batch with.
     """
-    left = {sample.id: sample for sample in samples}
+    left = list(names)
     refused: list[Refused] = []
     while left:
         try:
-            return rollout(env, agent, seed=seed, sample_ids=list(left)), refused
+            return rollout(env, agent, seed=seed, sample_ids=left), refused
         except PictureError as error:
             if error.sample_id not in left:
                 raise
-            sample = left.pop(error.sample_id)
+            left.remove(error.sample_id)
+            sample = env.task.source.by_id(error.sample_id)
             refused.append(Refused(sample.id, str(error), sample.kind, sample.source))
     return [], refused

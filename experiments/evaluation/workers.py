@@ -110,10 +110,10 @@ def _begin(setup: Setup, places: Any) -> None:
         pass
     _worker = Worker(setup)
     atexit.register(_worker.close)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A process whose parent was killed would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -101,7 +101,7 @@ def commands(tiny: Path, played: Path, tmp_path: Path) -> dict[str, tuple[list[s
         "prepare": ([*prepare, DATA], [*prepare, DATA, "--classes", "x"]),
         "warmup": (["warmup", *WARMUP], ["warmup", "stepz=1"]),
         "demo": (
-            ["demo", *TINY[1:], "--warmup-steps", "1", "--samples", "40"],
+            ["demo", "--plan", "laptop", *TINY[1:], "--warmup-steps", "1", "--samples", "40"],
             ["demo", "--samples", "2"],
         ),
         "study": (["study", str(study)], ["study", "nothing"]),

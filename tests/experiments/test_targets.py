@@ -69,7 +69,7 @@ def test_shipped_plans_have_targets_of_what_they_compare(path: Path) -> None:
 def test_a_demo_that_misses_its_targets_says_so(tmp_path: Path, capsys) -> None:
     pytest.importorskip("transformers")
     out = tmp_path / "demo"
-    words = ["demo", "--out", str(out), "--warmup-steps", "1", "--samples", "40", "steps=1",
+    words = ["demo", "--plan", "laptop", "--out", str(out), "--warmup-steps", "1", "--samples", "40", "steps=1",
              "rollout.prompts=2", "rollout.group_size=2", "rollout.probes=0"]  # fmt: skip
     words += ["data.train=generated:n=8,split=train,kinds=laptop", "evaluation.every=0",
               "data.validation=generated:n=8,split=validation,kinds=laptop",
@@ -138,7 +138,7 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_first(
     ("words", "says"),
     [
         (["data.train=nothing:x"], "Unknown source 'nothing'"),
-        (["--plan", "pages", "--warmup-steps", "3"], "the plan pages has no warm-up"),
+        (["--warmup-steps", "3"], "the plan pages has no warm-up"),
     ],
 )
 def test_wrong_words_cost_no_warm_up(words: list[str], says: str, tmp_path: Path, capsys) -> None:

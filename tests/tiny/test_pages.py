@@ -31,6 +31,8 @@ from agents.tiny.pages.muon import Muon
 from agents.tiny.pages.sheets import sheet
 from agents.tiny.pages.warmup import keep, warm_up_pages
 from agents.tiny.pages.words import (
+    BLURRY,
+    CLEAR,
     EDGES,
     LABELS,
     VALUES,
@@ -272,6 +274,38 @@ def said_turns(vlm, ids: list[int], weights: list[float]) -> list[str]:
     return [vlm.decode(turn) for turn in turns if turn]
 
 
+def test_before_a_thought_the_language_model_learns_how_small_the_print_is(vlm) -> None:
+    """Else reinforcement learning would have to teach it to see that: 40 steps were too few."""
+    learner = Learner(FEW, 0)
+    learner.step = FEW.seeing
+    deciding, asked, thought = learner.heads.deciding, [], learner.vlm.tokenizer.encode
+    hidden_of = learner.vlm.hidden
+
+    def noting(states, small):
+        asked.append((states, small.tolist()))
+        return deciding(states, small)
+
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def hidden(ids, positions, **more):
+        seen.append((ids, hidden_of(ids, positions, **more)))
+        return seen[-1][1]
+
+    learner.heads.deciding = noting
+    learner.vlm.hidden = hidden
+    losses = learner.losses(range(4))
+    thoughts = set(thought(CLEAR) + thought(BLURRY))
+    assert len(asked) == len(seen) == 2, "for both tools"
+    for (states, small), (ids, every) in zip(asked, seen, strict=True):
+        assert len(states) == len(small) > 2
+        for state in states:
+            (row, at) = (every == state).all(-1).nonzero()[0].tolist()
+            assert ids[row, at + 1].item() in thoughts
+    assert {size for _, small in asked for size in small} == {0, 1}
+    (losses["decided/zoom"] + losses["decided/page"]).backward()
+    assert learner.heads.decide.weight.grad.abs().sum() > 0
+
+
 def test_the_language_model_learns_where_to_look_from_the_token_that_names_what_for(vlm) -> None:
     """Before there was this lesson, it wrote the most common row."""
     learner = Learner(FEW, 0)
@@ -448,7 +482,7 @@ def test_a_lesson_s_crop_holds_its_whole_value() -> None:
                 assert max(top, box.top) <= max(around[1], box.top)
                 assert min(right, box.right) >= min(around[2], box.right)
                 assert min(bottom, box.bottom) >= min(around[3], box.bottom)
-    assert moved > 500
+    assert moved > 200
 
 
 def test_a_pointed_policy_is_shown_the_truth(vlm) -> None:

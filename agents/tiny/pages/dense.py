@@ -54,6 +54,8 @@ WEIGHTS: dict[str, float] = {
 """Each head's share in the loss."""
 FINDING = 4.0
 """Likewise, of where the language model is about to look."""
+DECIDING = 0.2
+"""Likewise, of how small the print is that it is asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,7 @@ class DenseHeads(nn.Module):
         super().__init__()
         self.read = nn.Linear(width, sum(HEADS.values()))
         self.find = nn.Linear(width, 4)
+        self.decide = nn.Linear(width, 2)
 
     def forward(self, tokens: torch.Tensor, truth: Sequence[Targets]) -> dict[str, torch.Tensor]:
         """Each head's loss, weighted.
@@ -240,6 +243,18 @@ class DenseHeads(nn.Module):
         """
         off = (self.find(states) - boxes).abs()
         return FINDING * off.sum() / max(1, off.numel())
+
+    def deciding(self, states: torch.Tensor, small: torch.Tensor) -> torch.Tensor:
+        """The weighted loss of how small the print is that the language model is asked about.
+
+        What it says next does not depend on it, and a policy can be taught to let it.
+
+        Args:
+            states: Its last hidden states before a thought: float [thoughts, width].
+            small: int64 [thoughts], 1 for small print.
+        """
+        total = functional.cross_entropy(self.decide(states), small, reduction="sum")
+        return DECIDING * total / max(1, len(small))
 
 
 def _entropy(scores: torch.Tensor, truth: torch.Tensor, common: int, weight: float) -> torch.Tensor:

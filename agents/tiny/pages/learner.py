@@ -115,14 +115,14 @@ class PagesConfig:
         ConfigError: On a value out of range.
     """
 
-    steps: int = 3600
+    steps: int = 6000
     seeing: int = 800
     batch: int = 20
     muon: float = 5e-3
     adamw: float = 2e-3
     decay: float = 0.02
     rise: int = 60
-    falls: float = 1 / 3
+    falls: float = 0.3
     processes: int = 2
     exam: int = 64
     every: int = 200
@@ -242,6 +242,7 @@ class Learner:
                 hidden = _hidden(self.vlm, batch, features)
                 if name == "zoom":
                     losses["found"] = self._finding(hidden, batch)
+                losses[f"decided/{name}"] = self._deciding(hidden, batch)
                 logits = self.vlm.logits(hidden[:, :-1][said])
                 each = functional.cross_entropy(logits, batch.ids[:, 1:][said], reduction="none")
                 losses[name] = (each * weights[said]).sum() / weights[said].sum()
@@ -256,6 +257,17 @@ class Learner:
         ]
         rows, named = [row for row, _ in calls], [turn.begin + 1 for _, turn in calls]
         return self.heads.finding(hidden[rows, named], torch.tensor(boxes).view(-1, 4) / EDGES)
+
+    def _deciding(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The loss of how small the print is, from the token before a thought at half size."""
+        thoughts = [
+            (row, turn.begin - 2, turn.print == "small")
+            for row, turns in enumerate(batch.turns)
+            for turn in turns
+            if turn.what in ("half", "box")
+        ]
+        rows, before, small = zip(*thoughts, strict=True) if thoughts else ((), (), ())
+        return self.heads.deciding(hidden[list(rows), list(before)], torch.tensor(small).long())
 
     def descend(self) -> None:
         """Take a step along the gradients."""

@@ -43,7 +43,7 @@ GUESS = 0.25
 """Weight of answers that cannot be read: small print from the half-size page."""
 BOX = 6.0
 """Weight of a call's words after the thought: there are fewer of them than of answers."""
-JITTER = 0.25
+JITTER = 0.1
 """Share of a crop's edges that stand one step of the grid away from where they belong."""
 
 

@@ -63,7 +63,7 @@ FOLDER = Path(__file__).parents[1] / "demos"
 KIND = "demo"
 WARMUP, TRAIN, POLICIES = "warmup", "train", "policies"
 RESULT = "result.json"
-BATCH = 250
+BATCH = 64
 """Test pictures at once."""
 
 

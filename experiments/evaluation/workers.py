@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from experiments.evaluation.modes import Mode
 from experiments.evaluation.player import Block, Entry, Player, Setup, Worker, WorkerError
 from vt_env import ConfigError
+from vt_env.decoding import cores
 from vt_env.packages import require_plain_name
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,10 @@ class Processes:
         for place in range(number):
             places.put(",".join(str(place * gpus + gpu) for gpu in range(gpus)))
         self._pool = ProcessPoolExecutor(
-            number, context, initializer=_begin, initargs=(setup.to_send(), places)
+            number,
+            context,
+            initializer=_begin,
+            initargs=(setup.to_send(), places, max(1, cores() // number)),
         )
 
     def play(self, part: str, mode: Mode, blocks: Sequence[Block]) -> Iterator[list[Entry]]:
@@ -101,8 +105,10 @@ _worker: Worker | None = None
 """This process's, where it is one of :class:`Processes`."""
 
 
-def _begin(setup: Setup, places: Any) -> None:
+def _begin(setup: Setup, places: Any, threads: int) -> None:
     global _worker
+    # Read when torch is imported; more threads than cores would wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     try:
         if gpus := places.get(timeout=60):
             os.environ["CUDA_VISIBLE_DEVICES"] = gpus

@@ -65,6 +65,8 @@ WARMUP, TRAIN, POLICIES = "warmup", "train", "policies"
 RESULT = "result.json"
 BATCH = 64
 """Test pictures at once."""
+PICTURES, EPISODES = 120, 1000
+"""Most in the report, which stays under three megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,11 @@ def run(arguments: argparse.Namespace) -> int:
         missed = plan.targets.missed(numbers_of(policies))
         origin = provenance(seed, None)
         write_json(out / RESULT, {"policies": policies, "missed": missed, "provenance": origin})
-        made = make_report([out], out / "report.html", ReportConfig(plan.title, plan.lead))
+        made = make_report(
+            [out],
+            out / "report.html",
+            ReportConfig(plan.title, plan.lead, pictures=PICTURES, episodes=EPISODES),
+        )
         tracking = next(iter(recipes.values())).tracking
         track(made, tracking.wandb, tracking.project, f"demo-{arguments.plan}", out)
         held.finish()

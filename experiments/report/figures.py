@@ -19,6 +19,7 @@ _GROUPS = 30
 """Groups of questions that a panel has room for."""
 _NAMED = 6
 """Policies that a caption names."""
+_RATE = "rollout/request_rate"
 _CURVES = 12
 """Kinds of question that have a curve of their own."""
 _DARK = """<style>
@@ -194,25 +195,36 @@ def _line(run: Run, key: str) -> list[tuple[int, float]]:
 
 
 def _one_run(run: Run) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    prefix = "rollout/request_rate/"
-    names = sorted({key for row in run.metrics for key in row if key.startswith(prefix)})
-    kinds = {name.removeprefix(prefix): _line(run, name) for name in names[:_CURVES]}
     return {
-        "share of rollouts that ask": kinds or {"all": _line(run, "rollout/request_rate")},
+        "share of rollouts that ask": _requested_by_kind(run, _CURVES),
         "reward, and shares": {
             "reward": _line(run, "reward/mean"),
             "accuracy": _line(run, "env/accuracy"),
             "visual tokens, of full": _line(run, "env/token_ratio"),
-            "all who ask": _line(run, "rollout/request_rate"),
+            "all who ask": _line(run, _RATE),
         },
     }
 
 
 def _several_runs(runs: Sequence[Run]) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    by_kind = [_requested_by_kind(run, _CURVES) for run in runs]
+    if sum(map(len, by_kind)) > _CURVES:
+        by_kind = [{"all": _line(run, _RATE)} for run in runs]
     return {
-        "share of rollouts that ask": {r.name: _line(r, "rollout/request_rate") for r in runs},
-        "reward": {r.name: _line(r, "reward/mean") for r in runs},
+        "share of rollouts that ask": {
+            f"{run.name}, {kind}": line
+            for run, lines in zip(runs, by_kind, strict=True)
+            for kind, line in lines.items()
+        },
+        "reward": {run.name: _line(run, "reward/mean") for run in runs},
     }
+
+
+def _requested_by_kind(run: Run, most: int) -> dict[str, list[tuple[int, float]]]:
+    """How often rollouts ask, by kind of question where that is known."""
+    names = sorted({key for row in run.metrics for key in row if key.startswith(f"{_RATE}/")})
+    kinds = {name.removeprefix(f"{_RATE}/"): _line(run, name) for name in names[:most]}
+    return kinds or {"all": _line(run, _RATE)}
 
 
 _DRAWINGS: Mapping[str, Callable[[Any, Path], str | None]] = {

@@ -124,7 +124,7 @@ class _Folder:
         result = self._object(folder / told)
         agent, mode = _text(result, "agent"), _text(result, "mode")
         own = " ".join(part for part in (agent, mode) if part) or folder.name
-        name = next((n for n, numbers in self.named.items() if numbers == result), "")
+        name = next((n for n, numbers in self.named.items() if _is_of(numbers, result)), "")
         name = shown(name or (mode if mode in self.named else own), 80)
         made = Policy(
             name,
@@ -167,6 +167,12 @@ class _Folder:
             return value
         self.notes.add(f"a file that is no {kind} object was left out", str(path))
         return {}
+
+
+def _is_of(numbers: Any, result: Mapping[str, Any]) -> bool:
+    """Whether a table's entry is this result, to which a table adds what others are needed for."""
+    kept = isinstance(numbers, Mapping) and {key: numbers.get(key) for key in result}
+    return bool(result) and kept == result
 
 
 def _text(result: Mapping[str, Any], key: str) -> str:

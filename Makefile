@@ -1,4 +1,4 @@
-# make demo   set up, then train a tiny policy and compare it: runs/demo/report.html
+# make demo   set up, then train two policies and compare them: runs/demo/report.html
 # make real   set up, then play agents with an OCR engine on pages of real sizes: runs/real;
 #             make real DATA=FOLDER on pictures and questions of yours
 # make test   set up, then run the tests

@@ -69,8 +69,9 @@ def test_shipped_plans_have_targets_of_what_they_compare(path: Path) -> None:
 def test_a_demo_that_misses_its_targets_says_so(tmp_path: Path, capsys) -> None:
     pytest.importorskip("transformers")
     out = tmp_path / "demo"
-    words = ["demo", "--plan", "laptop", "--out", str(out), "--warmup-steps", "1", "--samples", "40", "steps=1",
-             "rollout.prompts=2", "rollout.group_size=2", "rollout.probes=0"]  # fmt: skip
+    words = ["demo", "--plan", "laptop", "--out", str(out), "--warmup-steps", "1",
+             "--samples", "40", "steps=1", "rollout.prompts=2", "rollout.group_size=2",
+             "rollout.probes=0"]  # fmt: skip
     words += ["data.train=generated:n=8,split=train,kinds=laptop", "evaluation.every=0",
               "data.validation=generated:n=8,split=validation,kinds=laptop",
               "optimiser.minibatches=1", "optimiser.warmup_steps=0",

@@ -41,9 +41,9 @@ STATE, LOG, WEIGHTS = "state.pt", "log.jsonl", "weights.safetensors"
 BEFORE, DAMAGED = f"before-{STATE}", f"damaged-{STATE}"
 """The state before the newest, and a newest one that is not what was written."""
 SHARPER = 2.0
-"""By which the logits of the model that is saved are larger than those that were trained: sampled at
-temperature 1 it reads as it would at 1/2. What sampling costs in reading, reinforcement learning
-would win back, and it would look like a gain of asking."""
+"""By which the saved model's logits are larger than those that were trained: sampled at temperature
+1 it reads as it would at 1/2. What sampling costs in reading, reinforcement learning would win
+back, and it would look like a gain of asking."""
 Progress = Callable[[Mapping[str, Any]], None]
 
 

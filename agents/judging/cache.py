@@ -197,14 +197,21 @@ class Cache(PerProcess):
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if found == _FORMAT:
+    if _format(connection) == _FORMAT:
         return
-    if found or connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
-        raise sqlite3.DatabaseError("it is a database of another kind or version")
     with connection:
+        connection.execute("BEGIN IMMEDIATE")  # another process may be making it
+        found = _format(connection)
+        if found == _FORMAT:
+            return
+        if found or connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
+            raise sqlite3.DatabaseError("it is a database of another kind or version")
         connection.execute(_TABLE)
         connection.execute(f"PRAGMA user_version = {_FORMAT}")
+
+
+def _format(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _rows(connection: sqlite3.Connection, keys: Sequence[bytes]) -> list[tuple[object, ...] | None]:

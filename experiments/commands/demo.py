@@ -324,9 +324,8 @@ def _evaluate(
     )
     with ExitStack() as held:
         player = held.enter_context(closing(Player(setup)))
-        several = cores() > 1
         workers = held.enter_context(
-            closing(Processes(setup, cores()) if several else Here(player))
+            closing(Processes(setup, cores()) if cores() > 1 else Here(player))
         )
         bar = held.enter_context(progress_bar(task))
         work = Evaluation(

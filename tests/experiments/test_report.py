@@ -19,7 +19,7 @@ from experiments.commands.demo import Plan
 from experiments.episodes import Notes, shown_rows
 from experiments.report import Report, ReportConfig, make_report
 from experiments.report.gallery import Arms, marks_of
-from experiments.report.reading import key_of
+from experiments.report.reading import key_of, read_results
 from experiments.report.text import island, shown
 from vt_env import ConfigError
 
@@ -388,6 +388,21 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert names == ["a: mixed", "low", "always-request", "b: mixed"]
     with pytest.raises(ConfigError, match="must be a file"):
         make_report([tmp_path / "a"], tmp_path)
+
+
+def test_a_demo_s_policies_have_the_names_of_its_table(tmp_path: Path) -> None:
+    """A table adds to a result what it takes others to know; names were specs with paths then."""
+    play(tmp_path / "policies" / "zoom")
+    results = sorted((tmp_path / "policies").rglob("result.json"))
+    leaves = [path for path in results if (path.parent / "episodes.jsonl").exists()]
+    table = {
+        f"policy {number}": {**json.loads(path.read_text("utf-8")), "bootstrap_95": {}}
+        for number, path in enumerate(leaves)
+    }
+    assert len(table) > 1
+    (tmp_path / "result.json").write_text(json.dumps({"policies": table}), "utf-8")
+    names = [policy.name for policy in read_results([tmp_path]).policies]
+    assert names == list(table)
 
 
 @pytest.mark.slow

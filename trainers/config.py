@@ -133,6 +133,9 @@ class RolloutConfig:
         probes: Rollouts of each group that are forced to answer directly, and as many that are
             forced to request, or, of several tools, to call each. A forced decision is trained on
             only where its advantage is positive.
+        arm: The decision that all rollouts are forced into, evaluations' too: ``direct``,
+            ``request``, or of several tools a tool's name. So a reference is trained, which has
+            nothing to decide.
         rounds: Times that a step may play further questions in place of groups whose rewards are
             all equal, the first included: DAPO's dynamic sampling (2503.14476, Eq. 11), bounded.
         max_failed: Share of a process's last rollouts that may fail, in [0, 1], as where an engine
@@ -148,6 +151,7 @@ class RolloutConfig:
     temperature: float = 1.0
     max_new_tokens: int = 64
     probes: int = 0
+    arm: str = ""
     rounds: int = 1
     max_failed: float = field(default=MAX_FAILED, metadata=FREE)
 
@@ -159,10 +163,17 @@ class RolloutConfig:
             raise ConfigError(f"max_failed is a share from 0 to 1, got {self.max_failed}")
         if not 0 < self.temperature < math.inf:
             raise ConfigError(f"temperature must be above 0, got {self.temperature}")
+        if self.arm and self.probes:
+            raise ConfigError(f"arm={self.arm} forces all rollouts, and probes={self.probes} some")
         if 2 * self.probes > self.group_size:
             raise ConfigError(
                 f"{self.probes} probes of each arm do not fit into groups of {self.group_size}"
             )
+
+    @property
+    def forces(self) -> bool:
+        """Whether first words of turns are forced."""
+        return self.probes > 0 or bool(self.arm)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,13 @@ def rollout_metrics(episodes: Sequence[Episode], group_size: int) -> Numbers:
     """Numbers of a training step, in the families ``rollout``, ``reward`` and ``env``.
 
     What the policy chose (request rates) is measured without the probes; what a group's reward
-    is made of, with them.
+    is made of, with them. Where all are forced (``rollout.arm``), all are measured.
     """
-    free = [e for e in episodes if not is_probe(e)]
+    free = [e for e in episodes if not is_probe(e)] or episodes
     groups = [episodes[i : i + group_size] for i in range(0, len(episodes), group_size)]
     made: Numbers = {
         **{f"rollout/{name}": value for name, value in _requests(free).items()},
-        "rollout/probes": len(episodes) - len(free),
+        "rollout/probes": sum(map(is_probe, episodes)),
         "rollout/tokens": _mean(_generated(e) for e in episodes),
         "rollout/truncated": _mean(any(r.truncated for r in e.replies) for e in episodes),
         "rollout/futile_requests": _mean(e.futile for e in episodes),

@@ -16,6 +16,7 @@ from trainers.config import ModelConfig, TrainConfig
 from trainers.data import WEIGHTS, task_of
 from trainers.files import MANIFEST
 from trainers.metrics import Numbers, evaluation_metrics
+from trainers.probes import Probing, probe_starts
 from vt_env import PictureError
 from vt_env.errors import ConfigError
 from vt_env.vector import VisionThinkVectorEnv
@@ -81,9 +82,11 @@ class Validation:
         self.model = config.model
         self.vlm = vlm
         self.task = task_of(config.data.validation or "", config.environment)
-        self.agent = agent_of(
+        self.model_agent = agent_of(
             config.model, vlm, temperature=0.0, max_new_tokens=config.rollout.max_new_tokens
         )
+        starts = probe_starts(config, self.task.protocol) if config.rollout.arm else ()
+        self.agent = Probing(self.model_agent, 1, starts[:1])
         limit, size = config.evaluation.limit, len(self.task.source)
         self.ids = list(self.task.source.ids()[: min(limit, size) if limit else size])
         self.batch = min(config.evaluation.batch, len(self.ids))
@@ -107,7 +110,7 @@ class Validation:
                     left = [sample_id for sample_id in left if sample_id != error.sample_id]
                     refused += 1
                 finally:
-                    self.agent.forget()
+                    self.model_agent.forget()
         return {
             **evaluation_metrics(episodes),
             "eval/n": len(episodes),

@@ -1,4 +1,4 @@
-"""Probes: the rollouts of a group that are forced into each arm, and how their turns begin.
+"""Probes: the rollouts of a group that are forced into an arm, and how their turns begin.
 
 An arm is a first decision: to answer, or to call a tool. With one tool that are ``direct`` and
 ``request``; with several there is an arm for each tool, by its name.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agents import AGENTS
+from agents import AGENTS, Conversation, Reply
 from agents.transformers import TransformersAgent
 from trainers.config import TrainConfig
 from vt_env.errors import ConfigError, unknown_name
@@ -16,19 +16,57 @@ from vt_env.grammars import VISIONTHINK
 from vt_env.protocol import Protocol
 
 
+class Probing:
+    """An agent some of whose rollouts are forced, at their first turn, into one arm.
+
+    The forced tokens are marked in the replies.
+
+    Args:
+        agent: Who plays.
+        group_size: Rollouts of a group.
+        starts: What the first rollouts of every group begin with, see :mod:`trainers.probes`.
+    """
+
+    def __init__(self, agent: TransformersAgent, group_size: int, starts: Sequence[str]) -> None:
+        self.agent = agent
+        self.group_size = group_size
+        self.starts = [*starts, *[None] * (group_size - len(starts))]
+
+    @property
+    def name(self) -> str:
+        """The agent's."""
+        return self.agent.name
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """One turn for each conversation; in the first turn that is every row of the groups."""
+        forced = [
+            self.starts[row % self.group_size] if c.turn == 0 and c.can_request else None
+            for row, c in enumerate(conversations)
+        ]
+        return self.agent.act(conversations, forced)
+
+
 def probe_starts(config: TrainConfig, protocol: Protocol) -> Sequence[str]:
     """What the first turns of the first rollouts of a group are made to begin with.
 
     Returns:
-        ``rollout.probes`` times the beginning of each arm; the rest of the group is free.
+        ``rollout.probes`` times the beginning of each arm; the rest of the group is free. Or for
+        the whole group that of ``rollout.arm``.
 
     Raises:
-        ConfigError: If that are more than a group has, or the agent begins two arms alike.
+        ConfigError: If that are more than a group has, the agent begins two arms alike, or there is
+            no such arm.
     """
-    probes, size = config.rollout.probes, config.rollout.group_size
-    if not probes:
+    probes, size, arm = config.rollout.probes, config.rollout.group_size, config.rollout.arm
+    if not probes and not arm:
         return ()
     arms = arms_of(_prefixes_of(config.model.agent), protocol)
+    if arm and not protocol.tools:
+        raise ConfigError(f"rollout.arm={arm}: this protocol has no tool, so nothing is decided")
+    if arm and arm not in arms:
+        raise unknown_name("arm (rollout.arm)", arm, arms)
+    if arm:
+        return [arms[arm]] * size
     if len(arms) * probes > size:
         raise ConfigError(
             f"rollout.probes: {probes} of each of {len(arms)} arms ({', '.join(arms)}) do not fit "

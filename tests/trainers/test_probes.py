@@ -21,6 +21,7 @@ from agents.transformers import PREFIXES
 from trainers import runs
 from trainers.episodes import is_probe
 from trainers.local import play
+from trainers.models import Validation
 from trainers.probes import arms_of, probe_starts
 
 (ZOOM,) = make_protocol("zoom").tools
@@ -92,3 +93,29 @@ def test_arms_that_do_not_fit_or_cannot_be_said_are_refused(two_tools) -> None:
     player = play.Player(config, load_vlm(config.model.path, dtype="float32"))
     with pytest.raises(ConfigError, match=r"no words for a turn that begins with '<think>blurry"):
         player.play(1)
+
+
+@pytest.mark.parametrize("arm", ["direct", "request"])
+def test_an_arm_is_taken_by_every_rollout_and_in_every_evaluation(recipe, arm) -> None:
+    config = recipe("rollout.probes=0", f"rollout.arm={arm}", "tracking.episodes=8")
+    vlm = load_vlm(config.model.path, dtype="float32")
+    trained = play.Player(config, vlm).play(1)
+    _, measured = Validation(config, vlm).run()
+    for episode in (*trained, *measured):
+        assert is_probe(episode)
+        assert episode.replies[0].text.startswith(TinyAgent.prefixes[arm])
+    assert trained
+    assert measured
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (["rollout.arm=ask"], r"Unknown arm \(rollout.arm\) 'ask'.*Known: direct, request"),
+        (["rollout.arm=request", "environment.protocol=low"], "no tool, so nothing is decided"),
+        (["rollout.arm=request", "rollout.probes=1"], "arm=request forces all rollouts"),
+    ],
+)
+def test_an_arm_that_cannot_be_taken_is_refused(recipe, settings, sentence) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        runs.check_start(recipe("rollout.probes=0", *settings))

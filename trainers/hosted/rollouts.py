@@ -261,7 +261,8 @@ class RolloutWorker:
                 "library, or another number of rollouts than rollout.group_size?"
             )
         task = self.tasks[label["split"]]
-        starts = [*(self.starts if training else []), *[()] * len(engines)]
+        forced = self.starts if training or self.config.rollout.arm else []
+        starts = [*forced, *[()] * len(engines)]
 
         async def played(dialogue: Dialogue, generate: Generate, start: Sequence[int]) -> Rollout:
             made = await play_turns(

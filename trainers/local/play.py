@@ -5,48 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from agents import Conversation, Episode, Reply, rollout
+from agents import Episode, rollout
 from agents.models import VisionLanguageModel
-from agents.transformers import TransformersAgent
 from trainers.config import TrainConfig
 from trainers.data import SampleOrder, task_of
 from trainers.episodes import has_signal
 from trainers.models import agent_of
-from trainers.probes import probe_starts
+from trainers.probes import Probing, probe_starts
 from vt_env import DataError, PictureError
 from vt_env.vector import VisionThinkVectorEnv
 
 logger = logging.getLogger(__name__)
-
-
-class Probing:
-    """An agent some of whose rollouts are forced, at their first turn, into one arm.
-
-    The forced tokens are marked in the replies.
-
-    Args:
-        agent: Who plays.
-        group_size: Rollouts of a group.
-        starts: What the first rollouts of every group begin with, see :mod:`trainers.probes`.
-    """
-
-    def __init__(self, agent: TransformersAgent, group_size: int, starts: Sequence[str]) -> None:
-        self.agent = agent
-        self.group_size = group_size
-        self.starts = [*starts, *[None] * (group_size - len(starts))]
-
-    @property
-    def name(self) -> str:
-        """The agent's."""
-        return self.agent.name
-
-    def act(self, conversations: Sequence[Conversation]) -> list[Reply]:
-        """One turn for each conversation; in the first turn that is every row of the groups."""
-        forced = [
-            self.starts[row % self.group_size] if c.turn == 0 and c.can_request else None
-            for row, c in enumerate(conversations)
-        ]
-        return self.agent.act(conversations, forced)
 
 
 def _groups(episodes: Sequence[Episode], size: int) -> list[Sequence[Episode]]:

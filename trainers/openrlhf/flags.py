@@ -60,7 +60,7 @@ def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
         f"the critic of {name!r}; only that of 'ppo' is there": algorithm.needs_critic and not ppo,
         "a critic and tokens that only one of critic and policy learns from; set rollout.probes=0 "
         "and algorithm.options.drop_without_signal=false": (
-            ppo and (rollout.probes > 0 or algorithm.drop_without_signal)
+            ppo and (rollout.forces or algorithm.drop_without_signal)
         ),
         "value_clip=None, or a value_coef: the critic has an optimiser of its own": (
             isinstance(algorithm, PPO)
@@ -77,7 +77,7 @@ def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
         "openrlhf.engine_gpus": learners % machines.engine_gpus > 0 and machines.engines == 0,
         "probes with a correction: forced tokens have no probability in the engine; set one of "
         "rollout.probes=0 and openrlhf.correction=off": (
-            rollout.probes > 0 and machines.correction != "off"
+            rollout.forces and machines.correction != "off"
         ),
     }
 

@@ -39,9 +39,9 @@ def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
     batch, left = divmod(episodes, optimiser.minibatches)
     return {
         f"the algorithm {name!r}; it has {', '.join(sorted(_SCALES))}": name not in _SCALES,
-        "force the first words of a turn; set rollout.probes=0, and raise "
+        "force the first words of a turn; set rollout.probes=0 and no rollout.arm, and raise "
         "algorithm.options.kl_coef, which then has to keep every arm alive: 0.3 did": (
-            rollout.probes > 0
+            rollout.forces
         ),
         "further questions in place of groups without signal; set rollout.rounds=1": (
             rollout.rounds > 1

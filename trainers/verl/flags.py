@@ -70,9 +70,8 @@ def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
         **not_on_ray(config, algorithm, machines, unit=rollout.group_size),
         "freezing the vision tower: verl 0.9 has a setting for it, which nothing reads; set "
         "model.freeze_vision=false": config.model.freeze_vision,
-        "probes: its estimators cannot leave single tokens out; set rollout.probes=0": (
-            rollout.probes > 0
-        ),
+        "probes: its estimators cannot leave single tokens out; set rollout.probes=0 and no "
+        "rollout.arm": rollout.forces,
         "masking truncated rollouts whose rewards still count; set "
         "algorithm.options.mask_truncated=false": algorithm.mask_truncated,
         "dropping groups that count in statistics of the whole batch; set "

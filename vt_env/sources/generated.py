@@ -152,7 +152,7 @@ class GeneratedSource(SeededSource):
     def _settings(self) -> Sequence[Any]:
         return self.mix, asdict(self.recipe)
 
-    def _sample(self, index: int) -> Sample:
+    def _draw(self, index: int) -> Sample:
         rng = stream(self.seed, SPLITS.index(self.split), index)
         chosen = np.searchsorted(self._cumulative, rng.random(), side="right")
         kind = self._kinds[min(int(chosen), len(self._kinds) - 1)]

@@ -12,12 +12,15 @@ import numpy as np
 
 from vt_env.errors import ConfigError, unknown_name
 from vt_env.kept import Digests
+from vt_env.samples import Sample
 from vt_env.sources.admission import Admission, AdmissionOptions
 from vt_env.sources.base import Source, is_count
 
 SPLITS = ("train", "validation", "test")
 MOST = 1_000_000
 """Samples of a source at most: their ids are held in memory."""
+KEPT = 256 * 2**20
+"""Bytes of pictures that a source keeps at most."""
 
 
 def stream(seed: int, *key: int) -> np.random.Generator:
@@ -29,7 +32,9 @@ class SeededSource(Source):
     """Samples drawn from a seed.
 
     Sample ``i`` depends on the seed, the split, ``i`` and the source's settings, but not on ``n``.
-    Splits are separate random streams. Nothing is kept: asking again draws again.
+    Splits are separate random streams. Of ``validation`` and ``test``, which are played again and
+    again, the pictures asked for first are kept, up to :data:`KEPT` bytes; all others are drawn
+    again.
 
     Args:
         name: What the source is called, without its split.
@@ -56,6 +61,28 @@ class SeededSource(Source):
         self.seed = seed
         self.split = split
         self.name = f"{name}-{split}"
+        self._kept = dict[int, Sample]()
+        self._room = 0 if split == "train" else KEPT
+
+    @abstractmethod
+    def _draw(self, index: int) -> Sample:
+        """The sample at ``0 <= index < len(self)``, its picture as pixels."""
+
+    def _sample(self, index: int) -> Sample:
+        sample = self._kept.get(index)
+        if sample is None:
+            sample = self._draw(index)
+            pixels = np.asarray(sample.image)
+            if pixels.nbytes <= self._room:
+                pixels.setflags(write=False)
+                self._room -= pixels.nbytes
+                self._kept[index] = sample
+        return sample
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without pictures: another process draws its own."""
+        room = self._room + sum(np.asarray(sample.image).nbytes for sample in self._kept.values())
+        return {**self.__dict__, "_kept": {}, "_room": room}
 
     @abstractmethod
     def _settings(self) -> Sequence[Any]:
@@ -79,5 +106,5 @@ class SeededSource(Source):
         settings = [self.n, self.seed, self.split, *self._settings()]
         digest, pictures = hashlib.sha256(json.dumps(settings).encode()), Digests()
         for index in range(min(self.n, 16)):
-            digest.update(pictures.of(self._sample(index).image))
+            digest.update(pictures.of(self._draw(index).image))
         return digest.hexdigest()

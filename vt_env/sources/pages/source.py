@@ -92,7 +92,7 @@ class PagesSource(SeededSource):
     def _settings(self) -> Sequence[Any]:
         return self.kinds, asdict(self.recipe)
 
-    def _sample(self, index: int) -> Sample:
+    def _draw(self, index: int) -> Sample:
         page, rng = page_at(self.kinds, self.recipe, self.seed, self.split, index)
         entry = page.entries[rng.integers(len(page.entries))]
         wordings = KINDS[page.kind].wordings

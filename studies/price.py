@@ -23,8 +23,9 @@ from studies.prices import Exam, played, recipe_of, result
 from vt_env import VisionThinkError, make_judge
 
 DESCRIPTION = """\
-Train a tiny policy at several prices of a visual token, and compare each with what could be had for
-as many tokens: by an oracle, by what can be seen, by a coin. An hour or two on two cores.
+Train a small policy at several prices of a visual token, and compare each, on the recipe's
+data.validation, with what could be had for as many tokens: by an oracle, by what can be seen, by a
+coin. An hour or two on two cores.
 """
 EPILOG = """\
 In DIR: result.json, plot.png, plot.svg, and the runs as vt study leaves them. What is done already
@@ -74,9 +75,10 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     """Train, play, compare."""
     torch.set_num_threads(1)  # a model this small is slower on two, and one gives equal runs
     study, out = studies.load_study(arguments.study), arguments.out
-    exam = Exam(arguments.samples, arguments.rollouts)
     every = studies.runs(study, out)
-    judges = {recipe_of(study, run).environment.judge for run in every}
+    recipes = [recipe_of(study, run) for run in every]
+    exam = Exam(recipes[0].data.validation or "", arguments.samples, arguments.rollouts)
+    judges = {recipe.environment.judge for recipe in recipes}
     noise = max(float(getattr(make_judge(judge), "rate", 0.0)) for judge in judges)
     with studies.folder(study, KIND, out, OWNS, {"words": [list(words)]}) as results:
         carry_out(study, out, arguments.jobs)

@@ -16,18 +16,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents import Episode, rollout
+from agents import AGENTS, Episode, rollout
 from experiments.recipe import load_recipe
 from experiments.study import Run, Study
 from studies.frontier import Arms, Frontier, Rates, gap, grouped, mixing
 from trainers import TrainConfig
-from vt_env import ConfigError, DataError, Query, Sample, Source, make_judge, make_task, open_source
+from vt_env import (
+    ConfigError,
+    DataError,
+    Query,
+    Sample,
+    Source,
+    Task,
+    make_judge,
+    make_task,
+    open_source,
+)
 from vt_env.errors import Damaged
 from vt_env.sealed import read_sealed_bytes, write_sealed_bytes
 from vt_env.vector import VisionThinkVectorEnv
 
 PRICE = "reward.token_price"
-TEST = "generated:n={n},split=test,kinds=close"
 CONTRAST_STEP = 4
 """Width of a bin of contrasts, in grey levels."""
 BATCH = 128
@@ -41,24 +50,28 @@ class Exam:
     """How policies are measured.
 
     Attributes:
-        samples: Pictures of the test pool, the same for all.
+        pool: The test pool's spec, the same for all policies.
+        samples: Pictures of it, from the start.
         rollouts: Of each question and arm, at temperature 1; even.
 
     Raises:
-        ConfigError: On an odd number of rollouts.
+        ConfigError: On an odd number of rollouts, or more samples than there are.
     """
 
+    pool: str
     samples: int = 2000
     rollouts: int = 8
 
     def __post_init__(self) -> None:
         if self.rollouts < 2 or self.rollouts % 2:
             raise ConfigError(f"rollouts must be an even number from 2 up, got {self.rollouts}")
+        if (there := len(self.test)) < self.samples:
+            raise ConfigError(f"{self.pool} has {there} samples, fewer than {self.samples}")
 
     @property
     def test(self) -> Source:
         """The test pool."""
-        return open_source(TEST.format(n=self.samples))
+        return open_source(f"{self.pool},limit={self.samples}")
 
 
 def recipe_of(study: Study, run: Run) -> TrainConfig:
@@ -81,8 +94,7 @@ def played(study: Study, run: Run, exam: Exam) -> Played:
     """
     done = run.folder / "played.sealed"
     if not done.exists():
-        judge = recipe_of(study, run).environment.judge
-        arrays = play(run.checkpoint, exam, judge, run.seed)
+        arrays = play(run.checkpoint, exam, recipe_of(study, run), run.seed)
         made = io.BytesIO()
         np.savez_compressed(made, allow_pickle=False, **arrays)
         write_sealed_bytes(done, made.getvalue())
@@ -99,13 +111,13 @@ def played(study: Study, run: Run, exam: Exam) -> Played:
     return found
 
 
-def play(model: Path, exam: Exam, judge: str, seed: int) -> dict[str, NDArray[Any]]:
+def play(model: Path, exam: Exam, recipe: TrainConfig, seed: int) -> dict[str, NDArray[Any]]:
     """Play a policy on the test pool, judged without noise.
 
     Args:
         model: The policy's checkpoint.
         exam: How it is measured.
-        judge: The one that it was trained with.
+        recipe: How it was trained.
         seed: Of the rollouts.
 
     Returns:
@@ -116,14 +128,14 @@ def play(model: Path, exam: Exam, judge: str, seed: int) -> dict[str, NDArray[An
         and ``high`` over the originals'; and ``greedy_tokens``, float [].
     """
     from agents.models import load_vlm
-    from agents.tiny import TinyAgent
 
     vlm = load_vlm(model)
-    source = exam.test
+    source, rules = exam.test, recipe.environment
+    task = make_task(source, protocol=rules.protocol, prompt=rules.prompt, judge="exact")
 
     def episodes(copies: int, temperature: float, arm: str | None = None) -> list[Episode]:
-        agent = TinyAgent(vlm, temperature=temperature, arm=arm)
-        return _episodes(source, agent, copies, seed)
+        agent = AGENTS.make(recipe.model.agent, vlm, temperature=temperature, arm=arm)
+        return _episodes(task, agent, copies, seed)
 
     def right(played: Sequence[Episode]) -> NDArray[np.bool_]:
         verdicts = [episode.verdict.correct is True for episode in played]
@@ -139,7 +151,7 @@ def play(model: Path, exam: Exam, judge: str, seed: int) -> dict[str, NDArray[An
         "greedy": right(greedy),
         "greedy_asked": asked(greedy),
         "greedy_tokens": np.array(_tokens(greedy)),
-        "noisy": _judged(greedy, judge),
+        "noisy": _judged(greedy, rules.judge),
         "free": right(free),
         "asked": asked(free),
         "low": right(arms["direct"]),
@@ -148,13 +160,12 @@ def play(model: Path, exam: Exam, judge: str, seed: int) -> dict[str, NDArray[An
     }
 
 
-def _episodes(source: Source, agent: Any, copies: int, seed: int) -> list[Episode]:
+def _episodes(task: Task, agent: Any, copies: int, seed: int) -> list[Episode]:
     """So many rollouts of every sample, sample by sample."""
-    task = make_task(source, prompt="tiny", judge="exact")
     env = VisionThinkVectorEnv(
         BATCH * copies, group_size=copies, data=task, reward={"penalty": "none"}
     )
-    ids = source.ids()
+    ids = task.source.ids()
     played: list[Episode] = []
     for begin in range(0, len(ids), BATCH):
         for episode in rollout(env, agent, seed=seed, sample_ids=ids[begin : begin + BATCH]):
@@ -181,7 +192,8 @@ def _judged(episodes: Sequence[Episode], spec: str) -> NDArray[np.bool_]:
 
 def visible(sample: Sample) -> tuple[object, ...]:
     """What of a question's difficulty can be seen in its half-size picture."""
-    return sample.kind, int(sample.metadata.get("number_contrast", 0)) // CONTRAST_STEP
+    known = sample.metadata
+    return sample.kind, known.get("page"), int(known.get("number_contrast", 0)) // CONTRAST_STEP
 
 
 def readers(cells: Mapping[float, Played]) -> Arms:
@@ -273,7 +285,8 @@ def result(
     """
     groups = grouped([visible(sample) for sample in exam.test])
     return {
-        "test": TEST.format(n=exam.samples),
+        "test": exam.pool,
+        "samples": exam.samples,
         "rollouts": exam.rollouts,
         "warmup": dict(study.warmup),
         "recipe": study.recipe,

@@ -29,7 +29,7 @@ trainer = "local"
 steps = 2
 "rollout.prompts" = 3
 "data.train" = "generated:n=64,split=train,kinds=close"
-"data.validation" = "generated:n=8,split=validation,kinds=close"
+"data.validation" = "generated:n=16,split=test,kinds=close"
 "tracking.wandb" = "off"
 
 [arms.price]
@@ -88,6 +88,7 @@ def test_parts_made_with_other_settings_are_not_taken_for_ones_own(frontier, cap
     ("more", "changes", "message"),
     [
         (["--rollouts", "3"], {}, "must be an even number"),
+        (["--samples", "17"], {}, "has 16 samples, fewer than 17"),
         ([], {"values": ("[0.0, 0.1]", "[-1]")}, "token_price must be"),
         ([], {"seeds": ("[0]", "[-1]")}, "seed must be"),
         ([], {"across": ("reward.token_price", "optimiser.learning_rate")}, "not reward.token_"),

@@ -112,7 +112,8 @@ def _pages(arguments: argparse.Namespace) -> None:
 
     with begin(out, PAGES, OWNS[PAGES], mode, settings=told(arguments, stamp)) as results:
         folder = warm_up_pages(config, out, arguments.seed, init, shown)
-        figures = measure(load_vlm(folder, dtype="float32"), n=questions, progress=screen.say)
+        vlm = load_vlm(folder, dtype="float32")
+        figures = measure(vlm, n=questions, side=config.side, progress=screen.say)
         missed = [bar.figure for bar in BARS if not bar.reached(figures[bar.figure])]
         origin = provenance(arguments.seed, None)
         written = {
@@ -123,7 +124,7 @@ def _pages(arguments: argparse.Namespace) -> None:
             "provenance": origin,
         }
         write_json(out / "result.json", written)
-        (folder / "README.md").write_text(card(figures, origin, questions), "utf-8")
+        (folder / "README.md").write_text(card(figures, origin, questions, config.side), "utf-8")
         results.finish()
     heads = [Column("figure", text=True), Column("value", ".4f"), Column("bar", text=True)]
     rows = [

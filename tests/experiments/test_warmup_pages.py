@@ -18,11 +18,13 @@ FEW = (
 )
 
 
+@pytest.mark.parametrize(("side", "tokens", "few"), [(224, 64, 16), (448, 256, 64)])
 def test_it_ends_with_a_model_its_figures_and_its_card(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], side: int, tokens: int, few: int
 ) -> None:
     out = tmp_path / "run"
-    assert main(["warmup", "pages", "--out", str(out), *FEW]) == 0
+    words = (*FEW, f"side={side}")
+    assert main(["warmup", "pages", "--out", str(out), *words]) == 0
     said = capsys.readouterr().out
     assert "half_large" in said
     assert "missed" in said
@@ -32,8 +34,9 @@ def test_it_ends_with_a_model_its_figures_and_its_card(
     assert result["provenance"]["seed"] == 0
     card = (out / "model/README.md").read_text("utf-8")
     assert "| `full_small` | 0.0000 | at least 0.98, **missed** |" in card
+    assert f"{tokens} visual tokens a page of {side} x {side} pixels, {few} at half size" in card
     assert main(["warmup", "--resume", "--out", str(out)]) == 0, "all is done: measured again"
-    assert main(["warmup", "pages", "--out", str(out), *FEW]) == 2, "neither asked for"
+    assert main(["warmup", "pages", "--out", str(out), *words]) == 2, "neither asked for"
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from agents.tiny.pages.dense import (
     Frame,
     targets,
 )
-from agents.tiny.pages.learner import RECIPE, Learner, PagesConfig, join_pictures
+from agents.tiny.pages.learner import Learner, PagesConfig, join_pictures
 from agents.tiny.pages.lessons import FORMS, Teacher, jittered
 from agents.tiny.pages.measure import BARS, measure
 from agents.tiny.pages.model import make_vlm
@@ -45,7 +45,7 @@ from vt_env.env import VisionThinkEnv
 from vt_env.grammars import parse
 from vt_env.pictures import Picture
 from vt_env.regions import Box
-from vt_env.sources.pages import KINDS, PagesSource, page_at
+from vt_env.sources.pages import KINDS, PagesSource, Recipe, page_at
 from vt_env.vector import VisionThinkVectorEnv
 
 FEW = PagesConfig(steps=4, seeing=2, batch=2, rise=1, processes=1, exam=2, every=4, minutes=0.0)
@@ -57,7 +57,7 @@ def vlm():
 
 
 def page(index: int = 0):
-    return page_at(("form", "receipt"), RECIPE, 0, "train", index)
+    return page_at(("form", "receipt"), Recipe(), 0, "train", index)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_crop_knows_its_subject_and_whose_label_it_cannot_see() -> None:
 
 def test_sheets_are_full_of_print() -> None:
     for halved in (True, False):
-        view, truth = sheet(RECIPE, np.random.default_rng(1), halved=halved)
+        view, truth = sheet(Recipe(), np.random.default_rng(1), halved=halved)
         assert view.size == (112, 112)
         assert (truth.value > 0).sum() + (truth.label > 0).sum() > 25
 
@@ -317,7 +317,7 @@ def test_the_language_model_learns_where_to_look_from_the_token_that_names_what_
     prepared = learner.prepared("train", range(4), None)
     wanted = []
     for index, made in enumerate(prepared):
-        entries = page_at(("form", "receipt"), RECIPE, 0, "train", index)[0].entries
+        entries = page_at(("form", "receipt"), Recipe(), 0, "train", index)[0].entries
         for said in said_turns(vlm, made.lessons[0].ids, made.lessons[0].weights):
             if (edges := edges_said(said)) is not None:
                 wanted.append([edge / EDGES for edge in edges])
@@ -374,7 +374,7 @@ def test_the_policy_plays_the_environment_and_is_measured(vlm) -> None:
 def test_a_lesson_s_crop_holds_its_whole_value() -> None:
     moved = 0
     for index in range(60):
-        page, rng = page_at(("form", "receipt"), RECIPE, 0, "train", index)
+        page, rng = page_at(("form", "receipt"), Recipe(), 0, "train", index)
         for entry in page.entries:
             box = entry.value.box
             around = window(box, 224, 224)

@@ -123,6 +123,8 @@ def test_two_processes_share_a_batch(tmp_path: Path) -> None:
         ({"steps": 0}, "steps must be at least 1"),
         ({"seeing": 7000}, "from 0 to steps"),
         ({"batch": 3}, "multiple of processes"),
+        ({"side": 230}, "a multiple of 28"),
+        ({"side": 196}, "from 224"),
         ({"falls": 1.0}, "below 1"),
         ({"muon": float("nan")}, "muon must be at least 0"),
         ({"minutes": -1.0}, "minutes must be at least 0"),

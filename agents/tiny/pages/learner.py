@@ -25,10 +25,11 @@ from agents.tiny.pages.model import SIZES, make_vlm
 from agents.tiny.pages.muon import Muon
 from agents.tiny.pages.sheets import sheet
 from agents.tiny.pages.words import EDGES, edges_said
-from agents.tiny.pages.zoom import GRID
+from agents.tiny.pages.zoom import GRID, TOKEN
 from agents.tiny.teaching import Batch, collate
 from vt_env.errors import ConfigError
 from vt_env.sources.pages import Recipe, page_at
+from vt_env.sources.pages.page import LEAST_SIDE
 from vt_env.sources.seeded import stream
 
 
@@ -85,7 +86,6 @@ def _attend(
 
 KINDS = ("form", "receipt")
 """The part of the generator that the policy is taught."""
-RECIPE = Recipe()
 _SHEETS = 3
 """The random stream of sheets, beside those of the splits."""
 READINGS = tuple(
@@ -98,6 +98,7 @@ class PagesConfig:
     """Settings of the warm-up.
 
     Attributes:
+        side: Pixels of a page's sides; a larger page has the same print and more room.
         steps: Of the optimizers.
         seeing: How many of them come first and teach the vision encoder alone.
         batch: Pages in a step, over all processes; no page is seen twice.
@@ -115,6 +116,7 @@ class PagesConfig:
         ConfigError: On a value out of range.
     """
 
+    side: int = LEAST_SIDE
     steps: int = 6000
     seeing: int = 800
     batch: int = 20
@@ -129,6 +131,9 @@ class PagesConfig:
     minutes: float = 4.0
 
     def __post_init__(self) -> None:
+        if self.side % TOKEN:
+            raise ConfigError(f"side must be a multiple of {TOKEN} pixels, got {self.side}")
+        _ = self.recipe
         for name in ("steps", "batch", "processes", "exam", "every", "rise"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -143,6 +148,11 @@ class PagesConfig:
                 raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
         if not 0 <= self.falls < 1:
             raise ConfigError(f"falls must be from 0 to below 1, got {self.falls}")
+
+    @property
+    def recipe(self) -> Recipe:
+        """How pages are printed."""
+        return Recipe(self.side)
 
     def rate(self, step: int, since: int) -> float:
         """The rates' share of their peaks.
@@ -217,7 +227,9 @@ class Learner:
     def prepared(self, split: str, indices: Iterable[int], crops: int | None) -> list[Prepared]:
         """Pages of a split with their lessons."""
         return [
-            self.teacher.prepare(*page_at(KINDS, RECIPE, self.seed, split, index), crops)
+            self.teacher.prepare(
+                *page_at(KINDS, self.config.recipe, self.seed, split, index), crops
+            )
             for index in indices
         ]
 
@@ -229,7 +241,7 @@ class Learner:
         truth = [seen for page in pages for seen in page.truth]
         for index in range(2 * indices[0], 2 * indices[0] + (1 if speaks else 2) * len(indices)):
             rng = stream(self.seed, _SHEETS, index)
-            view, seen = sheet(RECIPE, rng, halved=index % 2 == 0)
+            view, seen = sheet(self.config.recipe, rng, halved=index % 2 == 0)
             views.append(view)
             truth.append(seen)
         features = _features(self.vlm, views)
@@ -312,7 +324,7 @@ class Learner:
         if what != "box":
             return float(said == true)
         ours, theirs = (edges_said(self.vlm.tokenizer.decode(ids)) for ids in (said, true))
-        near = EDGES * GRID // RECIPE.width
+        near = EDGES * GRID // self.config.side
         return float(
             ours is not None
             and theirs is not None

@@ -12,10 +12,11 @@ from typing import Any
 from agents.base import Agent
 from agents.models.vlm import VisionLanguageModel
 from agents.rollout import Episode, play
-from agents.tiny.pages.learner import KINDS, RECIPE
+from agents.tiny.pages.learner import KINDS
 from agents.tiny.pages.words import EDGES, edges_said
-from agents.tiny.pages.zoom import GRID, PagesAgent, Pointed, steps, window
+from agents.tiny.pages.zoom import GRID, TOKEN, PagesAgent, Pointed, steps, window
 from vt_env.sources.pages import PagesSource
+from vt_env.sources.pages.page import LEAST_SIDE
 from vt_env.vector import VisionThinkVectorEnv
 
 _TEXT = """\
@@ -27,12 +28,12 @@ pipeline_tag: image-text-to-text
 
 # Pages policy
 
-A Qwen2.5-VL of 2.0 million parameters (stock classes; patches of 14 pixels, merged 2 x 2; 64 visual
-tokens a page of {side} x {side} pixels, 16 at half size), trained from random weights on generated
-pages of the kinds {kinds}. It reads values beside a label, answers in the tags of
-this project's environment, and asks for the original (`resize_image`) or for a part of the page
-(`image_zoom_in_tool`, thousandths of the page's sides) in about half of the questions, whatever
-the print: when to ask is left to reinforcement learning.
+A Qwen2.5-VL of 2.0 million parameters (stock classes; patches of 14 pixels, merged 2 x 2;
+{tokens} visual tokens a page of {side} x {side} pixels, {few} at half size), trained from random
+weights on generated pages of the kinds {kinds}. It reads values beside a label, answers
+in the tags of this project's environment, and asks for the original (`resize_image`) or for a part
+of the page (`image_zoom_in_tool`, thousandths of the page's sides) in about half of the questions,
+whatever the print: when to ask is left to reinforcement learning.
 
 It reads nothing else. Its vocabulary has the words of those questions, and characters of values.
 
@@ -56,14 +57,18 @@ Versions: {versions}.
 """
 
 
-def card(figures: Mapping[str, float], provenance: Mapping[str, Any], questions: int) -> str:
+def card(
+    figures: Mapping[str, float], provenance: Mapping[str, Any], questions: int, side: int
+) -> str:
     """The card, as Markdown.
 
     Args:
         figures: From :func:`~agents.tiny.pages.measure.measure`.
         provenance: ``command``, ``seed``, ``commit``, ``finished`` and ``versions``.
         questions: That the figures are shares of.
+        side: Of a page, in pixels.
     """
+    tokens = (side // TOKEN) ** 2
     rows = [
         f"| `{bar.figure}` | {figures[bar.figure]:.4f} | {bar}"
         f"{'' if bar.reached(figures[bar.figure]) else ', **missed**'} |"
@@ -71,7 +76,9 @@ def card(figures: Mapping[str, float], provenance: Mapping[str, Any], questions:
     ]
     versions = ", ".join(f"{name} {number}" for name, number in provenance["versions"].items())
     return _TEXT.format(
-        side=RECIPE.width,
+        side=side,
+        tokens=tokens,
+        few=tokens // 4,
         kinds=" and ".join(KINDS),
         questions=questions,
         rows="\n".join(rows),
@@ -135,6 +142,7 @@ def measure(
     vlm: VisionLanguageModel,
     *,
     n: int = 2000,
+    side: int = LEAST_SIDE,
     seed: int = 0,
     split: str = "test",
     batch: int = 250,
@@ -145,6 +153,7 @@ def measure(
     Args:
         vlm: The policy.
         n: Pages, with one question each.
+        side: Of a page, in pixels.
         seed: Of the pages and of sampling.
         split: ``validation`` to choose by, ``test`` to report.
         batch: Rollouts at once.
@@ -154,7 +163,7 @@ def measure(
         The figures of :data:`BARS`, each a share of the questions or a difference of two shares,
         and ``zoom_small`` and ``zoom_large``: right after the policy's own call, greedily.
     """
-    source = PagesSource(n, seed=seed, split=split, kinds="+".join(KINDS))
+    source = PagesSource(n, seed=seed, split=split, kinds="+".join(KINDS), width=side)
 
     def played(agent: Agent, **task: Any) -> list[Episode]:
         if progress is not None:

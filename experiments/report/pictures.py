@@ -276,8 +276,8 @@ def _encoded(image: Image.Image) -> tuple[bytes, str]:
         image.save(buffer, kind, **options)
         return buffer.getvalue()
 
-    exact = save("PNG", optimize=True)
     if max(image.size) <= EXACT:
-        return exact, "png"
+        return save("PNG", optimize=True), "png"
+    exact = save("PNG")  # to optimise it takes longer than all the rest of a page
     lossy = save("JPEG", quality=80, optimize=True)
     return (exact, "png") if len(exact) <= len(lossy) else (lossy, "jpeg")

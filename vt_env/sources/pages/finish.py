@@ -28,7 +28,7 @@ QUALITY = 60
 def finish(canvas: Canvas, kind: str) -> Page:
     """The page that a canvas becomes."""
     rng, recipe, image = canvas.rng, canvas.recipe, canvas.image
-    skew, blur, loss = (recipe.difficulty * max(0.0, 2 * u - 1) for u in rng.random(3))
+    skew, blur, loss = (recipe.difficulty * max(0.0, 2 * u - 1) for u in rng.random(3).tolist())
     arm = max(canvas.width, canvas.height) / 2
     turned = math.asin(skew * SKEW * canvas.unit / arm) * (1 if canvas.chance() else -1)
     entries, other = tuple(canvas.entries), tuple(canvas.other)

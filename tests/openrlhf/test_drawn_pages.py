@@ -1,4 +1,4 @@
-"""Pages are drawn by the Pillow of the guests' environments too, which is newer than the laptop's."""
+"""Pages are drawn by the Pillow of the guests' environments too, which is a newer one."""
 
 import pytest
 

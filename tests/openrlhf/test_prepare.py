@@ -55,6 +55,12 @@ def test_the_local_trainer_has_nothing_to_prepare(untrained, tmp_path, capsys):
     assert "--prepare is for trainer=openrlhf or verl" in capsys.readouterr().err.replace("\n", " ")
 
 
+@pytest.mark.parametrize("name", ["request, zoom", "me@home"])
+def test_a_folder_whose_name_openrlhf_would_cut_in_two_is_refused(recipe, tmp_path, name):
+    with pytest.raises(ConfigError, match=r"OpenRLHF takes [,@] in .* for the end of a path"):
+        make_trainer("openrlhf").prepare(recipe(), tmp_path / name)
+
+
 def test_another_run_in_the_folder_is_not_trained_over(recipe, tmp_path):
     trainer = make_trainer("openrlhf")
     trainer.prepare(recipe(), tmp_path)

@@ -47,6 +47,7 @@ class HostedRun(ABC):
         NAME: The trainer's, and of the folder.
         LIBRARY: As people write it.
         WRITES_CHECKPOINTS: Whether the process that leads the run writes them itself.
+        SEPARATORS: Characters at which the library cuts a path in two.
         out: The folder that the user named; absolute.
         cwd: Where relative paths of the recipe begin.
         config: The recipe.
@@ -61,6 +62,7 @@ class HostedRun(ABC):
     NAME: ClassVar[str]
     LIBRARY: ClassVar[str]
     WRITES_CHECKPOINTS: ClassVar[bool] = False
+    SEPARATORS: ClassVar[str] = ""
 
     out: Path
     cwd: Path

@@ -110,8 +110,14 @@ def begun(kind: type[HostedRun], config: TrainConfig, out: Path) -> HostedRun:
         The record, with the fingerprints that the run began with, if it did.
 
     Raises:
-        ConfigError: If the run that is there was another recipe's.
+        ConfigError: If the run that is there was another recipe's, or the library cannot read a
+            folder of that name.
     """
+    if cut := set(kind.SEPARATORS) & set(str(out.resolve())):
+        raise ConfigError(
+            f"{kind.LIBRARY} takes {' and '.join(sorted(cut))} in {out.resolve()} for the end of a "
+            "path; choose another --out"
+        )
     run = kind(out.resolve(), Path.cwd(), config)
     if not (run.folder / "run.json").is_file():
         return run

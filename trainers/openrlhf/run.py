@@ -48,6 +48,7 @@ class OpenRLHFRun(HostedRun):
 
     NAME: ClassVar[str] = "openrlhf"
     LIBRARY: ClassVar[str] = "OpenRLHF"
+    SEPARATORS: ClassVar[str] = ",@"
     WRITES_CHECKPOINTS: ClassVar[bool] = True
     algorithm = staticmethod(checked)
 

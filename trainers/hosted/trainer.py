@@ -28,7 +28,7 @@ from trainers.provenance import COMMAND, record_start
 from trainers.results import LOCK
 from trainers.runs import RunTrainer, result_of, run_folder, same_recipe, score, store_of
 from trainers.tracking import LOG, JsonLines
-from vt_env.errors import VisionThinkError
+from vt_env.errors import ConfigError, VisionThinkError
 from vt_env.packages import require_plain_name
 
 _START = """\

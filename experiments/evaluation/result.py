@@ -44,6 +44,7 @@ MEASURED = (
     "views",
     "partly_shown",
     "repeat",
+    "form_of",
 )
 """What of a row its numbers are made of."""
 

@@ -315,15 +315,15 @@ def _title(part: Policy) -> str:
     return sources.pop() if len(sources) == 1 else part.data
 
 
-Key = tuple[str, str]
-"""What makes two episodes be about the same thing: the sample's id and its question."""
+Key = tuple[str, str, str]
+"""What makes two episodes be about the same thing: source, id and question of the sample."""
 Numbers = Mapping[str, Any]
 """A result as in ``result.json``."""
 
 
 def key_of(row: Row) -> Key:
     """See :data:`Key`."""
-    return row["id"], row["question"]
+    return row["source"], row["id"], row["question"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,7 @@ def test_what_the_samples_say(tmp_path):
     )
     assert [s.references for s in hr] == [("A",), ("B",), ("C",), ("D",)]
     assert {s.choices["ABCD".index(s.references[0])] for s in hr} == {"27B"}
+    assert len({s.metadata["form_of"] for s in hr}) == 1
     real = opened("mme-realworld-lite", tmp_path)[1]
     assert real.id == "perception/remote_sensing/position/1"
     assert real.choices[-1] == "The image does not feature it."

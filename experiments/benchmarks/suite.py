@@ -16,7 +16,7 @@ from typing import Any
 
 from experiments.benchmarks.base import BENCHMARKS, Benchmark, check_variant
 from experiments.benchmarks.opening import BenchmarkSource, open_benchmark
-from experiments.evaluation.player import Metrics, Part
+from experiments.evaluation.player import NO_PLACE, Metrics, Part
 from vt_env.errors import ConfigError, DataError, unknown_name
 from vt_env.judges import Judge
 from vt_env.specs import split_outside
@@ -167,7 +167,7 @@ def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
     """
     lines: list[dict[str, Any]] = []
     for name, result in results.items():
-        modes = result.get("modes", {"": result})
+        modes = _modes(result)
         whole = modes.get("full", {}).get("metrics", {}).get("score")
         lines += [_line(name, mode, one, whole) for mode, one in modes.items()]
     averages = [_average(mode, lines) for mode in dict.fromkeys(line["mode"] for line in lines)]
@@ -202,14 +202,23 @@ def _letters(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def left_out(results: Mapping[str, Result]) -> dict[str, dict[str, int]]:
-    """Rows of each benchmark that were left out, by reason and number, the most frequent first."""
+    """Rows of each benchmark that were left out of any mode, by reason, the most frequent first."""
     found: dict[str, dict[str, int]] = {}
+    played = dict.fromkeys(mode for result in results.values() for mode in _modes(result))
     for name, result in results.items():
-        one = next(iter(result["modes"].values())) if "modes" in result else result
-        reasons = Counter(r["reason"] for r in one["refusals"])
+        modes, reasons = _modes(result), Counter[str]()
+        for one in modes.values():
+            reasons |= Counter(r["reason"] for r in one["refusals"])
+        if played.keys() - modes.keys():
+            reasons[NO_PLACE] = max(one["n"] for one in modes.values())
         if reasons:
             found[name] = dict(reasons.most_common())
     return found
+
+
+def _modes(result: Result) -> Mapping[str, Result]:
+    """Results by mode; by an empty name of one without modes."""
+    return result.get("modes", {"": result})
 
 
 def zooming_gaps(results: Mapping[str, Result]) -> dict[str, dict[str, float]]:
@@ -222,7 +231,7 @@ def zooming_gaps(results: Mapping[str, Result]) -> dict[str, dict[str, float]]:
         if (other := results.get(f"{name}-crop")) is None:
             continue
         whole, crop = (
-            {mode: one["metrics"] for mode, one in result.get("modes", {"": result}).items()}
+            {mode: one["metrics"] for mode, one in _modes(result).items()}
             for result in (results[name], other)
         )
         gaps = {

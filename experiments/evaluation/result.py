@@ -12,13 +12,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from agents.judging.usage import Usage, total
-from experiments.diagnosis import ALL, PLAYED, WITHOUT, by_kind, diagnose
+from experiments.diagnosis import ALL, OTHERS, PLAYED, WITHOUT, by_group, diagnose
 from experiments.episodes import Row, read_rows
 from experiments.evaluation.modes import DECIDES
-from experiments.evaluation.player import Entry, Metrics
+from experiments.evaluation.player import Entry, Metrics, refusal_of
 from experiments.files import SealedLog, json_object, write_json
 from experiments.provenance import provenance
 from experiments.summary import FULL, side_by_side, summarise
@@ -45,6 +45,7 @@ MEASURED = (
     "partly_shown",
     "repeat",
     "form_of",
+    "overlap",
 )
 """What of a row its numbers are made of."""
 
@@ -195,12 +196,37 @@ def mode_result(modes: Mapping[str, Result], folders: Mapping[str, Path]) -> Res
     }
 
 
-def diagnosed(rows: Mapping[str, Sequence[Row]], seed: int) -> Result:
-    """What calls gain and harm, where the modes that tell it were played."""
+def suite_diagnosed(parts: Sequence[Path], seed: int) -> Result:
+    """The same over the benchmarks of a suite, of which each is told of.
+
+    Args:
+        parts: The folders of the benchmarks, in which each mode has one.
+        seed: Seeds the bootstrap.
+    """
+    rows: dict[str, list[Row]] = {}
+    for mode in (PLAYED, WITHOUT, *OTHERS):
+        for part in parts:
+            told = (PLAYED, WITHOUT, mode)
+            if all((part / name / EPISODES).is_file() for name in told):
+                found = read_rows(part / mode / EPISODES)
+                rows.setdefault(mode, []).extend(slim(row) for row in found)
+    return diagnosed(rows, seed, "source")
+
+
+def diagnosed(
+    rows: Mapping[str, Sequence[Row]], seed: int, key: Literal["kind", "source"] = "kind"
+) -> Result:
+    """What calls gain and harm, where the modes that tell it were played.
+
+    Args:
+        rows: Episodes by mode.
+        seed: Seeds the bootstrap.
+        key: What is told of, beside all samples, where there are several.
+    """
     if not {PLAYED, WITHOUT} <= rows.keys():
         return {}
-    kinds = {kind or "(no kind)": one for kind, one in by_kind(rows, seed=seed).items()}
-    found = {ALL: diagnose(rows, seed=seed), **(kinds if len(kinds) > 1 else {})}
+    groups = {name or f"(no {key})": d for name, d in by_group(rows, key, seed=seed).items()}
+    found = {ALL: diagnose(rows, seed=seed), **(groups if len(groups) > 1 else {})}
     return {"diagnosis": {name: one.record() for name, one in found.items()}}
 
 
@@ -225,7 +251,7 @@ class Journal:
         config: What is evaluated.
         lost: What was lost of it on disk, in words, so that it is played again; else empty.
         done: The places of all samples that were played or refused.
-        refused: How many were refused.
+        refused: How many pictures were refused.
 
     Args:
         folder: There already; no other process may be at work in it.
@@ -263,7 +289,7 @@ class Journal:
     def _note(self, entry: Entry) -> None:
         if "at" in entry:
             self.done.add(entry["at"])
-            self.refused += "refused" in entry
+            self.refused += bool(refusal_of(entry))
 
 
 def read_entries(path: Path) -> Iterator[Entry]:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from experiments.episodes import Notes, Row, shown_lines, shown_rows
 from experiments.evaluation.result import CONFIG, JOURNAL
 from experiments.files import check_folders
-from experiments.report.diagnosed import Diagnosed, read_diagnosed
+from experiments.report.diagnosed import Diagnosed, read_diagnosed, read_suite
 from experiments.report.text import shown
 from experiments.summary import measure, summarise
 from trainers.results import PRIVATE
@@ -103,6 +103,8 @@ class _Folder:
             self.policies = pooled(self.policies, self.suites)
 
     def _walk(self, folder: Path, depth: int) -> None:
+        suite = self._object(folder / SUITE)
+        self.diagnosed += read_suite(suite, self.notes, str(folder / SUITE))
         if (folder / LOG).is_file():
             self._run(folder)
             return

@@ -12,7 +12,7 @@ from experiments.benchmarks.suite import SUITES, suite_parts, zooming_gaps
 from experiments.benchmarks.zoom_layouts import shuffled
 from experiments.benchmarks.zoom_summaries import letters, looked
 from experiments.cli import main
-from experiments.report.reading import Notes, read_suites
+from experiments.report.reading import Notes, read_results, read_suites
 from vt_env.errors import ConfigError, DataError
 from vt_env.judges import Query
 from vt_env.regions import Box
@@ -393,3 +393,34 @@ def test_a_copy_is_found_by_its_repository(tmp_path):
     (part,) = suite_parts("zoom", ["treebench"], tmp_path)
     assert str(part.data).endswith("TreeBench")
     assert all(a != b for a, b in pairwise(SUITES["zoom"]))
+
+
+def test_places_are_shown_where_they_are_known_and_a_suite_is_diagnosed(tmp_path, capsys):
+    """A row without a box, or a benchmark without any, stopped the suite when its turn came."""
+    names = ("vstar", "treebench", "hrbench-4k")
+    for name in names:
+        COPIES[name](tmp_path / "copies" / name)
+    chosen = [word for name in names for word in ("--benchmark", name)]
+    out = tmp_path / "out"
+    argv = ["eval", "--suite", "zoom", "--suite-data", str(tmp_path / "copies"), "--agent",
+            "zoom-random", "--protocol", "qwen3-vl", "--mode", "visionthink", "--mode", "no-tool",
+            "--mode", "oracle-crop", "--max-refused", "0"]  # fmt: skip
+    assert main([*argv, *chosen, "--out", str(out)]) == 0
+    shown = " ".join("".join(capsys.readouterr()).split())
+    assert "hrbench-4k does not say where the answer is: without oracle-crop" in shown
+    assert "left out of treebench: 1 does not say where the answer is" in shown
+    assert "left out of hrbench-4k: 4 does not say where the answer is" in shown
+    assert "zoom-random: Does looking closer help?" in shown
+    assert not (out / "hrbench-4k" / "oracle-crop").exists()
+    result = json.loads((out / "treebench" / "result.json").read_text())["modes"]["oracle-crop"]
+    assert (result["n"], result["refused"]) == (1, 1)
+    (told,) = json.loads((out / "suite.json").read_text())["diagnosis"].values()
+    assert {name: one["n"] for name, one in told.items()} == {
+        "all": 8, "vstar": 2, "treebench": 2, "hrbench-4k": 4
+    }  # fmt: skip
+    assert told["all"]["left_out"] == {"oracle-crop": 5}
+    found = [one.name for one in read_results([out]).diagnosed]
+    assert found == [f"zoom-random: {data}" for data in ("all benchmarks", *sorted(names))]
+    argv[argv.index("--mode") :] = ["--mode", "oracle-crop"]
+    assert main([*argv, "--benchmark", "hrbench-4k", "--out", str(tmp_path / "none")]) == 2
+    assert "metadata['answer_box'], and none does" in capsys.readouterr().err

@@ -146,7 +146,13 @@ def metrics_of(data: Any, judge: Any) -> Metrics | None:
     name, options = _judge_spec(asked)
     if rest.partition(",")[0] != name:
         return None
-    return partial(BENCHMARKS.make(name).summary, variant=options.get("variant", "fixed"))
+    return benchmark_metrics(BENCHMARKS.make(name), options.get("variant", "fixed"))
+
+
+def benchmark_metrics(benchmark: Benchmark, variant: str) -> Metrics:
+    """A benchmark's own numbers, as results have them."""
+    each, whole = (partial(of, variant=variant) for of in (benchmark.numbers, benchmark.letters))
+    return Metrics(each, whole, benchmark.reads)
 
 
 def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
@@ -198,7 +204,14 @@ def _letters(metrics: Mapping[str, Any]) -> dict[str, Any]:
         for kind in ("right", "chosen")
     }
     same = ("option_seed", "letter_bias")
-    return {**{key: metrics.get(key) for key in same}, "none": metrics["chosen/none"], **found}
+    ends = [metrics.get(f"letter_bias/{end}") for end in ("low", "high")]
+    return {
+        **{key: metrics.get(key) for key in same},
+        "interval_95": None if None in ends else ends,
+        "chance": metrics.get("letter_bias/chance"),
+        "none": metrics["chosen/none"],
+        **found,
+    }
 
 
 def left_out(results: Mapping[str, Result]) -> dict[str, dict[str, int]]:

@@ -41,7 +41,24 @@ Entry = dict[str, Any]
 NO_PLACE = "does not say where the answer is"
 """Why a mode that shows that place leaves a sample out."""
 
-Metrics = Callable[[Sequence[Row]], Mapping[str, Any]]
+Numbers = Callable[[Sequence[Row]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Further numbers of a result.
+
+    Attributes:
+        each: Numbers from the rows of one repetition, of which results have the means: they may put
+            several rows together, and those of one repetition are a whole data set.
+        whole: Numbers from all rows.
+        fields: What of a row these read beside what every result is made of; ``None``: everything,
+            so that whole rows are held in memory.
+    """
+
+    each: Numbers
+    whole: Numbers | None = None
+    fields: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +70,7 @@ class Part:
         data: The source or its spec.
         judge: The judge or its spec.
         rules: What of :func:`vt_env.make_task`'s rules differs from the evaluation's.
-        metrics: Further numbers of the result, from rows that are given with all their fields.
+        metrics: Further numbers of the result.
         repeat: How often each sample is played.
     """
 

@@ -50,9 +50,16 @@ MEASURED = (
 """What of a row its numbers are made of."""
 
 
-def slim(row: Row) -> Row:
-    """A row without what no number is made of."""
-    return cast("Row", {key: value for key, value in row.items() if key in MEASURED})
+def slim(row: Row, more: Sequence[str] = ()) -> Row:
+    """A row without what no number is made of, but for ``more`` of its fields."""
+    return cast("Row", {k: v for k, v in row.items() if k in MEASURED or k in more})
+
+
+def needed(row: Row, metrics: Metrics | None) -> Row:
+    """What of a row has to be held in memory for its numbers."""
+    if metrics is None:
+        return slim(row)
+    return row if metrics.fields is None else slim(row, metrics.fields)
 
 
 def finish(folder: Path, config: Config, metrics: Metrics | None = None) -> Result:
@@ -67,13 +74,13 @@ def write_results(
 ) -> Result:
     """Write ``episodes.jsonl``, in the source's order, and ``result.json``.
 
-    Of a row only what its numbers are made of is held in memory, unless there are ``metrics``.
+    Of a row only what its numbers are made of is held in memory.
 
     Args:
         folder: Where to.
         config: What was evaluated.
         entries: What was done, in any order.
-        metrics: Further numbers, from whole rows.
+        metrics: Further numbers.
     """
     found: dict[int, Entry] = {}
     spent: list[Mapping[str, Any]] = []
@@ -90,7 +97,7 @@ def write_results(
                 line = sealed_line(entry["row"]).encode("ascii")
                 places[at] = lines.tell(), len(line)
                 lines.write(line)
-                entry = entry if metrics else {"row": slim(entry["row"])}
+                entry = {"row": needed(entry["row"], metrics)}
             found[at] = entry
         samples = config["samples"]
         if missing := [at for at in range(samples) if at not in found]:
@@ -124,24 +131,35 @@ def summarised(
     seed: int,
     metrics: Metrics | None = None,
 ) -> Result:
-    """The numbers of rows, and ``metrics``, what their own function says."""
+    """The numbers of rows, and ``metrics``, the further ones."""
     made = summarise(rows, refused, seed=seed)
-    return made if metrics is None else {**made, "metrics": _averaged(rows, metrics)}
+    return made if metrics is None else {**made, "metrics": _further(rows, metrics)}
 
 
-def _averaged(rows: Sequence[Row], metrics: Metrics) -> dict[str, Any]:
+def _further(rows: Sequence[Row], metrics: Metrics) -> dict[str, Any]:
     """The further numbers; where samples were played several times, means over the repetitions.
 
-    A metric may put several rows together, and those of one repetition are a whole benchmark.
+    A repetition that lacks a number, as one without a scored row, is left out of its mean.
     """
     by_number: dict[int, list[Row]] = {}
     for row in rows:
         by_number.setdefault(row.get("repeat", {}).get("number", 0), []).append(row)
-    if len(by_number) < 2:
-        return dict(metrics(rows))
-    found = [metrics(some) for _, some in sorted(by_number.items())]
-    shared = [key for key in found[0] if all(key in one for one in found)]
-    return {key: sum(one[key] for one in found) / len(found) for key in shared}
+    found = [metrics.each(some) for _, some in sorted(by_number.items())] or [metrics.each(rows)]
+    values: dict[str, list[Any]] = {}
+    for one in found:
+        for key, value in one.items():
+            values.setdefault(key, []).append(value)
+    whole = {} if metrics.whole is None else metrics.whole(rows)
+    return {**{key: _mean(some) for key, some in values.items()}, **whole}
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """The mean; of what is no number, one alone or the list of all."""
+    if len(values) == 1:
+        return values[0]
+    if all(isinstance(value, int | float) for value in values):
+        return sum(values) / len(values)
+    return list(values)
 
 
 def _described(config: Config) -> Result:

@@ -234,7 +234,7 @@ def _is_rate(rate: Any, spread: Any) -> bool:
 
 
 _NUMBERS = ("score", "relative", "token_ratio", "request_rate", "coverage")
-_OF_LETTERS = ("option_seed", "letter_bias")
+_OF_LETTERS = ("option_seed", "letter_bias", "chance")
 
 
 def read_suites(result: Mapping[str, Any], notes: Notes) -> list[Suite]:
@@ -265,6 +265,7 @@ def _is_letters(told: object) -> bool:
         isinstance(told, Mapping)
         and is_number(told.get("none"))
         and all(told.get(key) is None or is_number(told[key]) for key in _OF_LETTERS)
+        and _is_rate(told.get("letter_bias"), told.get("interval_95"))
         and all(
             isinstance(shares := told.get(kind), Mapping) and all(map(is_number, shares.values()))
             for kind in ("chosen", "right")

@@ -18,7 +18,7 @@ from agents.base import answer_turn, request_turn
 from agents.steering import FORCED
 from experiments import result_tables as tables
 from experiments.evaluation.modes import AtRandom, parse_mode, parse_modes
-from experiments.evaluation.player import Part, Player, Setup
+from experiments.evaluation.player import Metrics, Part, Player, Setup
 from experiments.evaluation.run import Evaluation, Options
 from experiments.evaluation.workers import Here
 from vt_env import ConfigError, Tool, Verdict, make_protocol
@@ -210,7 +210,7 @@ class Half:
 
 def test_one_agent_over_several_sources_with_their_judges(tmp_path: Path) -> None:
     parts = [
-        Part("charts", DATA, "exact", metrics=graded),
+        Part("charts", DATA, "exact", metrics=Metrics(graded)),
         Part("photos/1", "generated:n=8,seed=3", Half(), rules={"tokens": "qwen2.5-vl"}),
     ]
     player = Player(Setup("random:p=0.5", parts))

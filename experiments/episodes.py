@@ -67,6 +67,7 @@ class Row(Judged):
     partly_shown: NotRequired[str]
     repeat: NotRequired[dict[str, Any]]
     form_of: NotRequired[str]
+    overlap: NotRequired[list[float]]
     step: NotRequired[int]
 
 
@@ -168,6 +169,7 @@ FIELDS: Mapping[str, Field] = {
         ..., needed=False,
     ),
     "form_of": Field(_NAME, ..., needed=False),
+    "overlap": Field(_SCORE.list_of("numbers from 0 to 1"), ..., needed=False),
     "step": Field(Kind(lambda v: type(v) is int, "a whole number"), ..., needed=False),
 }  # fmt: skip
 """In the order in which they are written."""
@@ -322,6 +324,8 @@ def episode_row(episode: Episode) -> Row:
         "regions": [_region_row(view.region) for view in episode.views],
         "reward": asdict(episode.reward),
     }
+    if overlaps := [view.overlap for view in episode.views if view.overlap is not None]:
+        row["overlap"] = overlaps
     if episode.partly_shown:
         row["partly_shown"] = episode.partly_shown
     if REPEAT in row["metadata"]:

@@ -89,6 +89,8 @@ def suite_parts(
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)
     check_variant(variant)
+    if twice := [name for name, times in Counter(only).items() if times > 1]:
+        raise ConfigError(f"the benchmark {twice[0]!r} is given twice")
     chosen = [BENCHMARKS.make(name) for name in only or SUITES[suite]]
     if asking := [b.name for b in chosen if b.asks_model and not model and variant != "rules"]:
         raise ConfigError(

@@ -86,9 +86,14 @@ def read_diagnosed(result: Mapping[str, Any], notes: Notes, where: str) -> list[
     """
     if "diagnosis" not in result:
         return []
-    kind, _, rest = str(result.get("data", "")).partition(":")
-    data = rest.partition(",")[0] if kind == "benchmark" else str(result.get("data", ""))
+    data = data_name(str(result.get("data", "")))
     return _read(result["diagnosis"], str(result.get("agent", "")), data, "kind", notes, where)
+
+
+def data_name(spec: str) -> str:
+    """What a page calls data: a benchmark by its name, other data by their spec."""
+    kind, _, rest = spec.partition(":")
+    return rest.partition(",")[0] if kind == "benchmark" else spec
 
 
 def read_suite(suite: Mapping[str, Any], notes: Notes, where: str) -> list[Diagnosed]:

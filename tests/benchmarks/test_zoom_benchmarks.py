@@ -36,6 +36,8 @@ def test_the_suite_has_all_of_them():
     assert list(SUITES["zoom"]) == list(COPIES)
     with pytest.raises(ConfigError, match="--judge-model"):
         suite_parts("zoom")
+    with pytest.raises(ConfigError, match="the benchmark 'vstar' is given twice"):
+        suite_parts("zoom", ["vstar", "treebench", "vstar"])
     parts = suite_parts("zoom", variant="rules")
     assert [part.name for part in parts] == list(COPIES)
 

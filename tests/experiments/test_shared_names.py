@@ -49,6 +49,12 @@ def test_a_gallery_keeps_samples_of_benchmarks_apart(suite: Path) -> None:
     assert {gallery.sample(at, Drawn())["source"] for at in places} == {*HARD}
 
 
+def test_policies_of_a_suite_that_goes_on_are_named_by_their_benchmarks(suite: Path) -> None:
+    (suite / "suite.json").unlink()
+    names = [policy.name for policy in read_results([suite]).policies]
+    assert names == [f"a {mode}, {name}" for name in HARD for mode in ("no-tool", "visionthink")]
+
+
 def test_a_suite_takes_no_questions_for_repeats(suite: Path) -> None:
     for policy in read_results([suite]).policies:
         numbers = policy.numbers

@@ -64,6 +64,8 @@ def training_curves(
     title: str,
     out: Path,
     spreads: Mapping[str, Mapping[str, Sequence[tuple[int, float, float]]]] | None = None,
+    *,
+    stacked: bool = False,
 ) -> None:
     """One panel a group of curves over training steps, as ``out`` with .png and .svg.
 
@@ -72,9 +74,11 @@ def training_curves(
         title: What the plot is of.
         out: The path without its suffix.
         spreads: By panel and curve: (step, low, high) of intervals, where there are any.
+        stacked: Panels one below the other, narrow enough for a phone.
     """
-    figure, save = new_figure((4.6 * len(series), 3.8))
-    axes = figure.subplots(1, len(series), squeeze=False)[0]
+    figure, save = new_figure((5.6, 3.2 * len(series)) if stacked else (4.6 * len(series), 3.8))
+    shape = (len(series), 1) if stacked else (1, len(series))
+    axes = figure.subplots(*shape, squeeze=False).ravel()
     for panel, (label, curves) in zip(axes, series.items(), strict=True):
         for index, (name, points) in enumerate(curves.items()):
             if points:

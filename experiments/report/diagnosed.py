@@ -186,7 +186,7 @@ def draw_checkpoints(diagnosed: Sequence[Diagnosed], out: Path) -> str | None:
             series.setdefault(_LEFT, {})[before + name] = line
     curves = {m: {n: _values(line) for n, line in lines.items()} for m, lines in series.items()}
     spreads = {m: {n: _spread(line) for n, line in lines.items()} for m, lines in series.items()}
-    training_curves(curves, "Does looking closer help, over training?", out, spreads)
+    training_curves(curves, "Does looking closer help, over training?", out, spreads, stacked=True)
     return (
         "The same over the checkpoints of a run, with 95 % intervals: whether training makes calls "
         "gain, or harm less."

@@ -134,6 +134,9 @@ def test_the_report_tells_it_by_kind_and_over_checkpoints(tmp_path: Path) -> Non
     assert 'scope="row" dir="auto" title="hard"' in page
     svg = (tmp_path / "report-checkpoints.svg").read_text()
     assert "asks" in svg
+    for name in ("diagnosis", "checkpoints"):  # at 390 pixels a letter of 10 points has 9
+        drawn = (tmp_path / f"report-{name}.svg").read_text()
+        assert float(drawn.partition('width="')[2].partition("pt")[0]) < 430
     one = make_report([tmp_path / "at20"], tmp_path / "one.html")
     assert "checkpoints" not in [f.name for f in one.figures]
     assert not [note for note in one.notes if "diagnosis" in note]

@@ -23,6 +23,7 @@ from vt_env import DataError, JudgeError, Query, Verdict
 from vt_env.actions import Action, Answer, ToolCall
 from vt_env.regions import Region
 from vt_env.rewards import Outcome, RewardConfig, group_rewards
+from vt_env.samples import FORM
 from vt_env.sources.repeated import REPEAT
 
 ALONE = RewardConfig(penalty="none")
@@ -65,6 +66,8 @@ class Row(Judged):
     reward: dict[str, float | None] | None
     partly_shown: NotRequired[str]
     repeat: NotRequired[dict[str, Any]]
+    form_of: NotRequired[str]
+    overlap: NotRequired[list[float]]
     step: NotRequired[int]
 
 
@@ -107,6 +110,7 @@ def _is_whole(value: Any, least: int = 0, most: int = 10**15) -> bool:
 
 
 _TEXT = Kind(lambda v: isinstance(v, str), "text")
+_NAME = Kind(lambda v: isinstance(v, str) and v != "", "text that is not empty")
 _TEXTS = _TEXT.list_of("texts")
 _FLAG = Kind(lambda v: isinstance(v, bool), "true, false").or_null()
 _COUNT = Kind(_is_whole, "a whole number from 0 up,").or_null()
@@ -125,7 +129,7 @@ _REWARD = Kind(
 _SCORE = Kind(lambda v: _is_finite(v) and 0 <= v <= 1, "a number from 0 to 1,")
 
 FIELDS: Mapping[str, Field] = {
-    "id": Field(Kind(lambda v: isinstance(v, str) and v != "", "text that is not empty")),
+    "id": Field(_NAME),
     "question": Field(_TEXT, ""),
     "references": Field(
         Kind(lambda v: _TEXTS.fits(v) and bool(v), "a list of texts that is not empty"), []
@@ -156,10 +160,7 @@ FIELDS: Mapping[str, Field] = {
         [], needed=False,
     ),
     "reward": Field(_REWARD.or_null(), needed=False),
-    "partly_shown": Field(
-        Kind(lambda v: isinstance(v, str) and v != "", "text that is not empty"),
-        ..., needed=False,
-    ),
+    "partly_shown": Field(_NAME, ..., needed=False),
     "repeat": Field(
         Kind(
             lambda v: isinstance(v, dict) and isinstance(v.get("of"), str) and "number" in v,
@@ -167,6 +168,8 @@ FIELDS: Mapping[str, Field] = {
         ),
         ..., needed=False,
     ),
+    "form_of": Field(_NAME, ..., needed=False),
+    "overlap": Field(_SCORE.list_of("numbers from 0 to 1"), ..., needed=False),
     "step": Field(Kind(lambda v: type(v) is int, "a whole number"), ..., needed=False),
 }  # fmt: skip
 """In the order in which they are written."""
@@ -321,10 +324,14 @@ def episode_row(episode: Episode) -> Row:
         "regions": [_region_row(view.region) for view in episode.views],
         "reward": asdict(episode.reward),
     }
+    if overlaps := [view.overlap for view in episode.views if view.overlap is not None]:
+        row["overlap"] = overlaps
     if episode.partly_shown:
         row["partly_shown"] = episode.partly_shown
     if REPEAT in row["metadata"]:
         row["repeat"] = row["metadata"].pop(REPEAT)
+    if FORM in row["metadata"]:
+        row["form_of"] = str(row["metadata"].pop(FORM))
     return row
 
 

@@ -60,7 +60,12 @@ def accuracy_against_tokens(points: Mapping[str, Mapping[str, Any]], title: str,
 
 
 def training_curves(
-    series: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], title: str, out: Path
+    series: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]],
+    title: str,
+    out: Path,
+    spreads: Mapping[str, Mapping[str, Sequence[tuple[int, float, float]]]] | None = None,
+    *,
+    stacked: bool = False,
 ) -> None:
     """One panel a group of curves over training steps, as ``out`` with .png and .svg.
 
@@ -68,17 +73,24 @@ def training_curves(
         series: By panel (its y axis) and by curve: (step, value) pairs.
         title: What the plot is of.
         out: The path without its suffix.
+        spreads: By panel and curve: (step, low, high) of intervals, where there are any.
+        stacked: Panels one below the other, narrow enough for a phone.
     """
-    figure, save = new_figure((4.6 * len(series), 3.8))
-    axes = figure.subplots(1, len(series), squeeze=False)[0]
+    figure, save = new_figure((5.6, 3.2 * len(series)) if stacked else (4.6 * len(series), 3.8))
+    shape = (len(series), 1) if stacked else (1, len(series))
+    axes = figure.subplots(*shape, squeeze=False).ravel()
     for panel, (label, curves) in zip(axes, series.items(), strict=True):
         for index, (name, points) in enumerate(curves.items()):
             if points:
                 steps, values = zip(*points, strict=True)
+                colour = COLOURS[index % len(COLOURS)]
                 panel.plot(
-                    steps, values, label=short(name), color=COLOURS[index % len(COLOURS)],
+                    steps, values, label=short(name), color=colour,
                     linestyle=("-", "--", ":")[index // len(COLOURS) % 3], linewidth=1.6,
                 )  # fmt: skip
+                if spread := (spreads or {}).get(label, {}).get(name):
+                    ends = zip(*spread, strict=True)
+                    panel.fill_between(*ends, color=colour, alpha=0.15, linewidth=0)
         panel.set_xlabel("training step")
         panel.set_ylabel(label)
         panel.grid(alpha=0.25)
@@ -247,7 +259,9 @@ class Bars:
     share: bool = False
 
 
-def grouped_bars(panels: Sequence[Bars], order: Sequence[str], title: str, out: Path) -> None:
+def grouped_bars(
+    panels: Sequence[Bars], order: Sequence[str], title: str, out: Path, *, stacked: bool = False
+) -> None:
     """Draw panels beside each other, as ``out`` with .png and .svg.
 
     Args:
@@ -255,13 +269,17 @@ def grouped_bars(panels: Sequence[Bars], order: Sequence[str], title: str, out: 
         order: All policies, also those that are not drawn: a policy has the colour of its place.
         title: What the plot is of.
         out: The path without its suffix.
+        stacked: One below the other instead, narrow enough for a phone.
     """
     drawn = {name for panel in panels for group in panel.groups.values() for name in group}
     names = [name for name in order if name in drawn]
     rows = max(len(panel.groups) for panel in panels)
     thick = max(0.30, 0.17 * len(names) + 0.12)
-    figure, save = new_figure((max(8.0, 5.2 * len(panels)), 1.5 + thick * rows))
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    high, shape = thick * rows, (len(panels), 1) if stacked else (1, len(panels))
+    size = (5.6, 1.0 + (0.8 + high) * len(panels)) if stacked else (5.2 * len(panels), 1.5 + high)
+    figure, save = new_figure(size if stacked else (max(8.0, size[0]), size[1]))
+    grid = figure.subplots(*shape, squeeze=False).ravel()
+    for axes, panel in zip(grid, panels, strict=True):
         own = [name for name in names if any(name in group for group in panel.groups.values())]
         height = 0.8 / max(1, len(own))
         for index, name in enumerate(own):
@@ -298,7 +316,7 @@ def grouped_bars(panels: Sequence[Bars], order: Sequence[str], title: str, out: 
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         figure.legend(
-            found.values(), found.keys(), loc="outside lower center", ncols=min(4, len(names)),
-            frameon=False, fontsize=8,
+            found.values(), found.keys(), loc="outside lower center",
+            ncols=min(2 if stacked else 4, len(names)), frameon=False, fontsize=8,
         )  # fmt: skip
     save(out)

@@ -37,6 +37,8 @@ _TERMS = {
     "format": "episodes in which every turn kept it",
     "option seed": "drew the order of the options; none: they are shown in their own",
     "letter bias": "0 where letters are chosen as often as they are right",
+    "by chance": "the mean of that bias if as many were right and the wrong answers any other "
+    "letter alike",
 }
 """What headings mean."""
 
@@ -265,6 +267,8 @@ def letters(title: str, lines: Sequence[Result]) -> Table | None:
             line["mode"],
             told["option_seed"],
             told["letter_bias"],
+            told.get("interval_95"),
+            told.get("chance"),
             told["none"],
             *(
                 ", ".join(f"{letter} {share:.0%}" for letter, share in sorted(told[kind].items()))
@@ -276,7 +280,8 @@ def letters(title: str, lines: Sequence[Result]) -> Table | None:
     ]
     columns = [
         *(Column("benchmark", text=True), Column("mode", text=True), Column("option seed", ".0f")),
-        *(Column("letter bias", ".2f"), Column("no letter", ".0%")),
+        *(Column("letter bias", ".2f"), Column("95 %", ".2f"), Column("by chance", ".2f")),
+        Column("no letter", ".0%"),
         *(Column("chosen", text=True), Column("right", text=True)),
     ]
     return Table(title, columns, rows) if rows else None

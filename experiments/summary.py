@@ -4,8 +4,8 @@ Rates have Wilson's score interval (1927, J. Am. Stat. Assoc. 22), means and rat
 percentile bootstrap over questions (Efron & Tibshirani 1993, *An Introduction to the Bootstrap*,
 ch. 13), 95 % each. What has no data is ``None``. Legend: n samples, q questions, B resamples.
 
-Where a question was played several times its episodes are no independent draws: whole questions are
-resampled, for rates too.
+Where a question was played several times, or in several forms, its episodes are no independent
+draws: whole questions are resampled, for rates too.
 
 Two results on the same samples have a question that is hard for everybody in common, which is no
 noise of their difference: samples are resampled, not the two results apart. Whether one is right
@@ -113,7 +113,7 @@ def measure(rows: Sequence[Row], refused: int, seed: int = 0) -> dict[str, Any]:
         found[name] for name in ("visual_tokens", "full_tokens", "generated_tokens")
     )
     both = whole["visual_tokens"] and whole["full_tokens"]
-    questions = numbered(rows)
+    questions, samples = numbered(rows), numbered(rows, sample_of)
     drawn = ratios(
         {
             **{name: (np.nan_to_num(v), known[name]) for name, v in found.items() if whole[name]},
@@ -123,8 +123,8 @@ def measure(rows: Sequence[Row], refused: int, seed: int = 0) -> dict[str, Any]:
         seed,
     )
     spread = {name: interval(values) for name, values in drawn.items()}
-    again = repeats(found["accuracy"], found["score"], questions, seed)
-    if not again:
+    again = repeats(found["accuracy"], found["score"], samples, seed, questions)
+    if is_each_once(questions):
         for name in ("accuracy", "request_rate", "format_rate"):
             values = found[name][known[name]] if whole[name] else np.empty(0)
             spread[name] = wilson(int(values.sum()), len(values))
@@ -144,31 +144,51 @@ def measure(rows: Sequence[Row], refused: int, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def question_of(row: Row) -> str:
-    """The question of a row: its id, or the id of what was played several times."""
-    return row["repeat"]["of"] if row.get("repeat") else row["id"]
+Name = tuple[str, str]
+"""Of a sample or a question: the source, and what it is called there."""
 
 
-def numbered(rows: Sequence[Row | None]) -> NDArray[np.int64]:
+def sample_of(row: Row) -> Name:
+    """The sample of a row: its id, or the id of what was played several times."""
+    return row.get("source", ""), row["repeat"]["of"] if row.get("repeat") else row["id"]
+
+
+def question_of(row: Row) -> Name:
+    """The question of a row: its sample, or that of which its sample is one of several forms."""
+    return (row.get("source", ""), row["form_of"]) if row.get("form_of") else sample_of(row)
+
+
+def numbered(
+    rows: Sequence[Row | None], name: Callable[[Row], Name] = question_of
+) -> NDArray[np.int64]:
     """The number of each row's question, from 0 in the order in which they come: int [n]."""
-    numbers: dict[str, int] = {}
+    numbers: dict[Name | int, int] = {}
     return np.array(
         [
-            numbers.setdefault(question_of(row) if row and "id" in row else f"\0{at}", len(numbers))
+            numbers.setdefault(name(row) if row and "id" in row else at, len(numbers))
             for at, row in enumerate(rows)
         ],
         np.int64,
     )
 
 
-def repeats(
-    correct: Column, scores: Column, questions: NDArray[np.int64], seed: int = 0
-) -> dict[str, Any] | None:
-    r"""Avg@k and pass@k of questions that were played several times; ``None`` where none was.
+def is_each_once(questions: NDArray[np.int64]) -> bool:
+    """Whether no two episodes are of one question."""
+    return len(np.unique(questions)) == len(questions)
 
-    With n scored episodes of a question, c of them right, pass@k is the probability that of k drawn
+
+def repeats(
+    correct: Column,
+    scores: Column,
+    samples: NDArray[np.int64],
+    seed: int = 0,
+    questions: NDArray[np.int64] | None = None,
+) -> dict[str, Any] | None:
+    r"""Avg@k and pass@k of samples that were played several times; ``None`` where none was.
+
+    With n scored episodes of a sample, c of them right, pass@k is the probability that of k drawn
     without replacement one is right, the unbiased estimator of Chen et al. 2021 (arXiv 2107.03374,
-    eq. 1), meant over the questions with at least k scored episodes:
+    eq. 1), meant over the samples with at least k scored episodes:
 
     .. math::
 
@@ -177,28 +197,34 @@ def repeats(
     Args:
         correct: 1, 0, or NaN where it is unscored: float [n].
         scores: Graded: float [n].
-        questions: The number of each episode's question: int [n].
+        samples: The number of each episode's sample: int [n].
         seed: Seeds the bootstrap of questions.
+        questions: The number of each episode's question, where samples are forms of one: int [n].
 
     Returns:
-        ``k``, the most episodes of a question; ``questions``; ``avg_at_k`` and ``score_at_k``, the
-        means over questions of their episodes' means; ``pass_at_k``, by k: 1, 2, 4, … and the most.
-        Each of the last three is ``value``, ``n`` questions and ``interval_95``.
+        ``k``, the most episodes of a sample; ``questions``, how many samples there are;
+        ``avg_at_k`` and ``score_at_k``, the means over samples of their episodes' means;
+        ``pass_at_k``, by k: 1, 2, 4, … and the most. Each of the last three is
+        ``value``, ``n`` samples and ``interval_95``.
     """
-    if not len(questions) or len(questions) == questions.max() + 1:
+    if is_each_once(samples):
         return None
-    most = int(np.bincount(questions).max())
+    most = int(np.bincount(samples).max())
     scored = np.isfinite(correct)
     n, c = (
-        np.bincount(questions[scored], weights, int(questions.max()) + 1).astype(float)
+        np.bincount(samples[scored], weights, int(samples.max()) + 1).astype(float)
         for weights in (None, correct[scored])
     )
-    graded = np.bincount(questions[scored], scores[scored], len(n))
+    graded = np.bincount(samples[scored], scores[scored], len(n))
+    of = np.arange(len(n))
+    if questions is not None:
+        of[samples] = questions
     sizes = sorted({*(2**i for i in range(most.bit_length()) if 2**i <= most), most})
 
     def over(values: Column, which: NDArray[np.bool_]) -> dict[str, Any]:
         some = values[which]
-        spread = ratios({"": (some, np.ones(len(some)))}, np.arange(len(some)), seed)
+        numbers = np.unique(of[which], return_inverse=True)[1]
+        spread = ratios({"": (some, np.ones(len(some)))}, numbers, seed)
         value = float(some.mean()) if len(some) else None
         return {"value": value, "n": len(some), "interval_95": interval(spread[""])}
 
@@ -316,9 +342,9 @@ def difference(
     Args:
         a: Float [n].
         b: Float [n].
-        questions: The number of each sample's question, where some were played several times.
+        questions: The number of each sample's question, where some have several samples.
         test: Whether values are yes or no, so that McNemar's test can be made, unless questions
-            were played several times.
+            have several samples.
         seed: Seeds the bootstrap.
 
     Returns:
@@ -329,7 +355,7 @@ def difference(
     both = np.isfinite(a) & np.isfinite(b)
     a, b = a[both], b[both]
     d, n = b - a, int(both.sum())
-    apart = questions is None or len(np.unique(questions)) == len(questions)
+    apart = questions is None or is_each_once(questions)
     numbers = (
         np.arange(n) if questions is None else np.unique(questions[both], return_inverse=True)[1]
     )

@@ -14,7 +14,7 @@ from vt_env.pictures import Picture
 from vt_env.protocol import make_protocol
 from vt_env.regions import Box, Region
 from vt_env.tools import Tool
-from vt_env.tools.counterfactual import SHOWS, Counterfactual
+from vt_env.tools.counterfactual import SHOWS, Counterfactual, _elsewhere
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
 ASKED = Box(40, 60, 120, 140)
@@ -58,6 +58,29 @@ def test_what_is_shown() -> None:
     there = Dialogue(real, sample, Picture(PIXELS))
     there.apply(there.ask(Region(0, Box(*map(float, ANSWER)), (400, 300))))
     assert np.array_equal(played("oracle-crop").views[-1].array, there.views[-1].array)
+
+
+@pytest.mark.parametrize("side", [0.05, 0.25, 0.45, 0.7, 0.95])
+def test_elsewhere_is_beside_what_was_asked_for_where_there_is_room(side: float) -> None:
+    """Of a box of half a picture's sides, the view elsewhere showed a third all the same."""
+    rng, width, height = np.random.default_rng(0), 400, 300
+    w, h = round(width * side), round(height * side)
+    for _ in range(50):
+        left, top = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+        asked = Box(left, top, left + w, top + h)
+        found = _elsewhere(Region(0, asked, (width, height)))
+        assert found == _elsewhere(Region(0, asked, (width, height)))
+        assert (found.width, found.height) == (w, h)
+        assert min(found.left, found.top, width - found.right, height - found.bottom) >= 0
+        room = max(left, width - left - w) >= w or max(top, height - top - h) >= h
+        assert (found.within(asked).area == 0) == room
+
+
+def test_a_view_tells_how_much_of_what_was_asked_for_it_shows() -> None:
+    assert played("random-crop").views[-1].overlap == 0
+    assert played("blank").views[-1].overlap is None
+    everything = Region(0, Box(0, 0, 400, 300), (400, 300))
+    assert _elsewhere(everything) == everything.box
 
 
 def test_the_place_of_the_answer_must_be_known_only_where_it_is_shown() -> None:

@@ -51,6 +51,8 @@ class View:
             is no upright part of one, so that nothing can be told of places on it.
         asked_on: The view that a policy named or looked at when it asked for this one; ``None``
             for the views of a whole picture, which rollouts share.
+        overlap: Of what was asked for, the share that it shows, from 0 to 1, where another place
+            was shown instead; else ``None``.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class View:
         *,
         region: Region | None = None,
         asked_on: View | None = None,
+        overlap: float | None = None,
     ) -> None:
         self.image = image
         self.method = method
         self.file = file
         self.region = region
         self.asked_on = asked_on
+        self.overlap = overlap
         self._array: weakref.ref[NDArray[np.uint8]] | None = None
 
     @property

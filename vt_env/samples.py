@@ -16,6 +16,8 @@ from vt_env.regions import Box
 
 PictureLike = Path | bytes | NDArray[np.uint8]
 """Where a picture's pixels come from: a file, an encoded file in memory, or uint8 [H, W, 3]."""
+FORM = "form_of"
+"""The key of the metadata that names the question of which a sample is one of several forms."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -32,7 +34,9 @@ class Sample:
         answer_type: See :class:`vt_env.judges.Query`; ``""`` when it is not known.
         choices: Option texts of a multiple-choice question in the order of their letters.
         metadata: Whatever else the source knows of the row; JSON-serialisable. ``answer_box``
-            is where the answer is: left, top, right, bottom in pixels of the first picture.
+            is where the answer is: left, top, right, bottom in pixels of the first picture;
+            ``form_of`` names the question of which it is one of several forms, as with options in
+            another order: these are no independent evidence.
         more_images: The pictures after the first, in their order.
 
     Raises:

@@ -85,6 +85,8 @@ class Benchmark(Table):
         asks_model: Whether the published metric asks a language model.
         shuffles: Whether options are shown in an order that a seed draws, but for the published
             metric: ``read`` takes an ``option_seed``.
+        tells_letters: Whether it is told which letters are right and which are chosen.
+        reads: Fields of a row that its numbers are made of; ``None``: any.
     """
 
     size: int
@@ -97,6 +99,8 @@ class Benchmark(Table):
     suffixes: Mapping[str, str] = field(default_factory=lambda: {"": ""})
     asks_model: bool = False
     shuffles: bool = False
+    tells_letters: bool = False
+    reads: Sequence[str] | None = None
 
     def ask(self, item: Item) -> str:
         """The question as it is put: with the benchmark's words before and after it."""
@@ -140,9 +144,7 @@ class Benchmark(Table):
         """
         check_variant(variant)
         if not self.asks_model:
-            official = variant == "official"
-            spec = self.official if official else self.fixed
-            return BenchmarkJudge(make_judge(spec), self.bare, bare=not official)
+            return self._rules(variant)
         if variant == "rules":
             return BenchmarkJudge(make_judge(self.fixed), self.bare, label="rules:")
         if not model:
@@ -157,8 +159,28 @@ class Benchmark(Table):
             return BenchmarkJudge(rules, self.bare, model=make_judge(model), bare=False)
         return BenchmarkJudge(make_judge(model), self.bare)
 
+    def _rules(self, variant: str) -> Judge:
+        """The rules that decide, or stand in for a model."""
+        official = variant == "official" and self.official != ""
+        spec = self.official if official else self.fixed
+        return BenchmarkJudge(make_judge(spec), self.bare, bare=not official)
+
     def summary(self, rows: Sequence[Row], variant: str = "fixed") -> dict[str, float]:
-        """The benchmark's numbers.
+        """All of the benchmark's numbers: :meth:`numbers` and :meth:`letters`."""
+        return self.numbers(rows, variant) | self.letters(rows, variant)
+
+    def letters(self, rows: Sequence[Row], variant: str = "fixed") -> dict[str, float]:
+        """Which options are right and which are chosen, where that is told.
+
+        Of all repetitions together; see :func:`~experiments.benchmarks.zoom_summaries.letters`.
+        """
+        if not self.tells_letters:
+            return {}
+        scored = [row for row in rows if row["correct"] is not None]
+        return zoom_summaries.letters(scored, self._rules(variant))
+
+    def numbers(self, rows: Sequence[Row], variant: str = "fixed") -> dict[str, float]:
+        """The benchmark's own numbers, of one repetition.
 
         Args:
             rows: Lines of ``episodes.jsonl``: ``answer``, ``correct``, ``score`` and ``metadata``
@@ -218,8 +240,17 @@ _CATALOGUES = {
     "catalogue.toml": (layouts, summaries),
     "zoom.toml": (zoom_layouts, zoom_summaries),
 }
+_READ = (
+    "answer", "answer_type", "choices", "correct", "kind", "metadata", "question", "references",
+    "regions", "score",
+)  # fmt: skip
 ALL = tuple(
-    Benchmark(read=getattr(readers, layout), summarise=getattr(summarisers, layout), **fields)
+    Benchmark(
+        read=getattr(readers, layout),
+        summarise=getattr(summarisers, layout),
+        reads=(*_READ, *fields.pop("reads", ())),
+        **fields,
+    )
     for file, (readers, summarisers) in _CATALOGUES.items()
     for fields in catalogue(file)
     for layout in [fields.pop("layout")]

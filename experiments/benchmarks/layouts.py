@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vt_env.errors import DataError
+from vt_env.samples import FORM
 from vt_env.sources.encoded import decoded
 from vt_env.sources.places import Place
 from vt_env.sources.rows import jsonable, scalar
@@ -159,6 +160,7 @@ def mathverse(cells: Cells, variant: str) -> Item:
         metadata={
             **cells.nested("metadata"),
             **cells.metadata("problem_index", "question_type", "problem_version"),
+            FORM: cells.text("problem_index"),
         },
     )
 
@@ -223,11 +225,14 @@ def mmbench(cells: Cells, variant: str) -> Item:
             "options": len(letters),
             "category": cells.text("category"),
             "l2_category": cells.optional("L2-category"),
+            FORM: str(int(index) % MILLION),
         },
     )
 
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MILLION = 1_000_000
+"""What MMBench adds to a question's index for each further copy of it."""
 _ABSENT = ("", "nan", "none", "null")
 """How tables write that there is nothing."""
 

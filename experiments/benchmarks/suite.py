@@ -16,7 +16,7 @@ from typing import Any
 
 from experiments.benchmarks.base import BENCHMARKS, Benchmark, check_variant
 from experiments.benchmarks.opening import BenchmarkSource, open_benchmark
-from experiments.evaluation.player import Metrics, Part
+from experiments.evaluation.player import NO_PLACE, Metrics, Part
 from vt_env.errors import ConfigError, DataError, unknown_name
 from vt_env.judges import Judge
 from vt_env.specs import split_outside
@@ -89,6 +89,8 @@ def suite_parts(
     if suite not in SUITES:
         raise unknown_name("suite", suite, SUITES)
     check_variant(variant)
+    if twice := [name for name, times in Counter(only).items() if times > 1]:
+        raise ConfigError(f"the benchmark {twice[0]!r} is given twice")
     chosen = [BENCHMARKS.make(name) for name in only or SUITES[suite]]
     if asking := [b.name for b in chosen if b.asks_model and not model and variant != "rules"]:
         raise ConfigError(
@@ -146,7 +148,13 @@ def metrics_of(data: Any, judge: Any) -> Metrics | None:
     name, options = _judge_spec(asked)
     if rest.partition(",")[0] != name:
         return None
-    return partial(BENCHMARKS.make(name).summary, variant=options.get("variant", "fixed"))
+    return benchmark_metrics(BENCHMARKS.make(name), options.get("variant", "fixed"))
+
+
+def benchmark_metrics(benchmark: Benchmark, variant: str) -> Metrics:
+    """A benchmark's own numbers, as results have them."""
+    each, whole = (partial(of, variant=variant) for of in (benchmark.numbers, benchmark.letters))
+    return Metrics(each, whole, benchmark.reads)
 
 
 def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
@@ -167,7 +175,7 @@ def suite_rows(results: Mapping[str, Result]) -> list[dict[str, Any]]:
     """
     lines: list[dict[str, Any]] = []
     for name, result in results.items():
-        modes = result.get("modes", {"": result})
+        modes = _modes(result)
         whole = modes.get("full", {}).get("metrics", {}).get("score")
         lines += [_line(name, mode, one, whole) for mode, one in modes.items()]
     averages = [_average(mode, lines) for mode in dict.fromkeys(line["mode"] for line in lines)]
@@ -198,18 +206,34 @@ def _letters(metrics: Mapping[str, Any]) -> dict[str, Any]:
         for kind in ("right", "chosen")
     }
     same = ("option_seed", "letter_bias")
-    return {**{key: metrics.get(key) for key in same}, "none": metrics["chosen/none"], **found}
+    ends = [metrics.get(f"letter_bias/{end}") for end in ("low", "high")]
+    return {
+        **{key: metrics.get(key) for key in same},
+        "interval_95": None if None in ends else ends,
+        "chance": metrics.get("letter_bias/chance"),
+        "none": metrics["chosen/none"],
+        **found,
+    }
 
 
 def left_out(results: Mapping[str, Result]) -> dict[str, dict[str, int]]:
-    """Rows of each benchmark that were left out, by reason and number, the most frequent first."""
+    """Rows of each benchmark that were left out of any mode, by reason, the most frequent first."""
     found: dict[str, dict[str, int]] = {}
+    played = dict.fromkeys(mode for result in results.values() for mode in _modes(result))
     for name, result in results.items():
-        one = next(iter(result["modes"].values())) if "modes" in result else result
-        reasons = Counter(r["reason"] for r in one["refusals"])
+        modes, reasons = _modes(result), Counter[str]()
+        for one in modes.values():
+            reasons |= Counter(r["reason"] for r in one["refusals"])
+        if played.keys() - modes.keys():
+            reasons[NO_PLACE] = max(one["n"] for one in modes.values())
         if reasons:
             found[name] = dict(reasons.most_common())
     return found
+
+
+def _modes(result: Result) -> Mapping[str, Result]:
+    """Results by mode; by an empty name of one without modes."""
+    return result.get("modes", {"": result})
 
 
 def zooming_gaps(results: Mapping[str, Result]) -> dict[str, dict[str, float]]:
@@ -222,7 +246,7 @@ def zooming_gaps(results: Mapping[str, Result]) -> dict[str, dict[str, float]]:
         if (other := results.get(f"{name}-crop")) is None:
             continue
         whole, crop = (
-            {mode: one["metrics"] for mode, one in result.get("modes", {"": result}).items()}
+            {mode: one["metrics"] for mode, one in _modes(result).items()}
             for result in (results[name], other)
         )
         gaps = {

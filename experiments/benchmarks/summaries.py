@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from experiments.benchmarks.judging import unboxed
+from experiments.benchmarks.layouts import MILLION
 from vt_env.judges import Query, make_judge
 
 Row = Mapping[str, Any]
@@ -36,7 +37,6 @@ DOMAINS = {
     "Tech and Engineering": "Agriculture Architecture_and_Engineering Computer_Science Electronics "
     "Energy_and_Power Materials Mechanical_Engineering",
 }
-_MILLION = 1_000_000
 
 
 def mean(values: Iterable[float]) -> float:
@@ -237,8 +237,8 @@ def mmbench(rows: Sequence[Row], official: bool) -> Numbers:
     """
     groups: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row["metadata"]["index"] % _MILLION].append(row)
-    circular = any(row["metadata"]["index"] >= _MILLION for row in rows)
+        groups[row["metadata"]["index"] % MILLION].append(row)
+    circular = any(row["metadata"]["index"] >= MILLION for row in rows)
     hits: list[tuple[Row, float]] = []
     incomplete = 0
     for index, group in groups.items():

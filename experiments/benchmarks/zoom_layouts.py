@@ -17,6 +17,7 @@ import numpy as np
 from experiments.benchmarks.layouts import LETTERS, Cells, Item, lettered
 from vt_env.errors import DataError
 from vt_env.regions import Box
+from vt_env.samples import FORM
 from vt_env.sources.rows import plain_question, unwrap
 
 _OPTION = re.compile(r"\s*\(([A-Z])\)\s*")
@@ -47,12 +48,20 @@ def vstar(cells: Cells, variant: str, option_seed: int = 0) -> Item:
 
 
 def hrbench(cells: Cells, variant: str) -> Item:
-    """Each question is there four times, its options rotated: ``cycle_category``."""
-    choices = _columns(cells, "ABCD")
-    known = {"cycle_category": cells.text("cycle_category"), "category": cells.text("category")}
+    """Each question is there four times, its options rotated: ``cycle_category``.
+
+    Nothing in a row numbers the question: its words, its options and its picture tell it.
+    """
+    choices, picture = _columns(cells, "ABCD"), cells.picture("image")
+    question = cells.text("question").strip()
+    known = {
+        "cycle_category": cells.text("cycle_category"),
+        "category": cells.text("category"),
+        FORM: _digest(question, *sorted(choices), picture=picture),
+    }
     return _multiple_choice(
-        cells.text("question").strip(), choices, cells.text("answer").strip(),
-        cells.picture("image"), cells.text("index"), known["category"], known,
+        question, choices, cells.text("answer").strip(), picture, cells.text("index"),
+        known["category"], known,
     )  # fmt: skip
 
 
@@ -155,6 +164,13 @@ def shuffled(
     order: list[int] = np.random.default_rng(list(digest)).permutation(len(choices)).tolist()
     moved = tuple(choices[i] for i in order)
     return moved, LETTERS[order.index(LETTERS.index(right))], "".join(LETTERS[i] for i in order)
+
+
+def _digest(*texts: str, picture: bytes) -> str:
+    """What names a question that has no name: 16 hexadecimal digits."""
+    made = hashlib.blake2b("\0".join(texts).encode(), digest_size=8)
+    made.update(picture)
+    return made.hexdigest()
 
 
 def targets(boxes: Sequence[Sequence[float]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """From scored rows to the numbers of zoom benchmarks.
 
-Beside its own numbers each has, where its rows tell them: of options, which letters are right and
-which are chosen (:func:`letters`); of targets, whether the agent looked there (:func:`looked`).
+Beside its own numbers each has, where its rows tell them, whether the agent looked at the targets
+(:func:`looked`). :func:`letters` is of all repetitions of a benchmark together.
 """
 
 from __future__ import annotations
@@ -9,10 +9,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from experiments.benchmarks.letters import chosen
+import numpy as np
+
+from experiments.benchmarks.layouts import LETTERS
 from experiments.benchmarks.summaries import Numbers, Row, by, mean, means, score
+from experiments.summary import interval, numbered, ratios
 from vt_env.errors import DataError
+from vt_env.judges import Judge, Query
 from vt_env.regions import Box
 
 _THOUGHT = re.compile(r"<think>(.*?)</think>", re.S)
@@ -26,7 +31,7 @@ def vstar(rows: Sequence[Row], official: bool) -> Numbers:
     made = {"vstar_overall_acc": 100 * score(rows)}
     for name, some in by(rows, lambda row: row["metadata"]["category"]).items():
         made[f"vstar_{name}_acc"] = 100 * score(some)
-    return made | letters(rows) | looked(rows)
+    return made | looked(rows)
 
 
 def hrbench(rows: Sequence[Row], official: bool) -> Numbers:
@@ -39,7 +44,6 @@ def hrbench(rows: Sequence[Row], official: bool) -> Numbers:
     return {
         "average": over_rotations(rows),
         **{name: over_rotations(some) for name, some in parts.items()},
-        **letters(rows),
     }
 
 
@@ -49,7 +53,6 @@ def mme_realworld(rows: Sequence[Row], official: bool) -> Numbers:
         "mme_realworld_score": score(rows),
         **means(rows, "task"),
         **means(rows, "subtask", lambda r: f"{r['metadata']['task']}/{r['metadata']['subtask']}"),
-        **letters(rows),
     }
 
 
@@ -68,7 +71,6 @@ def zoombench(rows: Sequence[Row], official: bool) -> Numbers:
         "accuracy": score(rows),
         **means(rows, "kind", lambda row: row["kind"]),
         **({"accuracy_with_crop": score(both)} if both else {}),
-        **letters(rows),
         **looked(rows),
     }
 
@@ -86,51 +88,126 @@ def treebench(rows: Sequence[Row], official: bool) -> Numbers:
         "accuracy": score(rows),
         **means(rows, "category"),
         "miou": mean(_overlap(row, said(row, official)) for row in rows),
-        **letters(rows),
         **looked(rows),
     }
 
 
 def o3bench(rows: Sequence[Row], official: bool) -> Numbers:
     """Share of right answers, and by subset."""
-    return {"accuracy": score(rows), **means(rows, "subset"), **letters(rows)}
+    return {"accuracy": score(rows), **means(rows, "subset")}
 
 
-def letters(rows: Sequence[Row]) -> Numbers:
+def letters(rows: Sequence[Row], judge: Judge, seed: int = 0) -> Numbers:
     """Which options are right and which are chosen, as shares of the rows with options.
+
+    An answer chooses the letter that the judge accepts as the right one, whichever is right. At
+    most :data:`MOST_READ` different answers are read, of rows that the seed draws.
+
+    Args:
+        rows: Scored ones.
+        judge: Rules, by which answers are read.
+        seed: Seeds what is drawn, and the bootstrap of questions.
 
     Returns:
         ``right/A``, ``chosen/A`` and, of the rows in which it is right, ``accuracy/A``; for each
         letter. ``letter_bias``, half the sum of the differences between the first two: 0 where
-        letters are chosen as often as they are right, 1 where always another is. Rows in which no
-        letter is chosen are left out of it, and are ``chosen/none``. ``option_seed``, where options
-        were shuffled by one.
+        letters are chosen as often as they are right, 1 where always another is; with ``/low`` and
+        ``/high``, the ends of its 95 % interval, and ``/chance``, what it would be on average if
+        as many were right and wrong answers chose any other letter alike. Rows that choose no
+        letter, or several, are left out of it, and are ``chosen/none``. ``letters_read``, how many
+        rows were read. ``option_seed``, where options were shuffled by one.
     """
     asked = [row for row in rows if row.get("choices")]
     if not asked:
         return {}
-    wanted = [str(row["references"][0]) for row in asked]
-    given = [
-        right if row["correct"] else chosen(str(row["answer"] or ""), row["choices"])
-        for row, right in zip(asked, wanted, strict=True)
-    ]
-    readable = [(right, said) for right, said in zip(wanted, given, strict=True) if said]
-    made: Numbers = {"chosen/none": 1 - len(readable) / len(asked)}
+    rng = np.random.default_rng(seed)
+    read = _drawn(asked, rng)
+    given = chosen_letters(read, judge)
+    readable = [(row, letter) for row, letter in zip(read, given, strict=True) if letter]
+    made: Numbers = {
+        "chosen/none": 1 - len(readable) / len(read),
+        "letters_read": float(len(read)),
+    }
     seeds = {row["metadata"].get("option_seed") for row in asked} - {None}
     if len(seeds) == 1:
         made["option_seed"] = seeds.pop()
-    counts, picks = (Counter(pair[i] for pair in readable) for i in (0, 1))
-    gaps = 0.0
-    for letter in sorted({*wanted, *picks}):
-        where = [row for row, right in zip(asked, wanted, strict=True) if right == letter]
+    by_right, picks = by(asked, _right), Counter(given)
+    for letter in sorted({*by_right, *picks} - {""}):
+        where = by_right.get(letter, [])
         made[f"right/{letter}"] = len(where) / len(asked)
-        made[f"chosen/{letter}"] = picks[letter] / len(asked)
+        made[f"chosen/{letter}"] = picks[letter] / len(read)
         if where:
             made[f"accuracy/{letter}"] = score(where)
-        gaps += abs(counts[letter] - picks[letter])
-    if readable:
-        made["letter_bias"] = gaps / 2 / len(readable)
-    return made
+    return made | (_bias(readable, rng, seed) if readable else {})
+
+
+MOST_READ = 2_000
+"""Different answers whose letters are read: a judge is asked about each letter of each."""
+_DRAWS = 500
+
+
+def _right(row: Row) -> str:
+    return str(row["references"][0])
+
+
+def chosen_letters(rows: Sequence[Row], judge: Judge) -> list[str]:
+    """The letter of the one option that each answer chooses; empty where it is none or several."""
+    queries = [
+        Query(question, (letter,), answer, "mcq", choices)
+        for question, answer, choices in dict.fromkeys(map(_said, rows))
+        if answer
+        for letter in LETTERS[: len(choices)]
+    ]
+    found: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for query, verdict in zip(queries, judge.score(queries), strict=True):
+        if verdict.correct:
+            said = (query.question, query.answer, query.choices)
+            found.setdefault(said, []).extend(query.references)
+    alone = {said: some[0] for said, some in found.items() if len(some) == 1}
+    return [alone.get(_said(row), "") for row in rows]
+
+
+def _said(row: Row) -> tuple[str, str, tuple[str, ...]]:
+    """What decides which letter a row chooses."""
+    return row["question"], row["answer"] or "", tuple(row["choices"])
+
+
+def _drawn(rows: Sequence[Row], rng: np.random.Generator) -> list[Row]:
+    """Rows in another order, as many as have no more than :data:`MOST_READ` different answers."""
+    order = [rows[at] for at in rng.permutation(len(rows))]
+    seen: set[Any] = set()
+    for number, row in enumerate(order):
+        seen.add(_said(row))
+        if len(seen) > MOST_READ:
+            return order[:number]
+    return order
+
+
+def _bias(readable: Sequence[tuple[Row, str]], rng: np.random.Generator, seed: int) -> Numbers:
+    """How far letters are chosen otherwise than they are right: see :func:`letters`."""
+    rights = np.array([_right(row) for row, _ in readable])
+    picks = np.array([letter for _, letter in readable])
+    one, names = np.ones(len(readable)), sorted({*rights, *picks})
+    gaps = {name: (rights == name) * one - (picks == name) for name in names}
+    drawn = ratios(
+        {name: (gap, one) for name, gap in gaps.items()}, numbered([row for row, _ in readable]),
+        seed,
+    )  # fmt: skip
+    low, high = interval(np.abs([*drawn.values()]).sum(0) / 2) or (0.0, 0.0)
+    groups = Counter(
+        (_right(row), len(row["choices"])) for row, letter in readable if _right(row) != letter
+    )
+    moved = np.zeros((_DRAWS, len(LETTERS)))
+    for (right, options), count in groups.items():
+        others = [at for at in range(options) if LETTERS[at] != right]
+        moved[:, others] += rng.multinomial(count, [1 / len(others)] * len(others), _DRAWS)
+        moved[:, LETTERS.index(right)] -= count
+    return {
+        "letter_bias": sum(abs(float(gap.mean())) for gap in gaps.values()) / 2,
+        "letter_bias/low": low,
+        "letter_bias/high": high,
+        "letter_bias/chance": float(np.abs(moved).sum(1).mean()) / 2 / len(readable),
+    }
 
 
 def looked(rows: Sequence[Row]) -> Numbers:

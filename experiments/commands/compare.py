@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from experiments.commands.options import console, natural, need_rich
 from experiments.episodes import Row, read_rows
-from experiments.evaluation.result import RESULT, read_result
+from experiments.evaluation.result import EPISODES, RESULT, read_result
 from experiments.files import new_file, write_json
 from experiments.judging.recorded import recorded_file
 from experiments.parsing import Parser, option
@@ -20,12 +20,14 @@ from experiments.report.page import is_page
 from experiments.result_tables import DIFFERENCE, difference
 from experiments.summary import differences
 from experiments.tables import Column, Table
+from trainers.results import PRIVATE
 from vt_env import ConfigError, DataError
 
 DESCRIPTION = """\
 Two results of vt eval on the same samples: what was set otherwise, by how much each number differs
 (B - A, with a paired 95 % interval and McNemar's exact test), and which samples changed. They are
-folders with an episodes.jsonl, e.g. of two modes, or such files.
+folders with an episodes.jsonl, e.g. of two modes, or such files. Of two folders with several modes
+or benchmarks those of the same name are compared, a line each.
 
 Three and more, e.g. of several seeds: a line for each mode of each, with median and range.
 """
@@ -61,16 +63,20 @@ def run(arguments: argparse.Namespace) -> None:
     if len(paths) > 2:
         found = _beside(paths)
     else:
-        found = compared(*paths, intersect=arguments.by_id == "intersect", seed=arguments.seed)
+        how = {"intersect": arguments.by_id == "intersect", "seed": arguments.seed}
+        several = not any(_is_alone(path) for path in paths)
+        found = (paired if several else compared)(*paths, **how)
     if out is not None:
         try:
             write_json(out, found)
         except OSError as error:
             raise ConfigError(f"cannot write {out}: {error.strerror}") from error
-    (_show_beside if len(paths) > 2 else _show)(found)
+    show = _show_beside if len(paths) > 2 else _show_pairs if "pairs" in found else _show
+    show(found)
     if arguments.page is not None:
-        tables = [*_settings(found), _metrics(found["metrics"])]
-        lead = f"{found['n']} samples in common."
+        pairs = found.get("pairs")
+        tables = [_pairs(pairs)] if pairs else [*_settings(found), _metrics(found["metrics"])]
+        lead = f"{sum(p['n'] for p in (pairs or {'': found}).values())} samples in common."
         title = " beside ".join(path.resolve().name for path in paths)
         config = ReportConfig(title, lead, tables=tables, beside=True)
         report = make_report(paths, arguments.page, config)
@@ -80,7 +86,8 @@ def run(arguments: argparse.Namespace) -> None:
 def _is_comparison(path: Path) -> bool:
     """Whether a file is what this command writes."""
     found = json.loads(path.read_text("utf-8")).keys()
-    return {"a", "b", "metrics", "changes"} <= found or {"results", "modes"} <= found
+    kinds = ({"a", "b", "metrics", "changes"}, {"a", "b", "pairs"}, {"results", "modes"})
+    return any(kind <= found for kind in kinds)
 
 
 _NUMBERS = ("accuracy", "token_ratio", "request_rate")
@@ -142,6 +149,26 @@ def _show(found: Mapping[str, Any]) -> None:
         screen.say(f"{name}: {len(ids)}: {', '.join(ids[:_CAP])}{more}")
     if not changed:
         screen.say("no sample changed")
+
+
+def _show_pairs(found: Mapping[str, Any]) -> None:
+    screen = console()
+    screen.say(f"A: {found['a']}\nB: {found['b']}")
+    screen.show(_pairs(found["pairs"]))
+    for key in ("only_a", "only_b"):
+        if found[key]:
+            screen.say(f"{key}: {', '.join(found[key])}")
+
+
+def _pairs(pairs: Mapping[str, Any]) -> Table:
+    """A line for each benchmark and mode."""
+    rows = [
+        [name, one["metrics"]["accuracy"]["a"], one["metrics"]["accuracy"]["b"],
+         *difference(one["metrics"]["accuracy"])]
+        for name, one in pairs.items()
+    ]  # fmt: skip
+    heads = [Column("", text=True), Column("A", ".3f"), Column("B", ".3f"), *DIFFERENCE]
+    return Table("accuracy, B - A", heads, rows)
 
 
 def _settings(found: Mapping[str, Any]) -> list[Table]:
@@ -211,6 +238,44 @@ CHANGES: Mapping[str, Callable[[Row, Row], bool]] = {
     "another answer": lambda a, b: a["answer"] != b["answer"],
 }
 """What can have happened to a sample, from the first result to the second."""
+
+
+def _is_alone(path: Path) -> bool:
+    """Whether a path is one result: no folder of others."""
+    return not path.is_dir() or (path / EPISODES).exists() or not _leaves(path)
+
+
+def _leaves(folder: Path) -> list[str]:
+    """The results in a folder, e.g. of modes, or of benchmarks and modes, by their paths in it."""
+    found = (path.parent.relative_to(folder) for path in folder.glob(f"**/{EPISODES}"))
+    return sorted(path.as_posix() for path in found if PRIVATE not in path.parts)
+
+
+def paired(a: Path, b: Path, *, intersect: bool = False, seed: int = 0) -> dict[str, Any]:
+    """Two folders of results, e.g. of a suite or of modes: those of the same name are compared.
+
+    Args:
+        a: The first folder.
+        b: The second.
+        intersect: See :func:`compared`.
+        seed: See :func:`compared`.
+
+    Returns:
+        ``a`` and ``b``: paths; ``pairs``: by the path in both what :func:`compared` says;
+        ``only_a`` and ``only_b``: results that only one of them holds.
+    """
+    ours, theirs = _leaves(a), _leaves(b)
+    if not (shared := [name for name in ours if name in theirs]):
+        raise DataError(
+            f"{a} and {b} hold no result of the same name: {', '.join(ours)}; {', '.join(theirs)}"
+        )
+    return {
+        "a": str(a),
+        "b": str(b),
+        "pairs": {n: compared(a / n, b / n, intersect=intersect, seed=seed) for n in shared},
+        "only_a": [name for name in ours if name not in theirs],
+        "only_b": [name for name in theirs if name not in ours],
+    }
 
 
 def compared(a: Path, b: Path, *, intersect: bool = False, seed: int = 0) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from experiments.commands.options import (
 from experiments.commands.presenting import DRAWN, present, present_merged, present_suite
 from experiments.evaluation.modes import Mode, mode_names, parse_modes
 from experiments.evaluation.player import Opened, Part, Player, Setup
-from experiments.evaluation.run import Evaluation, Options, check_modes, merge, merged_names
+from experiments.evaluation.run import Evaluation, Options, merge, merged_names, playable
 from experiments.evaluation.workers import Actors, Here, Processes, Workers
 from experiments.parsing import Parser, option
 from experiments.recipe import other_bound
@@ -178,8 +178,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             setup = Setup(spec, parts, arguments.protocol, rules, arguments.seed, reference)
             player = Player(setup, opened)
             held.callback(player.close)
-            for part in parts:
-                check_modes(player, part.name, modes, options)
+            playable(player, [part.name for part in parts], modes, options)
             if arguments.shards == 1 and not arguments.ray:
                 for mode in modes or [Mode()]:
                     player.agent(mode)
@@ -195,7 +194,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             if (result := _played(player, modes, out / folder, options, arguments)) is not None
         }
         if arguments.shard is None:
-            (present_suite if several else present)(results, out)
+            if several:
+                present_suite(results, out, dict(zip(specs, folders, strict=True)))
+            else:
+                present(results, out)
         else:
             i, n = arguments.shard
             console().say(f"shard {i} of {n} is done; when all are: vt eval --merge … --out DIR")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from experiments.benchmarks.suite import left_out, suite_rows, zooming_gaps
 from experiments.commands.options import console
 from experiments.diagnosis import Diagnosis, sentences
 from experiments.diagnosis import table as diagnosis_table
-from experiments.evaluation.result import EPISODES
+from experiments.evaluation.result import EPISODES, suite_diagnosed
+from experiments.evaluation.run import part_folder
 from experiments.files import write_json
 from experiments.plots import accuracy_against_tokens
 from experiments.tables import Table
@@ -84,15 +86,22 @@ def _show_several(results: Mapping[str, Result], lines: Mapping[str, Result]) ->
         screen.show(shown[-1])
         screen.show(tables.tests(result["tests"]))
         if told := result.get("diagnosis"):
-            found = {name: Diagnosis.of(one) for name, one in told.items()}
-            screen.show(diagnosis_table(found))
-            for line in sentences(found):
-                screen.say(line)
+            _show_diagnosis("", told, "kind")
     if len(by_mode) < len(results):
         shown.append(tables.results("agent", "accuracy against visual tokens", lines))
         screen.show(shown[-1])
     screen.show(tables.by_group("source", lines))
     return shown
+
+
+def _show_diagnosis(title: str, told: Mapping[str, Any], grouping: str) -> None:
+    """What calls gain and harm, as a table and in sentences."""
+    screen = console()
+    found = {name: Diagnosis.of(one) for name, one in told.items()}
+    made = diagnosis_table(found)
+    screen.show(replace(made, title=f"{title}: {made.title}" if title else made.title))
+    for line in sentences(found, grouping):
+        screen.say(line)
 
 
 def present_merged(parts: Mapping[str, Result], out: Path) -> None:
@@ -101,17 +110,26 @@ def present_merged(parts: Mapping[str, Result], out: Path) -> None:
     if "" in parts:
         present({"merged": parts[""]}, out)
     elif all("metrics" in one for one in leaves):
-        present_suite({leaves[0]["agent"]: parts}, out)
+        present_suite({leaves[0]["agent"]: parts}, out, {leaves[0]["agent"]: ""})
     else:
         present(parts, out)
 
 
-def present_suite(results: Mapping[str, Result], out: Path) -> None:
-    """A table a policy, as the paper's Table 2, and the same in ``suite.json``."""
+def present_suite(results: Mapping[str, Result], out: Path, folders: Mapping[str, str]) -> None:
+    """A table a policy, as the paper's Table 2, and the same in ``suite.json``.
+
+    Args:
+        results: By policy and benchmark.
+        out: The folder of results.
+        folders: By policy its own in it, which holds one a benchmark.
+    """
     lines = {spec: suite_rows(parts) for spec, parts in results.items()}
     left = left_out({name: one for parts in results.values() for name, one in parts.items()})
     gaps = {spec: found for spec, parts in results.items() if (found := zooming_gaps(parts))}
-    more = {"zooming_gaps": gaps} if gaps else {}
+    more: dict[str, Any] = {"zooming_gaps": gaps} if gaps else {}
+    diagnoses = _diagnoses(results, {spec: out / folder for spec, folder in folders.items()})
+    if diagnoses:
+        more["diagnosis"] = diagnoses
     write_json(out / SUITE, {"agents": lines, "left_out": left, **more})
     screen = console()
     shown = [tables.suite(f"{spec}: the suite", some) for spec, some in lines.items()]
@@ -124,7 +142,21 @@ def present_suite(results: Mapping[str, Result], out: Path) -> None:
         for name, by_mode in gaps.get(spec, {}).items():
             told = ", ".join(f"{mode} {gap:+.3f}".strip() for mode, gap in by_mode.items())
             screen.say(f"{name}: the cropped view adds {told} to the accuracy")
+        if told := diagnoses.get(spec):
+            _show_diagnosis(spec, told, "benchmark")
     for name, reasons in left.items():
         told = "; ".join(f"{number} {reason}" for reason, number in reasons.items())
         screen.say(f"left out of {name}: {told}")
     screen.say(f"{tables.legend(*shown)}\nin {out}")
+
+
+def _diagnoses(results: Mapping[str, Result], folders: Mapping[str, Path]) -> dict[str, Any]:
+    """By policy, what calls gain and harm over all benchmarks; none of one benchmark alone."""
+    made: dict[str, Any] = {}
+    for spec, parts in results.items():
+        seed = next(iter(parts.values()))["provenance"]["seed"]
+        places = [folders[spec] / part_folder(at, name) for at, name in enumerate(parts)]
+        found = suite_diagnosed(places, seed)
+        if len(found.get("diagnosis", ())) > 1:
+            made[spec] = found["diagnosis"]
+    return made

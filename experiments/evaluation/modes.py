@@ -11,7 +11,7 @@ oracle              it asks exactly where ``low`` is wrong and ``always-request`
 no-tool             the first view of the task's own protocol, and no tool
 blank               the agent decides, and its calls show a grey picture
 same-view           they show what was seen already
-random-crop         they show a part of the same size elsewhere
+random-crop         they show a part of the same size elsewhere: with tools that show parts
 oracle-crop         a first call for the place of the answer is written for it, and shown
 ==================  ===========================================================================
 
@@ -41,6 +41,8 @@ from vt_env.tools.counterfactual import Counterfactual
 PIXELS = 100_000
 DECIDES = "visionthink"
 """The mode in which the agent decides."""
+MOVED = "random-crop"
+"""The mode in which calls show another place."""
 _NOT_IN: Mapping[str, Sequence[str]] = {
     "low": ("tools", "max_turns"),
     "general": ("tools", "max_turns", "factor"),
@@ -191,9 +193,14 @@ class Mode:
             )
         if isinstance(self.changes, Shown) and not rules.tools:
             raise ConfigError(f"the mode {self.name!r} needs a protocol with a tool")
-        shown = any(tool.shows_parts for tool in rules.tools) or rules.tool("resize_image")
-        if self.boxes and not shown:
-            names = ", ".join(tool.name for tool in rules.tools)
+        parts = any(tool.shows_parts for tool in rules.tools)
+        names = ", ".join(tool.name for tool in rules.tools)
+        if self.changes == Shown(MOVED) and not parts:
+            raise ConfigError(
+                f"the mode {self.name!r} needs a tool that shows parts: {names} shows all of a "
+                "picture, which has no other place"
+            )
+        if self.boxes and not parts and rules.tool("resize_image") is None:
             raise ConfigError(
                 f"the mode {self.name!r} needs resize_image or a tool that shows parts, and "
                 f"{names} cannot be asked for one: give it arguments_for"
@@ -290,8 +297,8 @@ MODES: Registry[Mode] = Registry(
         "same-view": _fixed(
             Mode("same-view", changes=Shown("same-view")), "Its calls show what was seen already."
         ),
-        "random-crop": _fixed(
-            Mode("random-crop", changes=Shown("random-crop")),
+        MOVED: _fixed(
+            Mode(MOVED, changes=Shown(MOVED)),
             "Its calls show a part of the same size elsewhere.",
         ),
         "oracle-crop": _fixed(

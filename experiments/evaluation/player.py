@@ -38,7 +38,27 @@ Entry = dict[str, Any]
 """``{"at": place, "row": …}``, ``{"at": place, "refused": …}``, or ``{"spent": …}``: see
 :class:`Player`."""
 
-Metrics = Callable[[Sequence[Row]], Mapping[str, Any]]
+NO_PLACE = "does not say where the answer is"
+"""Why a mode that shows that place leaves a sample out."""
+
+Numbers = Callable[[Sequence[Row]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Further numbers of a result.
+
+    Attributes:
+        each: Numbers from the rows of one repetition, of which results have the means: they may put
+            several rows together, and those of one repetition are a whole data set.
+        whole: Numbers from all rows.
+        fields: What of a row these read beside what every result is made of; ``None``: everything,
+            so that whole rows are held in memory.
+    """
+
+    each: Numbers
+    whole: Numbers | None = None
+    fields: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +70,7 @@ class Part:
         data: The source or its spec.
         judge: The judge or its spec.
         rules: What of :func:`vt_env.make_task`'s rules differs from the evaluation's.
-        metrics: Further numbers of the result, from rows that are given with all their fields.
+        metrics: Further numbers of the result.
         repeat: How often each sample is played.
     """
 
@@ -108,6 +128,8 @@ class Opened:
     Attributes:
         source: A part's source, by its name.
         judge: A part's judge.
+        has_places: Whether any of a part's first samples (``None``: of all) says where the answer
+            is.
         close: Lets go of the judges that were made here.
 
     Args:
@@ -126,7 +148,12 @@ class Opened:
 
         self.source: Callable[[str], Source] = cache(lambda part: named[part].open())
         self.judge: Callable[[str], Judge] = cache(judge_of)
+        self.has_places = cache(self._has_places)
         self.close = held.close
+
+    def _has_places(self, part: str, limit: int | None) -> bool:
+        source = self.source(part)
+        return any(source.by_id(i).answer_box is not None for i in source.ids()[:limit])
 
 
 class Player:
@@ -189,7 +216,7 @@ class Player:
         """Play a block.
 
         Returns:
-            An entry for each sample, in the block's order: its row, or why it was refused. And one
+            An entry for each sample, in the block's order: its row, or why there is none. And one
             for what it took: ``seconds`` in all, ``agent_seconds`` of them in the agent, and
             ``judging``, the judge's counts, if it counts.
         """
@@ -205,15 +232,16 @@ class Player:
         before = usage and usage.copy()
         start = perf_counter()
         names = [name for _, name in block]
-        if mode.boxes:
-            _check_boxes(mode, env.task.source, names)
-        episodes, refused = play(env, agent, names, self.setup.seed)
+        placeless = _placeless(env.task.source, names) if mode.boxes else []
+        left = {one.id for one in placeless}
+        playable = [name for name in names if name not in left]
+        episodes, refused = play(env, agent, playable, self.setup.seed)
         seconds = perf_counter() - start
         after = env.task.judge.usage
         spent: Entry = {"seconds": seconds, "agent_seconds": agent.seconds}
         if after is not None and before is not None:
             spent["judging"] = asdict(after.since(before))
-        told = {r.id: {"refused": asdict(r)} for r in refused}
+        told = {r.id: {"refused": asdict(r)} for r in (*placeless, *refused)}
         told |= {e.sample.id: {"row": episode_row(e)} for e in episodes}
         return [*({"at": at, **told[name]} for at, name in block), {"spent": spent}]
 
@@ -232,14 +260,6 @@ class Player:
     def close(self) -> None:
         """Let go of the agent, and of what else was made here."""
         self._held.close()
-
-
-def _check_boxes(mode: Mode, source: Source, names: Sequence[str]) -> None:
-    for name in names:
-        if source.by_id(name).answer_box is None:
-            raise DataError(
-                f"the mode {mode.name!r} needs metadata['answer_box'], which sample {name!r} lacks"
-            )
 
 
 class _Clocked:
@@ -287,6 +307,18 @@ class Refused:
     reason: str
     kind: str = ""
     source: str = ""
+
+
+def _placeless(source: Source, names: Sequence[str]) -> list[Refused]:
+    """The samples that do not say where the answer is."""
+    samples = [sample for name in names if (sample := source.by_id(name)).answer_box is None]
+    return [Refused(sample.id, NO_PLACE, sample.kind, sample.source) for sample in samples]
+
+
+def refusal_of(entry: Entry) -> str:
+    """Why a picture was refused; empty where none was."""
+    reason = entry.get("refused", {}).get("reason", "")
+    return "" if reason == NO_PLACE else reason
 
 
 def check_refused(refused: int, total: int, allowed: float, last: str) -> None:

@@ -12,13 +12,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from agents.judging.usage import Usage, total
-from experiments.diagnosis import ALL, PLAYED, WITHOUT, by_kind, diagnose
+from experiments.diagnosis import ALL, OTHERS, PLAYED, WITHOUT, by_group, diagnose
 from experiments.episodes import Row, read_rows
 from experiments.evaluation.modes import DECIDES
-from experiments.evaluation.player import Entry, Metrics
+from experiments.evaluation.player import Entry, Metrics, refusal_of
 from experiments.files import SealedLog, json_object, write_json
 from experiments.provenance import provenance
 from experiments.summary import FULL, side_by_side, summarise
@@ -44,13 +44,22 @@ MEASURED = (
     "views",
     "partly_shown",
     "repeat",
+    "form_of",
+    "overlap",
 )
 """What of a row its numbers are made of."""
 
 
-def slim(row: Row) -> Row:
-    """A row without what no number is made of."""
-    return cast("Row", {key: value for key, value in row.items() if key in MEASURED})
+def slim(row: Row, more: Sequence[str] = ()) -> Row:
+    """A row without what no number is made of, but for ``more`` of its fields."""
+    return cast("Row", {k: v for k, v in row.items() if k in MEASURED or k in more})
+
+
+def needed(row: Row, metrics: Metrics | None) -> Row:
+    """What of a row has to be held in memory for its numbers."""
+    if metrics is None:
+        return slim(row)
+    return row if metrics.fields is None else slim(row, metrics.fields)
 
 
 def finish(folder: Path, config: Config, metrics: Metrics | None = None) -> Result:
@@ -65,13 +74,13 @@ def write_results(
 ) -> Result:
     """Write ``episodes.jsonl``, in the source's order, and ``result.json``.
 
-    Of a row only what its numbers are made of is held in memory, unless there are ``metrics``.
+    Of a row only what its numbers are made of is held in memory.
 
     Args:
         folder: Where to.
         config: What was evaluated.
         entries: What was done, in any order.
-        metrics: Further numbers, from whole rows.
+        metrics: Further numbers.
     """
     found: dict[int, Entry] = {}
     spent: list[Mapping[str, Any]] = []
@@ -88,7 +97,7 @@ def write_results(
                 line = sealed_line(entry["row"]).encode("ascii")
                 places[at] = lines.tell(), len(line)
                 lines.write(line)
-                entry = entry if metrics else {"row": slim(entry["row"])}
+                entry = {"row": needed(entry["row"], metrics)}
             found[at] = entry
         samples = config["samples"]
         if missing := [at for at in range(samples) if at not in found]:
@@ -122,24 +131,35 @@ def summarised(
     seed: int,
     metrics: Metrics | None = None,
 ) -> Result:
-    """The numbers of rows, and ``metrics``, what their own function says."""
+    """The numbers of rows, and ``metrics``, the further ones."""
     made = summarise(rows, refused, seed=seed)
-    return made if metrics is None else {**made, "metrics": _averaged(rows, metrics)}
+    return made if metrics is None else {**made, "metrics": _further(rows, metrics)}
 
 
-def _averaged(rows: Sequence[Row], metrics: Metrics) -> dict[str, Any]:
+def _further(rows: Sequence[Row], metrics: Metrics) -> dict[str, Any]:
     """The further numbers; where samples were played several times, means over the repetitions.
 
-    A metric may put several rows together, and those of one repetition are a whole benchmark.
+    A repetition that lacks a number, as one without a scored row, is left out of its mean.
     """
     by_number: dict[int, list[Row]] = {}
     for row in rows:
         by_number.setdefault(row.get("repeat", {}).get("number", 0), []).append(row)
-    if len(by_number) < 2:
-        return dict(metrics(rows))
-    found = [metrics(some) for _, some in sorted(by_number.items())]
-    shared = [key for key in found[0] if all(key in one for one in found)]
-    return {key: sum(one[key] for one in found) / len(found) for key in shared}
+    found = [metrics.each(some) for _, some in sorted(by_number.items())] or [metrics.each(rows)]
+    values: dict[str, list[Any]] = {}
+    for one in found:
+        for key, value in one.items():
+            values.setdefault(key, []).append(value)
+    whole = {} if metrics.whole is None else metrics.whole(rows)
+    return {**{key: _mean(some) for key, some in values.items()}, **whole}
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """The mean; of what is no number, one alone or the list of all."""
+    if len(values) == 1:
+        return values[0]
+    if all(isinstance(value, int | float) for value in values):
+        return sum(values) / len(values)
+    return list(values)
 
 
 def _described(config: Config) -> Result:
@@ -194,12 +214,37 @@ def mode_result(modes: Mapping[str, Result], folders: Mapping[str, Path]) -> Res
     }
 
 
-def diagnosed(rows: Mapping[str, Sequence[Row]], seed: int) -> Result:
-    """What calls gain and harm, where the modes that tell it were played."""
+def suite_diagnosed(parts: Sequence[Path], seed: int) -> Result:
+    """The same over the benchmarks of a suite, of which each is told of.
+
+    Args:
+        parts: The folders of the benchmarks, in which each mode has one.
+        seed: Seeds the bootstrap.
+    """
+    rows: dict[str, list[Row]] = {}
+    for mode in (PLAYED, WITHOUT, *OTHERS):
+        for part in parts:
+            told = (PLAYED, WITHOUT, mode)
+            if all((part / name / EPISODES).is_file() for name in told):
+                found = read_rows(part / mode / EPISODES)
+                rows.setdefault(mode, []).extend(slim(row) for row in found)
+    return diagnosed(rows, seed, "source")
+
+
+def diagnosed(
+    rows: Mapping[str, Sequence[Row]], seed: int, key: Literal["kind", "source"] = "kind"
+) -> Result:
+    """What calls gain and harm, where the modes that tell it were played.
+
+    Args:
+        rows: Episodes by mode.
+        seed: Seeds the bootstrap.
+        key: What is told of, beside all samples, where there are several.
+    """
     if not {PLAYED, WITHOUT} <= rows.keys():
         return {}
-    kinds = {kind or "(no kind)": one for kind, one in by_kind(rows, seed=seed).items()}
-    found = {ALL: diagnose(rows, seed=seed), **(kinds if len(kinds) > 1 else {})}
+    groups = {name or f"(no {key})": d for name, d in by_group(rows, key, seed=seed).items()}
+    found = {ALL: diagnose(rows, seed=seed), **(groups if len(groups) > 1 else {})}
     return {"diagnosis": {name: one.record() for name, one in found.items()}}
 
 
@@ -224,7 +269,7 @@ class Journal:
         config: What is evaluated.
         lost: What was lost of it on disk, in words, so that it is played again; else empty.
         done: The places of all samples that were played or refused.
-        refused: How many were refused.
+        refused: How many pictures were refused.
 
     Args:
         folder: There already; no other process may be at work in it.
@@ -262,7 +307,7 @@ class Journal:
     def _note(self, entry: Entry) -> None:
         if "at" in entry:
             self.done.add(entry["at"])
-            self.refused += "refused" in entry
+            self.refused += bool(refusal_of(entry))
 
 
 def read_entries(path: Path) -> Iterator[Entry]:

@@ -14,7 +14,15 @@ from pathlib import Path
 from agents.registry import says_calls
 from experiments.episodes import Row, read_rows
 from experiments.evaluation.modes import Mode, parse_mode
-from experiments.evaluation.player import Block, Entry, Metrics, Player, check_refused
+from experiments.evaluation.player import (
+    NO_PLACE,
+    Block,
+    Entry,
+    Metrics,
+    Player,
+    check_refused,
+    refusal_of,
+)
 from experiments.evaluation.result import (
     CONFIG,
     EPISODES,
@@ -73,16 +81,39 @@ class Options:
             raise ConfigError(f"a shard is I/N with 0 <= I < N, got {i}/{n}")
 
 
-def check_modes(player: Player, part: str, modes: Sequence[Mode], options: Options) -> None:
-    """Find out before anything is played whether every mode can be."""
+def playable(
+    player: Player, parts: Sequence[str], modes: Sequence[Mode], options: Options
+) -> dict[str, list[Mode]]:
+    """Find out before anything is played whether every mode can be, and on which parts.
+
+    Returns:
+        By part the modes to play, in order. One that shows the place of the answer is left out
+        where no sample tells it; where only some do, the others are left out of it as they come.
+
+    Raises:
+        ConfigError: If a mode goes with the rules or with shards in no way.
+        DataError: If a mode can be played on no part.
+    """
     if options.shard and (late := next((mode for mode in modes if mode.needs), None)):
         raise ConfigError(
             f"{late.name} needs the {', '.join(late.needs)} of all shards: play it unsharded, or "
             "with --shards; random@RATE takes a rate that is known"
         )
-    for mode in modes or [Mode()]:
-        says = mode.forced and says_calls(player.setup.plays(mode))
-        mode.check(player.task(part, mode).protocol, says)
+    found: dict[str, list[Mode]] = {}
+    for part in parts:
+        limit = options.limit and options.limit * player.setup.part(part).repeat
+        for mode in modes or [Mode()]:
+            says = mode.forced and says_calls(player.setup.plays(mode))
+            mode.check(player.task(part, mode).protocol, says)
+            if not mode.boxes or player.opened.has_places(part, limit):
+                found.setdefault(part, []).append(mode)
+    for mode in modes:
+        if not any(mode in some for some in found.values()):
+            raise DataError(
+                f"the mode {mode.name!r} needs samples that say where the answer is, in "
+                "metadata['answer_box'], and none does"
+            )
+    return found
 
 
 class Evaluation:
@@ -114,14 +145,23 @@ class Evaluation:
     def _folders(self, several: bool = True) -> list[tuple[str, str]]:
         """The parts, each with its folder in that of the results."""
         parts = enumerate(self.player.setup.parts)
-        return [(part.name, _folder(i, part.name) if several else "") for i, part in parts]
+        return [(part.name, part_folder(i, part.name) if several else "") for i, part in parts]
 
     def parts(self, modes: Sequence[Mode], out: Path) -> dict[str, Result]:
-        """Several parts, each in a folder of its own; results by part."""
+        """Several parts, each in a folder of its own; results by part.
+
+        A part on which no mode can be played has none; see :func:`playable`.
+        """
+        folders = dict(self._folders())
+        found = playable(self.player, list(folders), modes, self.options)
+        for part in folders:
+            for mode in modes:
+                if mode not in found.get(part, ()):
+                    self.notice(f"{part} {NO_PLACE}: without {mode.name}")
         return {
             part: result
-            for part, folder in self._folders()
-            if (result := self.part(part, modes, out / folder))
+            for part, some in found.items()
+            if (result := self._part(part, some, out / folders[part]))
         }
 
     def names(self, modes: Sequence[Mode], *, several: bool) -> list[str]:
@@ -159,9 +199,12 @@ class Evaluation:
         Returns:
             Its result; ``None`` of a shard.
         """
-        check_modes(self.player, part, modes, self.options)
-        if not modes:
-            return self._leaf(part, Mode(), out)
+        found = playable(self.player, [part], modes, self.options)
+        return self._part(part, found[part], out)
+
+    def _part(self, part: str, modes: Sequence[Mode], out: Path) -> Result | None:
+        if not modes[0].name:
+            return self._leaf(part, modes[0], out)
         results: dict[str, Result] = {}
         for mode in sorted(modes, key=lambda mode: bool(mode.needs)):
             mode = mode.settled({name: _rows(out, results, name) for name in mode.needs})
@@ -195,8 +238,7 @@ class Evaluation:
         for entries in self.workers.play(part, mode, [block for block in left if block]):
             journal.append(entries)
             self.progress(name, len(journal.done), total)
-            reasons = [e["refused"]["reason"] for e in entries if "refused" in e]
-            if reasons:
+            if reasons := list(filter(None, map(refusal_of, entries))):
                 check_refused(journal.refused, total, self.options.max_refused, reasons[-1])
 
     def _blocks(self, part: str) -> tuple[list[Block], int]:
@@ -264,7 +306,8 @@ def _rows(out: Path, results: Mapping[str, Result], mode: str) -> list[Row]:
     return list(read_rows(out / parse_mode(mode).folder / EPISODES))
 
 
-def _folder(place: int, name: str) -> str:
+def part_folder(place: int, name: str) -> str:
+    """The folder of a part in that of an evaluation of several."""
     safe = "".join(c if c.isalnum() or c in "-_.=" else "_" for c in name).strip("_.")
     return safe or f"part{place}"
 

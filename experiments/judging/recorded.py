@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from experiments.episodes import Row, query_of, read_rows, with_verdict
 from experiments.evaluation.player import Metrics
-from experiments.evaluation.result import EPISODES, RESULT, Result, read_result, slim, summarised
+from experiments.evaluation.result import EPISODES, RESULT, Result, needed, read_result, summarised
 from experiments.files import SealedLog, json_rows, new_file, user_line, write_json
 from experiments.provenance import provenance
 from trainers.files import PART, opened_line, sealed_line, unused, whole_file
@@ -46,7 +46,7 @@ class Recording:
             ``refusals``, ….
         judge: Who judges the answers, or a spec; ``None`` leaves the verdicts as they are. An
             episode without an answer stays wrong.
-        metrics: Further numbers, from whole rows.
+        metrics: Further numbers.
         more: Further fields of the result, from whole rows.
     """
 
@@ -109,7 +109,7 @@ def _rescored(
     with whole_file(out / EPISODES) as stream:
         for row in _with_verdicts(one.rows(), judge):
             stream.write(sealed_line(row))
-            kept.append(row if one.metrics or one.more else slim(row))
+            kept.append(row if one.more else needed(row, one.metrics))
             progress(len(kept))
     refused = about.get("refusals", [])
     result = {

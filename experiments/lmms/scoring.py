@@ -16,11 +16,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from experiments.benchmarks.base import check_variant
+from experiments.benchmarks.suite import benchmark_metrics
 from experiments.episodes import Judged, Row
 from experiments.files import json_rows
 from experiments.judging.recorded import Recording
@@ -143,7 +143,7 @@ def _recording(
         "refusals": refused,
     }
     benchmark = benchmark_of(log.task) if variant and TASKS[log.task] in SUMMED else None
-    metrics = benchmark and partial(benchmark.summary, variant=variant or "fixed")
+    metrics = benchmark and benchmark_metrics(benchmark, variant or "fixed")
     return Recording(log.task, rows, about, judge, metrics, more)
 
 

@@ -16,6 +16,7 @@
   }
   async function send(sent) {
     byId("error").textContent = "";
+    const before = document.activeElement;
     for (const button of document.querySelectorAll("button")) button.disabled = true;
     try {
       show(await ask(sent ? "" : "state", sent));
@@ -25,7 +26,14 @@
       return false;
     } finally {
       for (const button of document.querySelectorAll("button")) button.disabled = false;
+      stay(before);
     }
+  }
+  // A disabled button loses the focus: it gets it back, or what can be done next has it.
+  function stay(before) {
+    if (before === document.body || document.activeElement !== document.body) return;
+    const next = byId("controls").hidden ? byId("new") : byId("answer").elements.text;
+    (before.checkVisibility() ? before : next).focus();
   }
 
   function show(state) {

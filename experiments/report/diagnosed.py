@@ -26,6 +26,8 @@ _RATES = {
 }  # fmt: skip
 """What is drawn of each diagnosis, by panel and name."""
 _LEFT = "of the calls' gain, left with another view"
+SUITE = "all benchmarks"
+"""What a diagnosis over the benchmarks of a suite is said to be of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,16 @@ class Diagnosed:
     Attributes:
         name: What the report calls it.
         agent: Who played.
-        found: Of all samples, and of their kinds where there are several.
+        found: Of all samples, and of their groups where there are several.
+        data: What was played: a benchmark's name, or the spec of a source.
+        grouping: What the groups are: kinds of question, or the benchmarks of a suite.
     """
 
     name: str
     agent: str
     found: Mapping[str, Diagnosis]
+    data: str = ""
+    grouping: str = "kind"
 
     @property
     def all(self) -> Diagnosis:
@@ -60,14 +66,14 @@ class Diagnosed:
 
     @property
     def table(self) -> Table:
-        """A line for all and for each kind."""
+        """A line for all and for each group."""
         made = table(self.found)
         return Table(f"{made.title} {self.name}", made.columns, made.rows)
 
     @property
     def sentences(self) -> list[str]:
         """What it means."""
-        return sentences(self.found)
+        return sentences(self.found, self.grouping)
 
 
 def read_diagnosed(result: Mapping[str, Any], notes: Notes, where: str) -> list[Diagnosed]:
@@ -80,10 +86,36 @@ def read_diagnosed(result: Mapping[str, Any], notes: Notes, where: str) -> list[
     """
     if "diagnosis" not in result:
         return []
+    data = data_name(str(result.get("data", "")))
+    return _read(result["diagnosis"], str(result.get("agent", "")), data, "kind", notes, where)
+
+
+def data_name(spec: str) -> str:
+    """What a page calls data: a benchmark by its name, other data by their spec."""
+    kind, _, rest = spec.partition(":")
+    return rest.partition(",")[0] if kind == "benchmark" else spec
+
+
+def read_suite(suite: Mapping[str, Any], notes: Notes, where: str) -> list[Diagnosed]:
+    """The diagnoses in a ``suite.json``, one an agent, over all its benchmarks."""
+    told = suite.get("diagnosis", {})
+    if not isinstance(told, Mapping):
+        told = {"": told}
+    return [
+        one
+        for agent, found in told.items()
+        for one in _read(found, str(agent), SUITE, "benchmark", notes, where)
+    ]
+
+
+def _read(
+    told: Any, agent: str, data: str, grouping: str, notes: Notes, where: str
+) -> list[Diagnosed]:
+    agent, data = shown(agent, 200), shown(data, 80)
     try:
-        found = {shown(k, 80): Diagnosis.of(v) for k, v in result["diagnosis"].items()}
-        agent = shown(str(result.get("agent", "")), 200)
-        made = Diagnosed(agent, agent, found)
+        found = {shown(k, 80): Diagnosis.of(v) for k, v in told.items()}
+        name = ": ".join(part for part in (agent, data) if part)
+        made = Diagnosed(name, agent, found, data, grouping)
         _ = made.table.cells(), made.sentences
     except (TypeError, ValueError, KeyError, AttributeError):
         notes.add("a diagnosis that is not as it should be was left out", where)
@@ -92,13 +124,13 @@ def read_diagnosed(result: Mapping[str, Any], notes: Notes, where: str) -> list[
 
 
 def draw_diagnosis(diagnosed: Sequence[Diagnosed], out: Path) -> str | None:
-    """By kind of question; of several agents, of all questions."""
+    """By kind of question; of several agents or data, of all questions."""
     if not diagnosed:
         return None
     (first, *more) = diagnosed
     groups = {one.name: one.all for one in diagnosed} if more else first.found
     sizes = {name: d.n for name, d in groups.items()}
-    grouping = "agent" if more else "kind of question"
+    grouping = "agent and data" if more else "kind of question"
     panels = [
         Bars(measure, grouping, {g: _bars(d, names) for g, d in groups.items()}, sizes)
         for measure, names in _RATES.items()
@@ -108,7 +140,7 @@ def draw_diagnosis(diagnosed: Sequence[Diagnosed], out: Path) -> str | None:
     if any(left.values()):
         panels.append(Bars(_LEFT, grouping, left, sizes))
     order = dict.fromkeys(n for p in panels for group in p.groups.values() for n in group)
-    grouped_bars(panels, list(order), "Does looking closer help?", out)
+    grouped_bars(panels, list(order), "Does looking closer help?", out, stacked=True)
     return (
         "What calls put right and wrong; how often is asked beside how often a call is needed; and "
         "how much of the calls' gain is left when they show something else, with 95 % intervals. A "
@@ -126,29 +158,44 @@ def _bar(rate: Rate) -> Bar:
 
 
 def draw_checkpoints(diagnosed: Sequence[Diagnosed], out: Path) -> str | None:
-    """Over training, of the runs of which several checkpoints were diagnosed."""
-    runs: dict[str, dict[int, Diagnosis]] = {}
+    """Over training, of the runs of which several checkpoints were diagnosed on the same data.
+
+    Of a suite, of all its benchmarks together.
+    """
+    runs: dict[tuple[str, str], dict[int, Diagnosis]] = {}
     for one in diagnosed:
         if one.step is not None:
-            runs.setdefault(one.run, {})[one.step] = one.all
-    runs = {run: dict(sorted(steps.items())) for run, steps in runs.items() if len(steps) > 1}
+            runs.setdefault((one.run, one.data), {})[one.step] = one.all
+    suites = {run for run, data in runs if data == SUITE}
+    runs = {
+        (run, data): dict(sorted(steps.items()))
+        for (run, data), steps in runs.items()
+        if len(steps) > 1 and (data == SUITE or run not in suites)
+    }
     if not runs:
         return None
-    series: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for run, steps in runs.items():
-        before = f"{run}: " if len(runs) > 1 else ""
-        for measure, names in _RATES.items():
-            for name, key in names.items():
-                line = _line({step: getattr(d, key) for step, d in steps.items()})
+    series: dict[str, dict[str, list[tuple[int, Rate]]]] = {}
+    for names, steps in runs.items():
+        before = f"{': '.join(filter(None, names))}: " if len(runs) > 1 else ""
+        for measure, lines in _RATES.items():
+            for name, key in lines.items():
+                line = [(step, getattr(d, key)) for step, d in steps.items()]
                 series.setdefault(measure, {})[before + name] = line
         for name in dict.fromkeys(n for d in steps.values() for n in d.survives):
-            line = _line({s: d.survives[name] for s, d in steps.items() if name in d.survives})
+            line = [(step, d.survives.get(name, Rate())) for step, d in steps.items()]
             series.setdefault(_LEFT, {})[before + name] = line
-    training_curves(series, "Does looking closer help, over training?", out)
+    curves = {m: {n: _values(line) for n, line in lines.items()} for m, lines in series.items()}
+    spreads = {m: {n: _spread(line) for n, line in lines.items()} for m, lines in series.items()}
+    training_curves(curves, "Does looking closer help, over training?", out, spreads, stacked=True)
     return (
-        "The same over the checkpoints of a run: whether training makes calls gain, or harm less."
+        "The same over the checkpoints of a run, with 95 % intervals: whether training makes calls "
+        "gain, or harm less."
     )
 
 
-def _line(rates: Mapping[int, Rate]) -> list[tuple[int, float]]:
-    return [(step, rate.value) for step, rate in rates.items() if rate.value is not None]
+def _values(line: Sequence[tuple[int, Rate]]) -> list[tuple[int, float]]:
+    return [(step, rate.value) for step, rate in line if rate.value is not None]
+
+
+def _spread(line: Sequence[tuple[int, Rate]]) -> list[tuple[int, float, float]]:
+    return [(step, *rate.interval_95) for step, rate in line if rate.interval_95 is not None]

@@ -115,7 +115,7 @@
       ? boxed(hatched(width, height, seen), boxes)
       : enlarged(element("img", {src: source(place), width, height, alt: name, class: style}), size, boxes);
     const caption = [name + " " + size[0] + " × " + size[1], element("br"),
-      !seen ? "not looked at" : place === undefined ? (s.why ?? "made by a tool, not stored") : ""];
+      !seen ? "not looked at" : place === undefined ? (s.why ?? (live && !s.fetched ? "loading" : "made by a tool, not stored")) : ""];
     return element("figure", {}, drawn, element("figcaption", {}, ...caption));
   }
   // A press shows a picture as large as the window has room for; another one, or Escape, closes it.
@@ -267,6 +267,7 @@
       const ats = fresh.filter(pair => pair[0] === policy).map(pair => pair[1]);
       const told = await ask("cards?" + version + ":" + policy + ":" + ats.join(","));
       for (const at of ats) known.add(policy + ":" + at);
+      for (const sample of Object.values(told.samples)) sample.fetched = true;
       Object.assign(samples(), told.samples);
       Object.assign(lists[policy](), told.episodes);
       Object.assign(pictures(), told.pictures);

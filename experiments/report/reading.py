@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from experiments.episodes import Notes, Row, shown_lines, shown_rows
 from experiments.evaluation.result import CONFIG, JOURNAL
 from experiments.files import check_folders
-from experiments.report.diagnosed import Diagnosed, read_diagnosed
+from experiments.report.diagnosed import Diagnosed, data_name, read_diagnosed, read_suite
 from experiments.report.text import shown
 from experiments.summary import measure, summarise
 from trainers.results import PRIVATE
@@ -57,16 +57,32 @@ def read_results(folders: Sequence[Path]) -> Results:
 
 
 def _apart(items: Sequence[T], several: bool) -> list[T]:
-    """Items whose names differ: with the folder in front where folders hold the same ones."""
+    """Items whose names differ: with folder and data where there are several of one name."""
+    full = [item.name for item in items]
+    if several:
+        full = _longer(items, full, lambda item: item.folder, "{1}: {0}")
+    full = _longer(items, full, lambda item: shown(data_name(item.data), 80), "{0}, {1}")
     names: list[str] = []
-    all_names = [item.name for item in items]
-    for item in items:
-        name = item.name
-        if several and all_names.count(name) > 1 and isinstance(item, Policy):
-            name = f"{item.folder}: {name}"
+    for name in full:
         count = sum(other == name or other.startswith(f"{name} (") for other in names)
         names.append(name if not count else f"{name} ({count + 1})")
     return [replace(item, name=name) for item, name in zip(items, names, strict=True)]
+
+
+def _longer(
+    items: Sequence[T], names: Sequence[str], tell: Callable[[Policy], str], form: str
+) -> list[str]:
+    """Names, with what tells policies of one name apart."""
+    told: dict[str, set[str]] = {}
+    for item, name in zip(items, names, strict=True):
+        if isinstance(item, Policy):
+            told.setdefault(name, set()).add(tell(item))
+    return [
+        form.format(name, more)
+        if isinstance(item, Policy) and len(told[name]) > 1 and (more := tell(item))
+        else name
+        for item, name in zip(items, names, strict=True)
+    ]
 
 
 class _Folder:
@@ -103,6 +119,8 @@ class _Folder:
             self.policies = pooled(self.policies, self.suites)
 
     def _walk(self, folder: Path, depth: int) -> None:
+        suite = self._object(folder / SUITE)
+        self.diagnosed += read_suite(suite, self.notes, str(folder / SUITE))
         if (folder / LOG).is_file():
             self._run(folder)
             return
@@ -232,7 +250,7 @@ def _is_rate(rate: Any, spread: Any) -> bool:
 
 
 _NUMBERS = ("score", "relative", "token_ratio", "request_rate", "coverage")
-_OF_LETTERS = ("option_seed", "letter_bias")
+_OF_LETTERS = ("option_seed", "letter_bias", "chance")
 
 
 def read_suites(result: Mapping[str, Any], notes: Notes) -> list[Suite]:
@@ -263,6 +281,7 @@ def _is_letters(told: object) -> bool:
         isinstance(told, Mapping)
         and is_number(told.get("none"))
         and all(told.get(key) is None or is_number(told[key]) for key in _OF_LETTERS)
+        and _is_rate(told.get("letter_bias"), told.get("interval_95"))
         and all(
             isinstance(shares := told.get(kind), Mapping) and all(map(is_number, shares.values()))
             for kind in ("chosen", "right")
@@ -315,15 +334,15 @@ def _title(part: Policy) -> str:
     return sources.pop() if len(sources) == 1 else part.data
 
 
-Key = tuple[str, str]
-"""What makes two episodes be about the same thing: the sample's id and its question."""
+Key = tuple[str, str, str]
+"""What makes two episodes be about the same thing: source, id and question of the sample."""
 Numbers = Mapping[str, Any]
 """A result as in ``result.json``."""
 
 
 def key_of(row: Row) -> Key:
     """See :data:`Key`."""
-    return row["id"], row["question"]
+    return row["source"], row["id"], row["question"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,8 @@ def test_what_the_samples_say(opened):
     assert gaps.choices == ("", "dog", "None")
     assert "options:\nB. dog\nC. None\n\nAnswer" in gaps.question
     assert (gaps.references, gaps.metadata["options"]) == (("C",), 2)
+    assert gaps.metadata["form_of"] == gaps.id
+    assert first("mathverse").metadata["form_of"] == "1"
     assert first("mmbench", hint="Look.").question.startswith("Look. Which?")
     assert first("chartqa", question="图中有多少?", answer="четыре").references == ("четыре",)
 

@@ -3,18 +3,20 @@
 import json
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from tables import datasets, png
 from zoom_tables import COPIES, encoded, hrbench, parquet, treebench, tsv, vstar, vstar_mirror
 
-from experiments.benchmarks import BENCHMARKS, open_benchmark
+from experiments.benchmarks import BENCHMARKS, open_benchmark, zoom_summaries
 from experiments.benchmarks.suite import SUITES, suite_parts, zooming_gaps
 from experiments.benchmarks.zoom_layouts import shuffled
-from experiments.benchmarks.zoom_summaries import letters, looked
+from experiments.benchmarks.zoom_summaries import chosen_letters, letters, looked
 from experiments.cli import main
-from experiments.report.reading import Notes, read_suites
+from experiments.evaluation.result import summarised
+from experiments.report.reading import Notes, read_results, read_suites
 from vt_env.errors import ConfigError, DataError
-from vt_env.judges import Query
+from vt_env.judges import Query, make_judge
 from vt_env.regions import Box
 from vt_env.sources.encoded import EncodedTsv
 
@@ -34,6 +36,8 @@ def test_the_suite_has_all_of_them():
     assert list(SUITES["zoom"]) == list(COPIES)
     with pytest.raises(ConfigError, match="--judge-model"):
         suite_parts("zoom")
+    with pytest.raises(ConfigError, match="the benchmark 'vstar' is given twice"):
+        suite_parts("zoom", ["vstar", "treebench", "vstar"])
     parts = suite_parts("zoom", variant="rules")
     assert [part.name for part in parts] == list(COPIES)
 
@@ -132,6 +136,7 @@ def test_what_the_samples_say(tmp_path):
     )
     assert [s.references for s in hr] == [("A",), ("B",), ("C",), ("D",)]
     assert {s.choices["ABCD".index(s.references[0])] for s in hr} == {"27B"}
+    assert len({s.metadata["form_of"] for s in hr}) == 1
     real = opened("mme-realworld-lite", tmp_path)[1]
     assert real.id == "perception/remote_sensing/position/1"
     assert real.choices[-1] == "The image does not feature it."
@@ -268,16 +273,88 @@ def row(correct, right="A", answer="x", **more):
 
 def test_letters_tell_a_bias():
     options = {"choices": ["red", "blue", "grey"]}
+    judge = make_judge("mcq")
     always_a = [row(right == "A", right, "(A)", **options) for right in "ABCABC"]
-    found = letters(always_a)
+    found = letters(always_a, judge)
     assert found["letter_bias"] == pytest.approx(2 / 3)
     assert (found["chosen/A"], found["right/A"], found["accuracy/B"]) == (1, 1 / 3, 0)
     fair = [row(True, right, right, **options) for right in "ABC"] + [
         row(False, "A", "", **options)
     ]
-    assert letters(fair)["letter_bias"] == 0
-    assert letters(fair)["chosen/none"] == 0.25
-    assert letters([row(True)]) == {}
+    assert letters(fair, judge)["letter_bias"] == 0
+    assert letters(fair, judge)["chosen/none"] == 0.25
+    assert letters([row(True)], judge) == {}
+
+
+COLOURS = ["red", "blue", "grey", "green"]
+
+
+@pytest.mark.parametrize(
+    "said", ["A", "**A**", "a", "(a)", "\\boxed{A}", "A: red", "A) red", "The answer is a.", "red"]
+)
+def test_letters_of_wrong_answers_are_read_as_those_of_right_ones(said):
+    """Only right answers were read by the judge, so that an agent that always says A had none."""
+    judge = BENCHMARKS.make("vstar").judge()
+    rows = []
+    for right in "ABCD" * 5:
+        (verdict,) = judge.score([Query("Which?", (right,), said, "mcq", tuple(COLOURS))])
+        rows.append(row(verdict.correct, right, said, choices=COLOURS, question="Which?"))
+    found = letters(rows, judge)
+    assert (found["letter_bias"], found["chosen/none"]) == (0.75, 0)
+    assert found["letter_bias/low"] > found["letter_bias/chance"]
+
+
+def test_an_answer_that_names_two_letters_chooses_none():
+    judge = BENCHMARKS.make("vstar").judge()
+    made = [row(False, "C", said, choices=COLOURS) for said in ("A or B", "neither", "B")]
+    assert chosen_letters(made, judge) == ["", "", "B"]
+
+
+def guessed(k, questions=100):
+    """Letters drawn without any preference."""
+    rng = np.random.default_rng(1)
+    return [
+        row(said == right, right, said, choices=COLOURS, id=f"{q}~{number}",
+            repeat={"of": str(q), "number": number}, metadata={"option_seed": 7})
+        for q in range(questions)
+        for right in [rng.choice(list("ABCD"))]
+        for number in range(k)
+        for said in [rng.choice(list("ABCD"))]
+    ]  # fmt: skip
+
+
+def test_letters_of_all_repetitions_are_told_together():
+    """As a mean over repetitions the bias of a fair guesser stayed what it is by chance in one."""
+    part = suite_parts("zoom", ["o3bench"])[0]
+    made = {k: summarised_metrics(guessed(k), part.metrics) for k in (1, 8)}
+    assert made[8]["letter_bias"] < made[1]["letter_bias"]
+    for k in (1, 8):
+        assert made[k]["letter_bias"] < 2 * made[k]["letter_bias/chance"]
+        assert made[k]["option_seed"] == 7
+        assert made[k]["accuracy"] == pytest.approx(0.25, abs=0.1)
+
+
+def summarised_metrics(rows, metrics):
+    whole = [
+        {"id": "", "source": "s", "requested": False, "well_formed": True, "futile_request": False,
+         "visual_tokens": 1, "full_tokens": 1, **one}
+        for one in rows
+    ]  # fmt: skip
+    return summarised(whole, [], 0, metrics)["metrics"]
+
+
+def test_no_more_answers_are_read_than_the_bound(monkeypatch):
+    monkeypatch.setattr(zoom_summaries, "MOST_READ", 50)
+    rows = [{**one, "question": f"Which, {at // 2}?"} for at, one in enumerate(guessed(2))]
+    found = letters(rows, make_judge("mcq"))
+    assert 50 <= found["letters_read"] < 100
+    assert letters(guessed(8), make_judge("mcq"))["letters_read"] == 800  # four different ones
+    assert sum(found[f"chosen/{letter}"] for letter in "ABCD") == pytest.approx(1)
+
+
+def test_rows_are_held_with_no_more_than_numbers_read():
+    for name, benchmark in ((one, BENCHMARKS.make(one)) for one in SUITES["zoom"]):
+        assert ("turns" in benchmark.reads) == (name == "treebench")
 
 
 LETTERED = {"none": 0, "option_seed": 0, "letter_bias": None, "chosen": {"A": 1}, "right": {"A": 1}}
@@ -286,7 +363,8 @@ LETTERED = {"none": 0, "option_seed": 0, "letter_bias": None, "chosen": {"A": 1}
 @pytest.mark.parametrize(
     ("changes", "kept"),
     [({}, 1), ({"chosen": ["A"]}, 0), ({"right": {"A": "x"}}, 0), ({"letter_bias": "x"}, 0),
-     ({"none": None}, 0)],
+     ({"none": None}, 0), ({"interval_95": [0, "x"]}, 0), ({"chance": "x"}, 0),
+     ({"letter_bias": 0.5, "interval_95": [0.1, 0.9], "chance": 0.2}, 1)],
 )  # fmt: skip
 def test_a_report_leaves_out_letters_that_are_none(changes, kept):
     line = {"benchmark": "vstar", "mode": "", "n": 1, "unscored": 0, "refused": 0}
@@ -392,3 +470,34 @@ def test_a_copy_is_found_by_its_repository(tmp_path):
     (part,) = suite_parts("zoom", ["treebench"], tmp_path)
     assert str(part.data).endswith("TreeBench")
     assert all(a != b for a, b in pairwise(SUITES["zoom"]))
+
+
+def test_places_are_shown_where_they_are_known_and_a_suite_is_diagnosed(tmp_path, capsys):
+    """A row without a box, or a benchmark without any, stopped the suite when its turn came."""
+    names = ("vstar", "treebench", "hrbench-4k")
+    for name in names:
+        COPIES[name](tmp_path / "copies" / name)
+    chosen = [word for name in names for word in ("--benchmark", name)]
+    out = tmp_path / "out"
+    argv = ["eval", "--suite", "zoom", "--suite-data", str(tmp_path / "copies"), "--agent",
+            "zoom-random", "--protocol", "qwen3-vl", "--mode", "visionthink", "--mode", "no-tool",
+            "--mode", "oracle-crop", "--max-refused", "0"]  # fmt: skip
+    assert main([*argv, *chosen, "--out", str(out)]) == 0
+    shown = " ".join("".join(capsys.readouterr()).split())
+    assert "hrbench-4k does not say where the answer is: without oracle-crop" in shown
+    assert "left out of treebench: 1 does not say where the answer is" in shown
+    assert "left out of hrbench-4k: 4 does not say where the answer is" in shown
+    assert "zoom-random: Does looking closer help?" in shown
+    assert not (out / "hrbench-4k" / "oracle-crop").exists()
+    result = json.loads((out / "treebench" / "result.json").read_text())["modes"]["oracle-crop"]
+    assert (result["n"], result["refused"]) == (1, 1)
+    (told,) = json.loads((out / "suite.json").read_text())["diagnosis"].values()
+    assert {name: one["n"] for name, one in told.items()} == {
+        "all": 8, "vstar": 2, "treebench": 2, "hrbench-4k": 4
+    }  # fmt: skip
+    assert told["all"]["left_out"] == {"oracle-crop": 5}
+    found = [one.name for one in read_results([out]).diagnosed]
+    assert found == [f"zoom-random: {data}" for data in ("all benchmarks", *sorted(names))]
+    argv[argv.index("--mode") :] = ["--mode", "oracle-crop"]
+    assert main([*argv, "--benchmark", "hrbench-4k", "--out", str(tmp_path / "none")]) == 2
+    assert "metadata['answer_box'], and none does" in capsys.readouterr().err

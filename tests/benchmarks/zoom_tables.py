@@ -92,7 +92,7 @@ def hrbench(root, size="4k"):
     rows = [
         {"index": turn, "question": " What number? ", "answer": "ABCD"[turn], "category": "single",
          **dict(zip("ABCD", texts[-turn:] + texts[:-turn], strict=True)),
-         "cycle_category": str(turn), "image": encoded(turn)}
+         "cycle_category": str(turn), "image": encoded(1)}
         for turn in range(4)
     ]  # fmt: skip
     parquet(root / f"hr_bench_{size}.parquet", HRBENCH, rows)

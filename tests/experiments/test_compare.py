@@ -130,6 +130,27 @@ def test_modes_are_compared_by_their_folders(tmp_path: Path, capsys) -> None:
     assert "choose one of" in capsys.readouterr().err
 
 
+def test_folders_of_modes_or_benchmarks_are_compared_name_by_name(tmp_path: Path, capsys) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for name in ("vstar/low", "vstar/full", "pope/low"):
+        played(ours / name, "direct", 6)
+        if name != "pope/low":
+            played(theirs / name, "random:p=0.5", 6)
+    page, told = tmp_path / "both.html", tmp_path / "told.json"
+    for more in ((), ("--overwrite",)):
+        assert vt("compare", ours, theirs, "--out", told, "--page", page, *more) == 0
+    shown = capsys.readouterr().out
+    assert "only_a: pope/low" in shown
+    found = json.loads(told.read_text())
+    assert list(found["pairs"]) == ["vstar/full", "vstar/low"]
+    assert found["pairs"]["vstar/low"] == compared(
+        ours / "vstar/low", theirs / "vstar/low", tmp_path / "one.json"
+    )
+    assert "12 samples in common" in page.read_text()
+    assert vt("compare", ours / "pope", theirs) == 2
+    assert "no result of the same name" in capsys.readouterr().err
+
+
 def test_what_cannot_be_written_is_one_line(pair, tmp_path: Path, capsys) -> None:
     assert vt("compare", *pair, "--out", tmp_path / "no" / "c.json") == 2
     assert "cannot write" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from agents.base import answer_turn, request_turn
 from agents.steering import FORCED
 from experiments import result_tables as tables
 from experiments.evaluation.modes import AtRandom, parse_mode, parse_modes
-from experiments.evaluation.player import Part, Player, Setup
+from experiments.evaluation.player import Metrics, Part, Player, Setup
 from experiments.evaluation.run import Evaluation, Options
 from experiments.evaluation.workers import Here
 from vt_env import ConfigError, Tool, Verdict, make_protocol
@@ -210,7 +210,7 @@ class Half:
 
 def test_one_agent_over_several_sources_with_their_judges(tmp_path: Path) -> None:
     parts = [
-        Part("charts", DATA, "exact", metrics=graded),
+        Part("charts", DATA, "exact", metrics=Metrics(graded)),
         Part("photos/1", "generated:n=8,seed=3", Half(), rules={"tokens": "qwen2.5-vl"}),
     ]
     player = Player(Setup("random:p=0.5", parts))
@@ -299,6 +299,7 @@ def test_modes_that_tell_what_calls_are_worth(tmp_path: Path) -> None:
     told = found["diagnosis"]["all"]
     rates = {name: told[name]["value"] for name in ("call_gain", "call_harm", "needed", "worth")}
     assert rates == {"call_gain": 1, "call_harm": 0, "needed": 1, "worth": 1}
+    assert told["overlap"]["value"] is not None
     left = {name: one["value"] for name, one in told["survives"].items()}
     assert left == {"blank": 0, "same-view": 0, "random-crop": 0, "oracle-crop": 1}
 
@@ -360,6 +361,16 @@ def test_the_place_of_the_answer_must_be_known(
               tmp_path / "a.jsonl", "--mode", "oracle-crop", "--out", tmp_path / "out")  # fmt: skip
     assert code == 2
     assert "answer_box" in capsys.readouterr().err
+
+
+def test_a_tool_that_shows_no_parts_has_no_other_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It showed the very original, and all of the calls' gain was left."""
+    code = vt("eval", "--agent", "request", "--data", "generated:n=4",
+              "--mode", "random-crop", "--out", tmp_path / "out")  # fmt: skip
+    assert code == 2
+    assert "needs a tool that shows parts: resize_image" in capsys.readouterr().err
 
 
 def test_without_a_tool_nothing_can_be_shown_in_its_place(

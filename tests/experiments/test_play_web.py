@@ -206,12 +206,15 @@ def test_a_page_is_played_with_pointer_and_keys() -> None:
         tab.key("Enter", 13)
         tab.wait("document.querySelectorAll('#views figure').length === 2")
         assert tab.value("document.querySelectorAll('#views .edges').length") == 1
+        assert tab.value("document.activeElement === document.querySelector('#box button')")
         tab.value(f"document.querySelector('#answer input').value = {json.dumps(EVIL[:90])}")
         tab.value("document.querySelector('#answer input').focus()")
         tab.key("Enter", 13)
         tab.wait("document.querySelector('#verdict').innerText.includes('wrong')")
         assert tab.value("typeof window.pwned") == "undefined"
         assert tab.value("document.getElementById('controls').hidden")
-        tab.value("document.getElementById('new').click()")
+        tab.value("document.getElementById('new').focus()")
+        tab.key("Enter", 13)
         tab.wait("document.querySelectorAll('#views figure').length === 1")
+        assert tab.value("document.activeElement.id") == "new"
         assert tab.errors == []

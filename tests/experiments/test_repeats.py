@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from evaluations import lines, result, vt
 
+from experiments.evaluation.player import Metrics
 from experiments.evaluation.result import slim, summarised
 from experiments.report import ReportConfig, make_report
 from experiments.summary import difference, measure, pass_at, repeats
@@ -97,7 +98,22 @@ def test_metrics_of_a_benchmark_are_means_over_repetitions() -> None:
         assert len(some) == 2  # type: ignore[arg-type]
         return {"n": 2, "both": float(all(r["correct"] for r in some))}  # type: ignore[attr-defined]
 
-    assert summarised(rows, [], 0, both_right)["metrics"] == {"n": 2, "both": 0.5}  # type: ignore[arg-type]
+    assert summarised(rows, [], 0, Metrics(both_right))["metrics"] == {"n": 2, "both": 0.5}  # type: ignore[arg-type]
+
+
+def test_a_repetition_without_a_number_is_left_out_of_its_mean() -> None:
+    """One in which nothing was scored took every number with it."""
+    rows = [row(i, j, None if j == 1 else i == 0) for i in range(2) for j in range(3)]
+
+    def share(some: object) -> dict[str, object]:
+        known = [r["correct"] for r in some if r["correct"] is not None]  # type: ignore[attr-defined]
+        wrong = {"wrong": [r["id"] for r in some if r["correct"] is False]}  # type: ignore[attr-defined]
+        return {"n": len(some), **wrong, **({"share": sum(known) / len(known)} if known else {})}  # type: ignore[arg-type]
+
+    metrics = Metrics(share, lambda some: {"rows": len(some)})
+    assert summarised(rows, [], 0, metrics)["metrics"] == {  # type: ignore[arg-type]
+        "n": 2, "share": 0.5, "wrong": [["1~0"], [], ["1~2"]], "rows": 6
+    }  # fmt: skip
 
 
 def test_a_source_is_repeated_with_ids_of_its_own() -> None:

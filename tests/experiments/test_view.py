@@ -241,4 +241,5 @@ def test_ten_thousand_hostile_episodes_stay_usable(tab: Browser, tmp_path: Path)
 def test_pictures_come_with_the_cards(tab: Browser, tmp_path: Path) -> None:
     with served(Live([play(tmp_path, n=30)], ReportConfig()).get) as site:
         tab.open(site.url, "", READY)
+        assert not tab.value("document.body.innerText.includes('not stored')")  # it is loading
         tab.wait(f"{PICTURES}.length === 48 && {PICTURES}.every(i => i.naturalWidth > 0)")

@@ -1,7 +1,7 @@
 """A tool that shows something else than it was asked for: what was the view itself worth?
 
 The policy decides as ever and reads the same words; only the pixels differ. Comparing an agent's
-episodes with those in which its calls show nothing, nothing new, a place at random or the place
+episodes with those in which its calls show nothing, nothing new, a place elsewhere or the place
 where the answer is, on the same samples, tells how much of a tool's gain is the tool's.
 """
 
@@ -29,7 +29,9 @@ class Counterfactual(Tool):
 
     ``blank`` is a grey picture of the same size; ``same-view`` is what the policy saw when it
     asked, at the size that the call would have shown; ``random-crop`` is a part of the same size
-    somewhere in the same picture, the same for the same call; ``oracle-crop`` is the part that
+    elsewhere in the same picture, the same for the same call, which overlaps what was asked for
+    only where there is no room beside it (:attr:`~vt_env.pictures.View.overlap`: 1 of a call for
+    all of a picture); ``oracle-crop`` is the part that
     holds the answer, as the tool shows it, or in its own pixels where the tool cannot. What is no
     part of a picture is always answered by ``blank``. Views keep the region that was asked for, so
     that whatever is said of them is said as ever; :attr:`~vt_env.pictures.View.method` tells the
@@ -87,18 +89,19 @@ class Counterfactual(Tool):
         self.tool.check(tokens)
 
     def _instead(self, scene: Scene, asked: View) -> View:
-        region, size = asked.region, asked.size
+        region, size, overlap = asked.region, asked.size, None
         if self.shows == "blank" or region is None:  # of no part of a picture: nothing to swap
             return View(Image.new("RGB", size, _GREY), "blank", region=region)
         if self.shows == "same-view":
             seen = asked.asked_on or scene.views[-1]
             image = seen.image.resize(size, Image.Resampling.LANCZOS)
         elif self.shows == "random-crop":
-            box = _somewhere(region)
+            box = _elsewhere(region)
+            overlap = box.within(region.box.whole()).area / box.area
             image = scene.pictures[region.picture].crop(box, size).image
         else:
             image = self._answer(scene).image
-        return View(image, self.shows, region=region, asked_on=asked.asked_on)
+        return View(image, self.shows, region=region, asked_on=asked.asked_on, overlap=overlap)
 
     def _answer(self, scene: Scene) -> View:
         """What the tool shows of the place where the answer is."""
@@ -115,12 +118,24 @@ class Counterfactual(Tool):
         return views[0] if views else picture.crop(scene.target.box)
 
 
-def _somewhere(region: Region) -> Box:
-    """A box of the same size in the same picture, drawn by the region itself."""
+def _elsewhere(region: Region) -> Box:
+    """A box of the same size in the same picture, drawn by the region itself.
+
+    It is one of those beside the region; without any, the one that has least in common with it.
+    """
     box = region.box.whole()
     rng = np.random.default_rng(zlib.crc32(repr((region.picture, box.edges, region.of)).encode()))
-    left, top = (
-        int(rng.integers(0, max(0, whole - int(part)) + 1))
+    x, y = (
+        np.arange(max(0, whole - int(part)) + 1)
         for whole, part in zip(region.of, (box.width, box.height), strict=True)
     )
+    off_x, off_y = np.abs(x - box.left), np.abs(y - box.top)
+    beside, below = off_x >= box.width, off_y >= box.height
+    ways = beside.sum() * len(y), (~beside).sum() * below.sum()
+    if not sum(ways):
+        left, top = x[off_x.argmax()], y[off_y.argmax()]
+    elif rng.integers(sum(ways)) < ways[0]:
+        left, top = rng.choice(x[beside]), rng.choice(y)
+    else:
+        left, top = rng.choice(x[~beside]), rng.choice(y[below])
     return Box(left, top, left + box.width, top + box.height)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -48,3 +49,13 @@ def test_gpus_are_what_the_driver_says(tmp_path: Path, monkeypatch: pytest.Monke
     assert (found["memory.total"], found["driver_version"]) == ("81559 MiB", "580.65.06")
     script.write_text("#!/bin/sh\nexit 9\n")
     assert provenance.gpus() == []
+
+
+def test_cuda_is_told_by_a_process_that_has_not_imported_torch() -> None:
+    """OpenRLHF's and verl's leaders record their start before anything has."""
+    pytest.importorskip("torch")
+    code = (
+        "import sys; from trainers.provenance import machine; assert 'torch' not in sys.modules;"
+        "made = machine()['cuda']; assert made == sys.modules['torch'].version.cuda, made"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

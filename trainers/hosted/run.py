@@ -25,6 +25,7 @@ from agents.judging.usage import Usage
 from trainers.config import TrainConfig
 from trainers.errors import Damaged, TrainingError
 from trainers.files import linked, read_sealed, size_of, write_sealed
+from trainers.results import PRIVATE
 from trainers.tracking import JsonLines
 
 if TYPE_CHECKING:
@@ -165,9 +166,7 @@ class HostedRun(ABC):
 
     def room(self) -> int:
         """Bytes that all states and checkpoints of the run may take, beyond what is there."""
-        keep = self.config.checkpoint.keep
-        whole = self.parameters * ((keep + 1) * STATE_BYTES + (keep + 2) * MODEL_BYTES)
-        return whole - size_of(self.out)
+        return run_bytes(self.parameters, self.config.checkpoint.keep) - taken_by(self.out)
 
     def write(self) -> None:
         """Write ``run.json``."""
@@ -188,6 +187,22 @@ class HostedRun(ABC):
             raise TrainingError(
                 f"{folder}/run.json cannot be read, or is another version's: {error!r}"
             ) from error
+
+
+def run_bytes(parameters: int, keep: int) -> int:
+    """Bytes that all states and checkpoints of a run take at the most.
+
+    Args:
+        parameters: Of the model.
+        keep: States and checkpoints that are kept; one more is written before one is deleted, and
+            the best checkpoint is kept besides.
+    """
+    return parameters * ((keep + 1) * STATE_BYTES + (keep + 2) * MODEL_BYTES)
+
+
+def taken_by(out: Path) -> int:
+    """Bytes that a run's folder takes already, without what was there before an ``--overwrite``."""
+    return size_of(out) - size_of(out / PRIVATE)
 
 
 def _record(kind: type[T], table: Mapping[str, Any]) -> T:

@@ -24,7 +24,7 @@ from trainers.errors import CheckpointError, TrainingError
 from trainers.hosted.run import HostedRun
 from trainers.installed import require_release
 from trainers.locks import inherited, keep
-from trainers.provenance import COMMAND, record_start
+from trainers.provenance import COMMAND, Origin, record_start
 from trainers.results import LOCK
 from trainers.runs import RunTrainer, result_of, run_folder, same_recipe, score, store_of
 from trainers.tracking import LOG, JsonLines
@@ -198,7 +198,7 @@ def keep_out(run: HostedRun) -> None:
     keep(run.out / LOCK)
 
 
-def record(run: HostedRun, nodes: Sequence[Any] = ()) -> None:
+def record(run: HostedRun, nodes: Sequence[Origin] = ()) -> None:
     """Write down where this start comes from; called by the process that leads the run."""
     record_start(run.out, run.saved_steps(), run.fingerprints, nodes)
 

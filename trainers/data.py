@@ -107,6 +107,22 @@ def fingerprints(config: TrainConfig, train: Task, validation: Task | None) -> d
     return made
 
 
+def commits(config: TrainConfig, train: Task, validation: Task | None) -> dict[str, str]:
+    """What the names on the Hub resolved to, by their names in the recipe, as far as it is known.
+
+    Args:
+        config: The recipe.
+        train: The task that is trained on.
+        validation: The task that is measured on, if there is one.
+    """
+    found = {
+        "model": None if Path(config.model.path).is_dir() else _commit(config.model.path),
+        "train": train.source.commit,
+        "validation": validation and validation.source.commit,
+    }
+    return {name: commit for name, commit in found.items() if commit}
+
+
 def fingerprint(path: str) -> str:
     """What a run begins with: SHA-256 over the weights in a folder, or the Hub's name and commit.
 

@@ -108,7 +108,11 @@ def command() -> str:
 
 
 def record_start(
-    out: Path, step: int, fingerprints: Mapping[str, str], nodes: Sequence[Origin] = ()
+    out: Path,
+    step: int,
+    fingerprints: Mapping[str, str],
+    commits: Mapping[str, str],
+    nodes: Sequence[Origin] = (),
 ) -> None:
     """Add a line about this start to a run's folder.
 
@@ -116,6 +120,7 @@ def record_start(
         out: The folder.
         step: Steps done before.
         fingerprints: Of the model (with the commit, for one of the Hub) and of the data.
+        commits: Of model and data on the Hub, see :func:`trainers.data.commits`.
         nodes: The machines of a cluster, see :func:`origin`.
     """
     JsonLines(out / STARTS).append({
@@ -127,4 +132,5 @@ def record_start(
         "machine": machine(),
         "nodes": list(nodes),
         "fingerprints": dict(fingerprints),
+        "commits": dict(commits),
     })  # fmt: skip

@@ -97,8 +97,15 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError("the following arguments are required: --out")
     config = _with_trainer(_recipe(arguments, look(out, KIND, mode)))
     if arguments.check:
-        from experiments.commands.check import check  # it needs torch
-
+        try:
+            from experiments.commands.check import check
+        except ImportError as error:
+            first: BaseException = error  # transformers tells only of its own module
+            while first.__cause__ is not None:
+                first = first.__cause__
+            raise ConfigError(
+                f"--check needs torch and transformers, which cannot be imported: {first}"
+            ) from error
         check(arguments, config)
         return
     trainer = make_trainer(config.trainer)

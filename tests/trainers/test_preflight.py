@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -155,6 +156,15 @@ def test_a_gpu_that_only_its_driver_knows_has_no_hours(
     assert told["hours"]["verdict"] == "skipped"
     assert "H100" in told["hours"]["advice"]
     assert told["disk"]["verdict"] == "ok"  # it is this machine
+
+
+def test_an_installation_that_is_broken_is_one_line(look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where torchvision is of another torch: transformers then lacks its own classes."""
+    monkeypatch.delitem(sys.modules, "experiments.commands.check", raising=False)
+    monkeypatch.setitem(sys.modules, "trainers.preflight", None)
+    code, _, found, shown = look()
+    assert (code, found) == (2, {})
+    assert "--check needs torch and transformers, which cannot be imported" in shown.err
 
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), MemoryError(), KeyError(3)])

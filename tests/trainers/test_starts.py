@@ -32,10 +32,11 @@ def test_every_start_adds_a_line(tmp_path: Path, train, tiny: Path) -> None:
 
 def test_the_command_is_what_a_user_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(provenance.COMMAND, "vt train paper --out runs/paper")
-    record_start(tmp_path, 5, {"model": "Qwen/X@abc"}, [{"host": "a"}])
+    record_start(tmp_path, 5, {"model": "Qwen/X@abc"}, {"train": "c0ffee"}, [{"host": "a"}])
     (row,) = JsonLines(tmp_path / STARTS).rows()
     assert (row["step"], row["command"]) == (5, "vt train paper --out runs/paper")
     assert row["nodes"] == [{"host": "a"}]
+    assert row["commits"] == {"train": "c0ffee"}
 
 
 def test_gpus_are_what_the_driver_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

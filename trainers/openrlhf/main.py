@@ -22,11 +22,12 @@ def main(folder: Path) -> None:
     """Hand over to OpenRLHF's command, with our driver in the place of its trainer.
 
     Raises:
-        TrainingError: If the cluster has too few GPUs.
+        TrainingError: If the cluster has too few GPUs, or the disk no room.
         Busy: If another process is at work on the run.
     """
     run = OpenRLHFRun.read(folder.resolve())
     keep_out(run)
+    run.check_room()
     import ray
 
     os.chdir(run.cwd)

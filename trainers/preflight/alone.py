@@ -98,6 +98,7 @@ def _data(known: Known, split: str) -> str | Finding:
     for name in {source.ids()[0], source.ids()[-1]}:
         task.begin(source.by_id(name))[0].picture.original  # noqa: B018 - decoded, or refused
     says = f"{len(source):,} samples, opened in {time.perf_counter() - began:.1f} s"
+    says += f", commit {source.commit}" if source.commit else ""
     if source.n_refused:
         first = source.refused[0]
         return Finding(1, f"{split} data", "look",

@@ -201,8 +201,9 @@ def learner_memory(
 ) -> dict[str, float]:
     """Bytes of a learner's GPU by what takes them, while it learns from the longest rollout.
 
-    Logits are kept as bfloat16 and twice as float32; with recomputed activations a layer's input is
-    kept for every layer, and one layer's own while it is gone through.
+    Logits are kept as bfloat16 and twice as float32, and with an entropy bonus their probabilities
+    too, with a gradient. With recomputed activations a layer's input is kept for every layer, and
+    one layer's own while it is gone through.
     """
     count, learners = shape.parameters, machines.learners
     weight = 2 if machines.half else 4
@@ -213,7 +214,7 @@ def learner_memory(
         "gradients": 4 * trained / (learners if machines.spread >= 2 else 1),
         "optimiser": (8 + 4 * machines.half) * trained / (learners if machines.spread else 1),
         "reference": weight * count / (learners if machines.spread >= 3 else 1),
-        "logits": 10.0 * shape.vocabulary * tokens,
+        "logits": (18.0 if config.algorithm.entropy else 10.0) * shape.vocabulary * tokens,
         "activations": tokens
         * (2.0 * shape.layers * shape.hidden + 16 * shape.hidden + 8 * shape.intermediate),
     }

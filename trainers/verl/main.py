@@ -20,9 +20,11 @@ def main(folder: Path, settings: Sequence[str]) -> None:
 
     Raises:
         Busy: If another process is at work on the run.
+        CheckpointError: If the disk has no room for its checkpoints.
     """
     run = VerlRun.read(folder.resolve())
     keep_out(run)
+    run.check_room()
     run.begin()
     record(run, origins_of_running())
     os.execv(sys.executable, [sys.executable, "-m", "verl.trainer.main_ppo", *settings])

@@ -6,6 +6,7 @@ The task of a recipe, the order of its samples, and hashes of its model and data
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,9 @@ from vt_env.sources import Source
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".index.json", ".gguf", ".h5", ".msgpack")
 """How files of weights end."""
+_SINGLE = ("model.safetensors", "pytorch_model.bin")
+_INDICES = tuple(f"{name}.index.json" for name in _SINGLE)
+"""Weights in one file, and the list of those in several, as transformers finds them."""
 
 
 class SampleOrder:
@@ -103,6 +107,22 @@ def fingerprints(config: TrainConfig, train: Task, validation: Task | None) -> d
     return made
 
 
+def commits(config: TrainConfig, train: Task, validation: Task | None) -> dict[str, str]:
+    """What the names on the Hub resolved to, by their names in the recipe, as far as it is known.
+
+    Args:
+        config: The recipe.
+        train: The task that is trained on.
+        validation: The task that is measured on, if there is one.
+    """
+    found = {
+        "model": None if Path(config.model.path).is_dir() else _commit(config.model.path),
+        "train": train.source.commit,
+        "validation": validation and validation.source.commit,
+    }
+    return {name: commit for name, commit in found.items() if commit}
+
+
 def fingerprint(path: str) -> str:
     """What a run begins with: SHA-256 over the weights in a folder, or the Hub's name and commit.
 
@@ -120,13 +140,39 @@ def fingerprint(path: str) -> str:
     return digest.hexdigest()
 
 
-def _commit(name: str) -> str | None:
-    """The commit of a model in the cache of the Hub."""
+def lacking_weights(model: str) -> str:
+    """A file of weights that a checkpoint lacks on this machine; empty: it is whole.
+
+    Args:
+        model: A folder, or a name on the Hub, of which the copy in its cache is looked at.
+    """
+    for index in _INDICES:
+        if found := _file_of(model, index):
+            files = sorted(set(json.loads(found.read_text("utf-8"))["weight_map"].values()))
+            return next((name for name in files if not _file_of(model, name)), "")
+    return "" if any(_file_of(model, name) for name in _SINGLE) else _SINGLE[0]
+
+
+def _file_of(model: str, name: str) -> Path | None:
+    """A file of a checkpoint, if it is on this machine."""
+    if (folder := Path(model)).is_dir():
+        return folder / name if (folder / name).is_file() else None
+    return _cached(model, name)
+
+
+def _cached(model: str, name: str) -> Path | None:
+    """A file of a model in the cache of the Hub."""
     from huggingface_hub import try_to_load_from_cache  # comes with transformers
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(name, "config.json")
+        found = try_to_load_from_cache(model, name)
     except HFValidationError:
         return None
-    return Path(found).parent.name if isinstance(found, str) else None
+    return Path(found) if isinstance(found, str) else None
+
+
+def _commit(name: str) -> str | None:
+    """The commit of a model in the cache of the Hub."""
+    found = _cached(name, "config.json")
+    return found.parent.name if found else None

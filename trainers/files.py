@@ -193,8 +193,9 @@ def linked(source: Path, target: Path) -> None:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files in a folder, which need not exist."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Bytes of all files in a folder, which need not exist; links to one file count once."""
+    files = (path.stat() for path in folder.rglob("*") if path.is_file())
+    return sum({(file.st_dev, file.st_ino): file.st_size for file in files}.values())
 
 
 def sync(path: Path) -> None:

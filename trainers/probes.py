@@ -60,7 +60,7 @@ def probe_starts(config: TrainConfig, protocol: Protocol) -> Sequence[str]:
     probes, size, arm = config.rollout.probes, config.rollout.group_size, config.rollout.arm
     if not probes and not arm:
         return ()
-    arms = arms_of(_prefixes_of(config.model.agent), protocol)
+    arms = arms_for(config, protocol)
     if arm and not protocol.tools:
         raise ConfigError(f"rollout.arm={arm}: this protocol has no tool, so nothing is decided")
     if arm and arm not in arms:
@@ -78,6 +78,15 @@ def probe_starts(config: TrainConfig, protocol: Protocol) -> Sequence[str]:
             f"each of {', '.join(arms)}; set rollout.probes=0, or leave one tool"
         )
     return [start for start in arms.values() for _ in range(probes)]
+
+
+def arms_for(config: TrainConfig, protocol: Protocol) -> dict[str, str]:
+    """The arms of a recipe's agent, see :func:`arms_of`.
+
+    Raises:
+        ConfigError: If the agent is no model here.
+    """
+    return arms_of(_prefixes_of(config.model.agent), protocol)
 
 
 def arms_of(prefixes: Mapping[str, str], protocol: Protocol) -> dict[str, str]:

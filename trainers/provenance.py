@@ -54,16 +54,33 @@ def gpus() -> list[dict[str, str]]:
     return [dict(zip(_TOLD, row, strict=False)) for row in rows]
 
 
-def machine() -> dict[str, Any]:
+def cuda() -> str | None:
+    """The CUDA that torch was built for; ``None`` without either."""
+    try:
+        import torch  # whoever leads a run has it, and may not have imported it yet
+    except ImportError:
+        return None
+    return torch.version.cuda
+
+
+Origin = dict[str, Any]
+"""What there is to know of a machine, as JSON."""
+
+
+def origin() -> Origin:
+    """This machine, and what is installed on it."""
+    return {**machine(), "commit": commit(), "versions": versions()}
+
+
+def machine() -> Origin:
     """This machine: host, system, processors, memory in bytes, GPUs, and the CUDA of torch."""
-    torch = sys.modules.get("torch")  # whoever trains has it; it is not imported for this
     return {
         "host": socket.gethostname(),
         "system": platform.platform(),
         "cpus": os.cpu_count(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "gpus": gpus(),
-        "cuda": torch.version.cuda if torch else None,
+        "cuda": cuda(),
     }
 
 
@@ -91,7 +108,11 @@ def command() -> str:
 
 
 def record_start(
-    out: Path, step: int, fingerprints: Mapping[str, str], nodes: Sequence[Any] = ()
+    out: Path,
+    step: int,
+    fingerprints: Mapping[str, str],
+    commits: Mapping[str, str],
+    nodes: Sequence[Origin] = (),
 ) -> None:
     """Add a line about this start to a run's folder.
 
@@ -99,7 +120,8 @@ def record_start(
         out: The folder.
         step: Steps done before.
         fingerprints: Of the model (with the commit, for one of the Hub) and of the data.
-        nodes: The machines of a cluster.
+        commits: Of model and data on the Hub, see :func:`trainers.data.commits`.
+        nodes: The machines of a cluster, see :func:`origin`.
     """
     JsonLines(out / STARTS).append({
         "step": step,
@@ -110,4 +132,5 @@ def record_start(
         "machine": machine(),
         "nodes": list(nodes),
         "fingerprints": dict(fingerprints),
+        "commits": dict(commits),
     })  # fmt: skip

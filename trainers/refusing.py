@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from trainers.algorithms import Algorithm, make_algorithm
 from trainers.config import OpenRLHFConfig, TrainConfig, VerlConfig
@@ -57,6 +58,24 @@ def accepted(config: TrainConfig, trainer: str, refusals: Refusals) -> Algorithm
         if wanted:
             raise ConfigError(f"the trainer {trainer!r} cannot do this: {message}")
     return algorithm
+
+
+_CHECKS = {
+    "openrlhf": "trainers.openrlhf.flags",
+    "trl": "trainers.trl.settings",
+    "verl": "trainers.verl.flags",
+}
+"""Where ``checked`` is, by trainer; none of them imports its library."""
+
+
+def check_recipe(config: TrainConfig) -> None:
+    """Refuse what a recipe's trainer cannot do, also where its library is not installed.
+
+    Raises:
+        ConfigError: Saying what to set instead.
+    """
+    if config.trainer in _CHECKS:
+        import_module(_CHECKS[config.trainer]).checked(config)
 
 
 def not_on_ray(

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +227,8 @@ def _differing(
     """Settings that differ and are not free: dotted name, rule, value before and value now."""
     for field in fields(now):
         mine = field.metadata.get("resume", rule)
-        old, new = before.get(field.name), getattr(now, field.name)
+        new = getattr(now, field.name)
+        old = before[field.name] if field.name in before else _default(field)
         name = f"{prefix}{field.name}"
         if is_dataclass(new) and isinstance(old, dict):
             yield from _differing(old, new, f"{name}.", mine)
@@ -235,6 +236,14 @@ def _differing(
             new = json.loads(json.dumps(new, default=dict))
             if (mine(old) != mine(new)) if callable(mine) else old != new:
                 yield name, mine, old, new
+
+
+def _default(field: Field[Any]) -> Any:
+    """What a setting was before there was one, as JSON."""
+    made = field.default
+    if made is MISSING:
+        made = None if field.default_factory is MISSING else field.default_factory()
+    return json.loads(json.dumps(made, default=asdict))
 
 
 def is_due(config: TrainConfig, every: int, step: int) -> bool:

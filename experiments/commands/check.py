@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
-from experiments.commands.options import console
+from experiments.commands.options import console, logged_on
 from experiments.files import json_object, new_file, write_json
 from experiments.provenance import provenance
 from experiments.tables import Column, Table
 from trainers import TrainConfig
-from trainers.preflight import STAGES, Finding, Preflight, preflight
+from trainers.preflight import STAGES, Finding, Preflight
 from trainers.preflight.known import Known
+from trainers.preflight.sizes import gpu_called
 from trainers.runs import record_of_preflight
 from vt_env import ConfigError
 
@@ -28,14 +30,15 @@ def check(arguments: argparse.Namespace, config: TrainConfig) -> None:
     """Look, write ``preflight.json`` beside the run's folder, show, and exit with 2 on a no.
 
     Raises:
-        ConfigError: If something speaks against a start.
+        ConfigError: If no such GPU is known, or something speaks against a start.
     """
     out: Path = arguments.out
+    gpu = gpu_called(arguments.gpu) if arguments.gpu else None
     path = record_of_preflight(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     new_file(path, "train --check", True, _is_record)
     screen = console(stderr=True)
-    known = Known(config, out, arguments.gpu, arguments.price)
+    known = Known(config, out, gpu, arguments.price)
     how = [arguments.recipe] if arguments.recipe else []
     how += ["--resume"] if arguments.resume else []
     words = ["vt", "train", *how, "--out", str(out), *arguments.settings]
@@ -43,11 +46,13 @@ def check(arguments: argparse.Namespace, config: TrainConfig) -> None:
     def told(finding: Finding) -> None:
         screen.say(f"{STAGES[finding.stage - 1]}: {finding.what}: {finding.verdict}")
 
-    found = preflight(known, words, until=arguments.stages, told=told)
-    write_json(
-        path,
-        {**found.record(), "settings": asdict(config), "provenance": provenance(config.seed, None)},
-    )
+    found = Preflight(known, shlex.join(words))
+    try:
+        with logged_on(screen):
+            found.look(arguments.stages, told)
+    finally:
+        origin = provenance(config.seed, None)
+        write_json(path, {**found.record(), "settings": asdict(config), "provenance": origin})
     last, screen = found.findings[-1], console()
     screen.show(table(found))
     screen.say(f"written: {path}")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +116,25 @@ def console(stderr: bool = False) -> Screen:
     from experiments.screen import Screen
 
     return Screen(stderr)
+
+
+@contextmanager
+def logged_on(screen: Screen) -> Iterator[None]:
+    """Show what is told besides numbers: how far the reading of pictures is, refusals."""
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=screen, show_path=False, show_time=False)
+    loggers = [logging.getLogger(name) for name in ("trainers", "vt_env")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+            logger.removeHandler(handler)
 
 
 def need_rich() -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from experiments.commands.options import (
     add_folder_options,
     console,
+    logged_on,
     mode_of,
     recall,
     refuse_own,
@@ -48,9 +48,6 @@ from trainers.runs import (
 )
 from trainers.wandb_view import wanted_mode
 from vt_env import ConfigError
-
-if TYPE_CHECKING:
-    from experiments.screen import Screen
 
 DESCRIPTION = f"""\
 Train a policy as a recipe says: a TOML file, or a shipped one by its name. Any setting can be
@@ -100,8 +97,15 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError("the following arguments are required: --out")
     config = _with_trainer(_recipe(arguments, look(out, KIND, mode)))
     if arguments.check:
-        from experiments.commands.check import check  # it needs torch
-
+        try:
+            from experiments.commands.check import check
+        except ImportError as error:
+            first: BaseException = error  # transformers tells only of its own module
+            while first.__cause__ is not None:
+                first = first.__cause__
+            raise ConfigError(
+                f"--check needs torch and transformers, which cannot be imported: {first}"
+            ) from error
         check(arguments, config)
         return
     trainer = make_trainer(config.trainer)
@@ -186,7 +190,7 @@ def _keep_preflight(out: Path, config: TrainConfig) -> None:
 
 def _prepare(trainer: Trainer, config: TrainConfig, out: Path, resume: bool) -> None:
     """Write what a run needs, and say how to start it."""
-    with _told_on(console(stderr=True)):
+    with logged_on(console(stderr=True)):
         script = trainer.prepare(config, out, resume=resume)  # pyright: ignore[reportAttributeAccessIssue]
     console().say(f"Start it, on the head of the Ray cluster, with:\n{script}")
 
@@ -214,7 +218,7 @@ def training_bar(name: str, steps: int | None) -> Iterator[Progress]:
     console()
     from experiments.screen import progress_bar
 
-    with progress_bar(name, steps) as bar, _told_on(bar.screen):
+    with progress_bar(name, steps) as bar, logged_on(bar.screen):
 
         def progress(step: int, metrics: Mapping[str, float | None]) -> None:
             bar(step, numbers=_line(metrics, _WATCHED))
@@ -222,25 +226,6 @@ def training_bar(name: str, steps: int | None) -> Iterator[Progress]:
                 bar.screen.say(f"step {step}: {_line(metrics, _MEASURED)}")
 
         yield progress
-
-
-@contextmanager
-def _told_on(screen: Screen) -> Iterator[None]:
-    """Show what is told besides numbers: how far the reading of pictures is, refusals."""
-    from rich.logging import RichHandler
-
-    handler = RichHandler(console=screen, show_path=False, show_time=False)
-    loggers = [logging.getLogger(name) for name in ("trainers", "vt_env")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-            logger.removeHandler(handler)
 
 
 _WATCHED = {

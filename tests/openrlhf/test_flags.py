@@ -104,7 +104,6 @@ def test_settings_reach_the_command_line(recipe, overrides, expected):
         (["optimiser.microbatch=5"], "lower optimiser.microbatch"),
         (["openrlhf.colocate=true", "openrlhf.engines=2"], "must cover them"),
         (["openrlhf.gpus_per_node=3", "openrlhf.engine_gpus=2"], "engine"),
-        (["openrlhf.correction=token"], "probes"),
         (["rollout.rounds=2"], "rollout.rounds=1"),
     ],
 )

@@ -59,23 +59,22 @@ def model(folder):
 @pytest.mark.slow
 def test_killed_at_random_moments(begun, resumed):
     whole, leader = begun("whole")
-    seconds = leader.whole()
-    parts, leader = begun("parts")
-    saved = 0
-    for _ in range(MOMENTS):
-        leader.kill(seconds / 2)
-        before, saved = saved, parts.saved_steps()
-        assert saved >= before, "a saved step is lost"
-        if saved == whole.config.steps:
-            break  # what is left of it is the next test's
-        if kept := store_of(parts.config, parts.out).newest():
-            # behind by one where it was killed once between a state and its model, and so on
-            assert kept.step <= saved
-            assert model(kept.folder / "model") == stand_in.weights(kept.step)
-    result = resumed(parts, leader)
-    assert (result.steps, model(result.checkpoint)) == (6, stand_in.weights(6))
-    assert log_of(parts.out) == log_of(whole.out)
-    assert not (parts.folder / "last").exists()
+    seconds, killed, runs = leader.whole(), 0, 0
+    while killed < MOMENTS:  # in another run, where one came to its end
+        runs, saved = runs + 1, 0
+        parts, leader = begun(f"parts-{runs}")
+        while killed < MOMENTS and saved < whole.config.steps:
+            killed += leader.kill(seconds / 3)
+            before, saved = saved, parts.saved_steps()
+            assert saved >= before, "a saved step is lost"
+            if kept := store_of(parts.config, parts.out).newest():
+                # behind by one where it was killed once between a state and its model, and so on
+                assert kept.step <= saved
+                assert model(kept.folder / "model") == stand_in.weights(kept.step)
+        result = resumed(parts, leader)
+        assert (result.steps, model(result.checkpoint)) == (6, stand_in.weights(6))
+        assert log_of(parts.out) == log_of(whole.out)
+        assert not (parts.folder / "last").exists()
 
 
 @pytest.mark.slow
@@ -83,13 +82,14 @@ def test_killed_at_random_moments_of_the_last_save(begun, resumed):
     """The state is named the latest before its model is whole: half a model is no result."""
     run, leader = begun("run")
     leader.whole()
-    for _ in range(MOMENTS // 4):
+    killed = 0
+    while killed < MOMENTS // 4:
         shutil.rmtree(run.out / "checkpoint" / "step-000006")
         tag = run.states / "_actor" / "global_step6"
         shutil.rmtree(tag)
         (run.states / "model.json").unlink(missing_ok=True)
         (tag.parent / "latest").write_text("global_step5")
-        leader.kill(0.3)
+        killed += leader.kill(0.3)
         result = resumed(run, leader)
         assert (result.steps, model(result.checkpoint)) == (6, stand_in.weights(6))
 

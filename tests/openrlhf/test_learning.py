@@ -66,6 +66,7 @@ def experiences_of(episodes, *, micro: int = 2, seed: int = 0, kl_in_loss: bool 
                 base_action_log_probs=base if kl_in_loss else None,
                 kl=torch.zeros_like(said) if kl_in_loss else said - base,
                 values=None,
+                rollout_log_probs=None,
                 advantages=torch.full(mask.shape, 9.0),
                 returns=torch.full(mask.shape, 9.0),
                 rewards=torch.tensor(rewards),
@@ -225,3 +226,20 @@ def test_gae_gives_the_local_trainers_advantages_on_the_same_trajectories():
         length = int(own.sum())
         assert torch.allclose(experience.advantages[row][own], targets.advantages[at, :length])
         assert torch.allclose(experience.returns[row][own], targets.returns[at, :length])
+
+
+def test_a_forced_token_weighs_one_whatever_its_engine_says():
+    """An engine drew none of them, so where it is corrected for, they are not."""
+    episodes = [episode_of(float(i % 2), turns, forced=1) for i, turns in enumerate(TURNS)]
+    made = experiences_of(episodes)
+    for experience in made:
+        experience.rollout_log_probs = torch.full(experience.action_mask.shape, -9.0)
+    learn_from(made, make_algorithm("grpo"), group_size=4)
+    for experience in made:
+        for row, at in enumerate(experience.index):
+            said = len(episodes[at].replies[0].prompt_ids) - 1
+            own = torch.zeros(experience.action_mask.shape[1], dtype=torch.bool)
+            own[said] = True
+            ratio = experience.action_log_probs[row] - experience.rollout_log_probs[row]
+            assert (ratio[own] == 0).all()
+            assert (experience.rollout_log_probs[row][~own] == -9).all()

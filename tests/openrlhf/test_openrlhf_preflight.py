@@ -15,6 +15,15 @@ from trainers.preflight.cluster import look_at_cluster  # noqa: E402
 from trainers.preflight.known import Known  # noqa: E402
 
 
+def test_every_node_says_where_it_comes_from() -> None:
+    from trainers.hosted.nodes import origins
+
+    (found,) = origins()
+    assert found["host"]
+    assert {"python", "torch", "ray", "visionthink-gym"} <= found["versions"].keys()
+    assert {"cuda", "gpus", "commit"} <= found.keys()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def cluster(ray_started):
     ray_started(num_cpus=2, log_to_driver=False)
@@ -30,10 +39,14 @@ def test_a_node_says_what_it_lacks(tmp_path: Path) -> None:
     found = {finding.what: finding for finding in look_at_cluster(known)}
     assert "0 GPUs, " in found["nodes"].says
     assert found["GPUs"].verdict == "no"
-    assert "0 GPUs on 1 nodes, 1 are needed on 1" in found["GPUs"].says
+    assert "Ray has 0 GPUs on 1 nodes" in found["GPUs"].says
+    assert "1 are needed, of which 1 learn on each of 1 nodes" in found["GPUs"].says
+    assert found["CPUs"].verdict == "ok"
     assert found["versions"].verdict == "ok"
-    assert "ray " in found["versions"].says
-    everywhere = ("the run's folder", "the working folder and the data", "the model")
-    assert [found[name].verdict for name in everywhere] == ["ok"] * 3
+    for name in ("ray", "python", "commit", "visionthink-gym"):
+        assert f"{name} " in found["versions"].says
+    everywhere = ("the run's folder", "the working folder and the data")
+    assert [found[name].verdict for name in everywhere] == ["ok"] * 2
+    assert found["the model, weights included"].verdict == "no"  # the folder is empty
     assert found["the judge's server"].verdict == "no"
     assert not list(tmp_path.glob(".vt-*"))

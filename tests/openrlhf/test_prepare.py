@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,12 @@ from experiments.preparation.writing import write_jsonl
 from trainers import installed, make_trainer
 from trainers.checkpoint import CheckpointStore
 from trainers.errors import Busy, TrainingError
-from trainers.files import sealed_line
+from trainers.files import read_sealed, sealed_line, write_sealed
 from trainers.hosted.trainer import follow, last_error, watch
 from trainers.openrlhf.main import main as lead
 from trainers.openrlhf.run import OpenRLHFRun
 from trainers.results import LOCK, begin
-from trainers.runs import store_of
+from trainers.runs import same_recipe, store_of
 from vt_env import ConfigError, open_source
 
 
@@ -125,6 +126,27 @@ def test_a_resume_needs_the_answers_of_before(recipe, tmp_path):
     table.write_text("".join([json.dumps(row) + "\n", *rest]))
     with pytest.raises(ConfigError, match=r"the data \(train\) .* is not what the run began with"):
         trainer.prepare(config, out, resume=True)
+
+
+def test_a_run_that_goes_on_reads_what_an_earlier_version_wrote(recipe, tmp_path):
+    """A setting that there was not yet has its default, in the record and in the comparison."""
+    run = OpenRLHFRun(tmp_path, tmp_path, recipe())
+    run.write()
+    record = read_sealed(run.folder / "run.json")
+    del record["config"]["rollout"]["arm"]
+    del record["config"]["verl"]
+    write_sealed(run.folder / "run.json", record)
+    assert OpenRLHFRun.read(run.folder) == run
+    same_recipe(record["config"], run.config)
+    forced = replace(run.config, rollout=replace(run.config.rollout, arm="direct", probes=0))
+    with pytest.raises(ConfigError, match=r"rollout.arm = '', the recipe says 'direct'"):
+        same_recipe({**record["config"], "rollout": {
+            **record["config"]["rollout"], "probes": 0,
+        }}, forced)  # fmt: skip
+    del record["config"]["steps"]  # which has no default
+    write_sealed(run.folder / "run.json", record)
+    with pytest.raises(TrainingError, match="cannot be read, or is another version's"):
+        OpenRLHFRun.read(run.folder)
 
 
 def test_a_run_that_a_script_leads_is_locked(recipe, tmp_path):

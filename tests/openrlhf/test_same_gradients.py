@@ -30,7 +30,12 @@ def patched(monkeypatch):
         monkeypatch.setattr(module, "masked_mean", learners.masked_mean)
 
 
-def openrlhfs(experiences, algorithm, leaves) -> torch.Tensor:
+def bonus_of(algorithm) -> float:
+    """Of the entropy; under another mean it is refused."""
+    return 0.001 if algorithm.aggregation == "token_mean" else 0.0
+
+
+def openrlhfs(experiences, algorithm, leaves, entropies) -> torch.Tensor:
     """The loss of one update, summed over micro-batches as DeepSpeed does."""
     policy_loss = theirs.PolicyLoss(
         algorithm.clip_low,
@@ -41,7 +46,7 @@ def openrlhfs(experiences, algorithm, leaves) -> torch.Tensor:
     gas = len(experiences)
     info = learners.normalisers([e.action_mask for e in experiences], None, 1, gas)
     total = torch.zeros(())
-    for experience, log_probs in zip(experiences, leaves, strict=True):
+    for experience, log_probs, entropy in zip(experiences, leaves, entropies, strict=True):
         loss, *others = policy_loss(
             log_probs, experience.action_log_probs, experience.advantages,
             action_mask=experience.action_mask, **info,
@@ -51,12 +56,14 @@ def openrlhfs(experiences, algorithm, leaves) -> torch.Tensor:
             loss = loss + algorithm.kl_coef * theirs.aggregate_loss(
                 kl, experience.action_mask, **info
             )
+        bonus = theirs.aggregate_loss(entropy, experience.action_mask, **info)
+        loss = loss - bonus_of(algorithm) * bonus
         assert all(o is None or torch.isfinite(o) for o in others)
         total = total + loss / gas
     return total
 
 
-def ours(experiences, episodes, algorithm, leaves) -> torch.Tensor:
+def ours(experiences, episodes, algorithm, leaves, entropies) -> torch.Tensor:
     width = max(e.action_mask.shape[-1] for e in experiences)
 
     def stacked(tensors) -> torch.Tensor:
@@ -76,7 +83,8 @@ def ours(experiences, episodes, algorithm, leaves) -> torch.Tensor:
         truncated=torch.tensor(truncated).view(-1, 4),
     )
     targets, _ = algorithm.targets(batch)
-    return algorithm.policy_loss(stacked(leaves), targets)[0]
+    bonus = bonus_of(algorithm) * (targets.weights * stacked(entropies)).sum()
+    return algorithm.policy_loss(stacked(leaves), targets)[0] - bonus
 
 
 @pytest.mark.parametrize(
@@ -108,17 +116,18 @@ def test_the_gradient_is_the_local_trainers(name, options, episodes):
                 e.action_mask.shape, generator=generator
             )
             leaves.append(moved.requires_grad_())
+        entropies = [torch.ones_like(leaf, requires_grad=True) for leaf in leaves]
         if side is openrlhfs:
             learn_from(experiences, algorithm, 4)
-            loss = openrlhfs(experiences, algorithm, leaves)
+            loss = openrlhfs(experiences, algorithm, leaves, entropies)
         else:
-            loss = ours(fresh, episodes, algorithm, leaves)
+            loss = ours(fresh, episodes, algorithm, leaves, entropies)
         loss.backward()
-        grads.append(torch.cat([leaf.grad.flatten() for leaf in leaves]))
-    theirs, local = grads
-    assert torch.isfinite(theirs).all()
-    assert abs(theirs.norm() - local.norm()) <= 1e-3 * local.norm()  # none where the other is none
-    assert (theirs - local).norm() <= 0.014 * local.norm()  # a cosine of 0.9999
+        grads.append([torch.cat([leaf.grad.flatten() for leaf in x]) for x in (leaves, entropies)])
+    for mine, local in zip(*grads, strict=True):
+        assert torch.isfinite(mine).all()
+        assert abs(mine.norm() - local.norm()) <= 1e-3 * local.norm()  # none where there is none
+        assert (mine - local).norm() <= 0.014 * local.norm()  # a cosine of 0.9999
 
 
 def test_a_micro_batch_without_tokens_has_a_weight(monkeypatch):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from trainers import make_trainer
 from trainers.checkpoint import check_room
 from trainers.errors import CheckpointError
 from trainers.files import linked, sealed_line
 from trainers.hosted.trainer import take_checkpoint
+from trainers.openrlhf.main import main as lead
 from trainers.openrlhf.run import OpenRLHFRun
 from trainers.runs import result_of, store_of
 
@@ -100,9 +104,32 @@ def test_room_is_looked_for_first(run, tmp_path):
     saved(run, 2)
     assert run.state_bytes() == len("weights and moments") + len("weights of step 2")
     assert run.room() > 3 * 14 * 1000
+    before, aside = run.room(), run.out / ".vt" / "previous" / "openrlhf" / "state"
+    aside.mkdir(parents=True)
+    (aside / "shard.pt").write_bytes(b"0" * 20_000)  # goes only when the new run is whole
+    assert run.room() == before
+    (run.folder / "twice").mkdir()
+    (run.folder / "twice" / "a").write_bytes(b"0" * 1000)
+    os.link(run.folder / "twice" / "a", run.folder / "twice" / "b")
+    assert run.room() == before - 1000
     check_room(tmp_path / "not yet" / "there", 1000, "checkpoint")
     with pytest.raises(CheckpointError, match=r"the checkpoint need about .* GB in .* are free"):
         check_room(tmp_path / "not yet" / "there", 10**18, "checkpoint")
+
+
+def test_a_run_is_neither_prepared_nor_led_where_there_is_no_room(
+    recipe, untrained, tmp_path, monkeypatch
+):
+    """Whoever starts it: ``vt train``, ``--prepare``, or the script alone."""
+    config = recipe(f"model.path={untrained}")
+    monkeypatch.setattr("trainers.installed.missing", lambda _: None)
+    trainer = make_trainer("openrlhf")
+    trainer.prepare(config, tmp_path)
+    monkeypatch.setattr("trainers.checkpoint.shutil.disk_usage", lambda _: SimpleNamespace(free=1))
+    with pytest.raises(CheckpointError, match="checkpoints of the run need"):
+        trainer.prepare(config, tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="checkpoints of the run need"):
+        lead(tmp_path / "openrlhf")
 
 
 def test_a_copy_takes_no_room_and_leaves_its_source(tmp_path: Path):

@@ -3,6 +3,8 @@
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -109,6 +111,20 @@ def test_opening_reads_no_picture(tmp_path, kind):
     tracemalloc.stop()
     assert large < 5 * small + 0.5
     assert len(source[789].image) == 100_000
+
+
+def test_a_process_that_has_read_parquet_ends_in_silence(tmp_path, make_png):
+    """Batches that nobody asked for any more complained when the interpreter ended."""
+    parquet(tmp_path / "set", [row(make_png(), question=f"q{n}") for n in range(200)])
+    code = (
+        "import sys; from vt_env import open_source; s = open_source(sys.argv[1]); print(s[0].id)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"hf:{tmp_path / 'set'}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout
+    assert "ignored" not in done.stderr
 
 
 def test_rows_of_parquet_can_be_asked_for_in_any_order(tmp_path, make_png):

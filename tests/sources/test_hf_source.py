@@ -159,6 +159,14 @@ def test_a_folder_that_datasets_can_read(tmp_path, make_png):
         open_source(f"hf:{tmp_path / 'parquet'},split=dev")
 
 
+def test_the_commit_on_the_hub_is_known_by_the_files_addresses(tmp_path, make_png, monkeypatch):
+    data, commit = released([row(make_png())]), "0123456789abcdef" * 2 + "01234567"
+    monkeypatch.setattr("vt_env.sources.hf.from_hub", lambda *_: data)
+    assert open_source("hf:nobody/nothing").commit is None
+    data.info.download_checksums = {f"hf://datasets/nobody/nothing@{commit}/a.parquet": {}}
+    assert open_source("hf:nobody/nothing").commit == commit
+
+
 def test_sets_that_cannot_be_used(tmp_path, make_png):
     data = released([row(make_png())])
     data.remove_columns("problem").save_to_disk(tmp_path / "lacks")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
+import shutil
+import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("transformers")
 
@@ -19,12 +25,18 @@ from huggingface_hub import is_offline_mode
 
 from experiments.cli import main
 from experiments.recipe import load_recipe
-from trainers.preflight import Finding, rehearsal, sizes
+from trainers import TrainConfig
+from trainers.data import lacking_weights
+from trainers.local.play import Player
+from trainers.preflight import Finding, Preflight, cluster, rehearsal, sizes
 from trainers.preflight.cluster import node_report, places_of
 from trainers.preflight.hub import hub_asked
 from trainers.preflight.known import Known
 from trainers.preflight.sizes import Load, Machines, Shape
-from trainers.tracking import JsonLines
+from trainers.refusing import check_recipe
+from trainers.tracking import JsonLines, Tracker
+from vt_env import make_task
+from vt_env.protocol import make_protocol
 
 SEVEN = Shape(8_292_000_000, 28, 3584, 18944, 152064, 784)
 """Qwen2.5-VL-7B; tests/openrlhf/test_sizing.py counts its parameters."""
@@ -81,13 +93,111 @@ def test_a_file_of_somebodys_is_not_replaced(look, tmp_path: Path) -> None:
     assert "was not written by vt train --check" in shown.err
 
 
-def test_without_the_trainers_library_the_rest_is_looked_at(look) -> None:
-    """As on a computer on which nothing but the arithmetic is asked for."""
-    code, told, _, _ = look("trainer=verl", "model.dtype=bfloat16", "--stages", "2")
-    assert code == 2
-    assert told["versions"]["verdict"] == "no"
-    assert told["GPU memory"]["says"].count("H100") == 1
+HOSTED = (
+    *("model.dtype=bfloat16", "rollout.probes=0", "model.freeze_vision=false"),
+    *("optimiser.microbatch=4", "algorithm.entropy=0", "algorithm.options.kl_coef=0"),
+    "algorithm.options.aggregation=token_mean",
+)
+LACKING = {"openrlhf": "openrlhf", "verl": "verl", "trl": "trl"}
+
+
+@pytest.fixture
+def nothing_hosted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a computer that has none of the libraries."""
+    monkeypatch.setattr("trainers.installed.missing", LACKING.get)
+
+
+@pytest.mark.usefixtures("nothing_hosted")
+@pytest.mark.parametrize("trainer", LACKING)
+def test_without_the_trainers_library_the_rest_is_looked_at(trainer: str, look) -> None:
+    """As on a computer on which nothing but the arithmetic is asked for: no reason not to start."""
+    words = (f"trainer={trainer}", *HOSTED, "verl.gpus_per_node=1", "--gpu", "A100-PCIE-40GB")
+    code, told, found, _ = look(*words, "--stages", "2")
+    assert (code, found["good"]) == (0, True), told
+    assert told["versions"]["verdict"] == "look"
+    assert "which is not installed" in told["versions"]["says"]
+    assert told["recipe"]["verdict"] == "ok"
+    assert "of 40 (A100" in told["GPU memory"]["says"]
     assert told["hours"]["verdict"] == "ok"
+    for name in ("host memory", "disk"):  # which are not this computer's
+        assert told[name]["verdict"] == "look"
+        assert "will not be on this machine" in told[name]["says"]
+    code, told, found, _ = look(*words)
+    assert code == 2
+    assert not found["good"]
+
+
+@pytest.mark.usefixtures("nothing_hosted")
+@pytest.mark.parametrize("trainer", LACKING)
+def test_what_a_trainer_refuses_is_refused_without_its_library(trainer: str, look) -> None:
+    words = (f"trainer={trainer}", *HOSTED, "model.lora_rank=8", "--stages", "1")
+    code, told, _, _ = look(*words)
+    assert code == 2
+    assert told["recipe"]["verdict"] == "no"
+    assert "set model.lora_rank=0" in told["recipe"]["says"]
+
+
+@pytest.mark.parametrize("name", ["RTX", "A10", "no such"])
+def test_a_gpu_that_is_not_known_is_refused_before_anything_is_looked_at(name: str, look) -> None:
+    code, _, found, shown = look("--gpu", name)
+    assert (code, found) == (2, {})
+    assert "H200" in shown.err
+    assert "versions" not in shown.err
+
+
+def test_a_gpu_that_only_its_driver_knows_has_no_hours(
+    look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_here = sizes.gpu_found("NVIDIA Z9", 8e9)
+    monkeypatch.setattr("trainers.preflight.arithmetic._gpu_here", lambda: found_here)
+    code, told, _, _ = look("--stages", "2")
+    assert code == 0
+    assert "of 8 (NVIDIA Z9)" in told["GPU memory"]["says"]
+    assert told["hours"]["verdict"] == "skipped"
+    assert "H100" in told["hours"]["advice"]
+    assert told["disk"]["verdict"] == "ok"  # it is this machine
+
+
+def test_an_installation_that_is_broken_is_one_line(look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where torchvision is of another torch: transformers then lacks its own classes."""
+    monkeypatch.delitem(sys.modules, "experiments.commands.check", raising=False)
+    monkeypatch.setitem(sys.modules, "trainers.preflight", None)
+    code, _, found, shown = look()
+    assert (code, found) == (2, {})
+    assert "--check needs torch and transformers, which cannot be imported" in shown.err
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), MemoryError(), KeyError(3)])
+def test_an_error_of_any_kind_is_a_finding_in_a_line(
+    error: Exception, look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("trainers.local.trainer.LocalTrainer.train", fails)
+    code, told, _, shown = look()
+    assert code == 2
+    assert told["one step"]["verdict"] == "no"
+    assert type(error).__name__ in told["one step"]["says"]
+    assert "speak against a start" in shown.err
+    monkeypatch.setattr("trainers.preflight.arithmetic._gpu_here", fails)
+    code, told, _, _ = look("--stages", "2")  # outside of any single look
+    assert code == 2
+    assert type(error).__name__ in told["arithmetic"]["says"]
+
+
+def test_a_look_that_is_interrupted_leaves_what_it_found(
+    look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainers.preflight.alone.load_processor", interrupted)
+    with suppress(KeyboardInterrupt):
+        look()
+    found = json.loads((tmp_path / "run-preflight.json").read_text("utf-8"))
+    assert [finding["what"] for finding in found["findings"]] == ["versions", "recipe"]
+    assert not found["good"]
 
 
 @pytest.mark.parametrize(
@@ -185,15 +295,182 @@ def test_a_hub_that_nothing_is_wanted_of_is_not_asked(
 
 @pytest.mark.parametrize(
     ("row", "verdict"),
-    [({"train/engine_kl": 0.002}, "ok"), ({"train/engine_kl": 0.2}, "look"), ({}, "look")],
+    [
+        ({"train/engine_kl": 0.002, "rollout/request_rate": 1.0}, "ok"),
+        ({"train/engine_kl": 0.2}, "look"),
+        ({}, "look"),
+    ],
 )
 def test_engine_and_learner_are_compared_or_it_is_said(row, verdict: str, tmp_path: Path) -> None:
     known = Known(load_recipe("qwen2.5-vl-7b"), tmp_path)
+    known.tasks["train"] = make_task("generated:n=1")
     (tmp_path / "run").mkdir()
     JsonLines(tmp_path / "run" / "metrics.jsonl").append({"step": 1, "train/grad_norm": 1.0, **row})
     found = {finding.what: finding for finding in rehearsal._measured(known, tmp_path)}
     assert found["the update"].verdict == "ok"
     assert found["engine and learner"].verdict == verdict
+    assert found["the second view"].verdict == ("ok" if row.get("rollout/request_rate") else "look")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "verdict"),
+    [
+        ({"train/grad_norm": 0.3, "reward/groups_without_signal": 0.5}, "ok"),
+        ({"train/grad_norm": math.nan}, "no"),
+        ({"train/grad_norm": None}, "no"),
+        ({"train/grad_norm": 0.3, "train/policy_loss": math.inf}, "no"),
+        ({}, "no"),
+        ({"train/grad_norm": 0.0}, "look"),
+        ({"train/grad_norm": 0.3, "reward/groups_without_signal": 1.0}, "look"),
+    ],
+)
+def test_an_update_that_is_none_does_not_pass(numbers, verdict: str, tmp_path: Path) -> None:
+    """The log has null for NaN and infinity, so nothing in it is ever not finite."""
+    Tracker(tmp_path).log(1, numbers)
+    (row,) = JsonLines(tmp_path / "metrics.jsonl").rows()
+    found = rehearsal._update(row)
+    assert found.verdict == verdict
+    assert ("nothing was learnt" in found.says) == (verdict == "look")
+
+
+def test_the_longest_samples_are_found_by_all_headers_and_played_with_both_views(
+    tmp_path: Path, tiny: Path, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a thousand samples the three longest, though fewer than a thousand were decoded."""
+    rng = np.random.default_rng(0)
+    for name, size in {"small": (80, 60), "large": (160, 120)}.items():
+        noise = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{name}.png")
+    longest = {"7", "501", "998"}
+    rows = [
+        {"id": str(n), "image": f"{'large' if str(n) in longest else 'small'}.png",
+         "question": "Which digit?", "answer": "7"}
+        for n in range(1000)
+    ]  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    monkeypatch.setattr("trainers.preflight.arithmetic._LOOKED_AT", 100)
+    monkeypatch.setattr("trainers.preflight.arithmetic._LONGEST", 5)
+    words = [f"model.path={tiny}", *small, "optimiser.microbatch=12",
+             f"data.train=jsonl:{tmp_path / 'rows.jsonl'}"]  # fmt: skip
+    known = Known(load_recipe("laptop", words), tmp_path / "run")
+    known.config = replace(known.config, trainer="local")
+    played: list[tuple[str, int]] = []
+
+    def watched(task, *arguments, **options):
+        episodes = real(task, *arguments, **options)
+        played.extend((e.sample.id, e.replies[0].forced) for e in episodes)
+        return episodes
+
+    real = Player.play
+    monkeypatch.setattr(Player, "play", watched)
+    found = Preflight(known, "")
+    found.look(4, lambda _: None)
+    told = {finding.what: finding for finding in found.findings}
+    assert set(known.longest[:3]) == longest
+    assert {name for name, _ in played} == longest
+    assert len(played) == 12
+    assert all(forced for _, forced in played)  # to begin a request; it may still spoil it
+    assert told["the second view"].verdict in ("ok", "look")
+    assert "of the 3 longest samples" in told["one step"].says
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "forced"),
+    [
+        ("qwen2.5-vl-7b", [], True),
+        ("qwen2.5-vl-7b", ["algorithm.options.drop_without_signal=false", "algorithm.name=ppo"],
+         False),
+        ("general", [], False),  # it has no tool
+    ],
+)  # fmt: skip
+def test_a_request_is_forced_where_it_can_be(recipe: str, settings: list[str], forced: bool):
+    config = load_recipe(recipe, settings)
+
+    class Checking:
+        def check(self, config: TrainConfig) -> None:
+            check_recipe(config)
+
+    rules = config.environment
+    protocol = make_protocol(rules.protocol, max_turns=rules.max_turns)
+    made = rehearsal.small(config, sizes.machines_of(config))
+    made = rehearsal.asking(made, protocol, Checking())  # pyright: ignore[reportArgumentType]
+    assert made.rollout.arm == ("request" if forced else "")
+    assert made.openrlhf.correction == "token"
+
+
+def test_a_folder_without_its_weights_is_no_model(look, tiny: Path, tmp_path: Path) -> None:
+    """Its configuration suffices for all the arithmetic, and for nothing after it."""
+    bare = tmp_path / "bare"
+    shutil.copytree(tiny, bare)
+    (bare / "model.safetensors").unlink()
+    code, told, _, _ = look(f"model.path={bare}", "--stages", "1")
+    assert (code, told["model"]["verdict"]) == (2, "no")
+    assert "of its weights model.safetensors is not here" in told["model"]["says"]
+    index = {"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}
+    (bare / "model.safetensors.index.json").write_text(json.dumps(index), "utf-8")
+    (bare / "model-1-of-2.safetensors").touch()
+    assert lacking_weights(str(bare)) == "model-2-of-2.safetensors"
+    (bare / "model-2-of-2.safetensors").touch()
+    assert lacking_weights(str(bare)) == ""
+
+
+def test_a_model_of_the_hub_is_looked_for_in_its_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "c0ffee"
+    snapshot.mkdir(parents=True)
+    (tmp_path / "models--a--b" / "refs").mkdir()
+    (tmp_path / "models--a--b" / "refs" / "main").write_text("c0ffee")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path), raising=False)
+    (snapshot / "config.json").touch()
+    assert lacking_weights("a/b") == "model.safetensors"
+    (snapshot / "model.safetensors").touch()
+    assert lacking_weights("a/b") == ""
+
+
+NODE = {
+    "host": "a", "versions": {"python": "3.12", "ray": "2.50", "flash-attn": None},
+    "gpus": [{}] * 8, "ray": {"GPU": 8, "CPU": 64}, "keys": ["HF_HOME"], "judge": True,
+    "model": True, "mark": True, "places": True, "free": 1e12, "cpus": 64,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("other", "what", "verdict", "says"),
+    [
+        ({}, "GPUs", "ok", "16 GPUs on 2 nodes (a 8, b 8)"),
+        ({"ray": {"GPU": 16, "CPU": 64}}, "GPUs", "look", "another number on b"),
+        ({"ray": {"GPU": 4, "CPU": 64}}, "GPUs", "no", "8 learn on each of 2 nodes"),
+        ({}, "CPUs", "ok", "a 64, b 64"),
+        ({"ray": {"GPU": 8, "CPU": 4}}, "CPUs", "no", "b 4"),
+        ({"versions": {"python": "3.12", "ray": "2.50", "flash-attn": "2.8"}}, "versions", "no",
+         "a: flash-attn None; b: flash-attn 2.8"),
+        ({}, "keys", "ok", "HF_HOME"),
+        ({"keys": []}, "keys", "no", "b: HF_HOME"),
+        ({}, "the judge's server", "ok", "every node"),
+        ({"judge": False}, "the judge's server", "no", "b"),
+        ({"model": False}, "the model, weights included", "no", "b"),
+    ],
+)  # fmt: skip
+def test_nodes_are_compared(
+    other: dict, what: str, verdict: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [dict(NODE), {**NODE, "host": "b", **other}]
+    known = Known(load_recipe("qwen2.5-vl-7b", ["openrlhf.nodes=2"]), tmp_path, keys=["HF_HOME"])
+    monkeypatch.setattr(cluster, "_ask", lambda _, found: found.extend(nodes) or "")
+    found = {finding.what: finding for finding in cluster.look_at_cluster(known)}
+    assert found[what].verdict == verdict
+    assert says in found[what].says
+
+
+def test_what_no_node_has_is_not_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that only the shell has never reach a worker; a judge without a URL is not looked at."""
+    nodes = [{**NODE, "keys": [], "judge": None}] * 2
+    known = Known(load_recipe("qwen2.5-vl-7b"), tmp_path, keys=["OPENAI_API_KEY"])
+    monkeypatch.setattr(cluster, "_ask", lambda _, found: found.extend(nodes) or "")
+    found = {finding.what: finding for finding in cluster.look_at_cluster(known)}
+    assert (found["keys"].verdict, found["the judge's server"].verdict) == ("no", "skipped")
 
 
 def test_a_node_sees_the_working_folder_and_the_data(
@@ -255,7 +532,22 @@ def test_hours_grow_with_what_is_played_and_shrink_with_gpus() -> None:
 
 
 def test_gpus_are_known_by_their_drivers_names() -> None:
-    assert sizes.gpu_called("NVIDIA A100-SXM4-40GB").memory == 40
-    assert sizes.gpu_called("NVIDIA A100-SXM4-80GB").memory == 80
-    with pytest.raises(ValueError, match="H200"):
-        sizes.gpu_called("no such")
+    names = {
+        "NVIDIA A100-SXM4-40GB": ("A100-SXM4-40GB", 40),
+        "NVIDIA A100-SXM4-80GB": ("A100", 80),
+        "NVIDIA A100-PCIE-40GB": ("A100-PCIE-40GB", 40),
+        "NVIDIA GH200 480GB": ("GH200", 96),
+        "NVIDIA H100 80GB HBM3": ("H100", 80),
+        "NVIDIA L40S": ("L40S", 48),
+        "NVIDIA L40": ("L40", 48),
+        "NVIDIA A10G": ("A10G", 24),
+    }
+    for driver, (name, memory) in names.items():
+        gpu = sizes.gpu_called(driver)
+        assert (gpu.name, gpu.memory) == (name, memory)
+    for unknown in ("no such", "RTX", "A10", "NVIDIA A1000"):
+        with pytest.raises(ValueError, match="H200"):
+            sizes.gpu_called(unknown)
+    found = sizes.gpu_found("NVIDIA GH200 480GB", 102.6e9)
+    assert (found.memory, found.bandwidth) == (102.6, 4.0)
+    assert sizes.gpu_found("NVIDIA Z9", 24e9) == sizes.Gpu("NVIDIA Z9", 24)

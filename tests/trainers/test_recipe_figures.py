@@ -115,7 +115,7 @@ def test_openrlhf_takes_the_rehearsal_and_tells_how_far_its_engines_are(name: st
 
     config = load_recipe(name)
     assert config.openrlhf.correction == "off"
-    made = small(config, sizes.machines_of(config), "generated", "generated")
+    made = small(config, sizes.machines_of(config))
     checked(made)
     assert made.openrlhf.correction == "token"
     assert made.rollout.prompts <= 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,10 +32,11 @@ def test_every_start_adds_a_line(tmp_path: Path, train, tiny: Path) -> None:
 
 def test_the_command_is_what_a_user_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(provenance.COMMAND, "vt train paper --out runs/paper")
-    record_start(tmp_path, 5, {"model": "Qwen/X@abc"}, [{"host": "a"}])
+    record_start(tmp_path, 5, {"model": "Qwen/X@abc"}, {"train": "c0ffee"}, [{"host": "a"}])
     (row,) = JsonLines(tmp_path / STARTS).rows()
     assert (row["step"], row["command"]) == (5, "vt train paper --out runs/paper")
     assert row["nodes"] == [{"host": "a"}]
+    assert row["commits"] == {"train": "c0ffee"}
 
 
 def test_gpus_are_what_the_driver_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,3 +50,13 @@ def test_gpus_are_what_the_driver_says(tmp_path: Path, monkeypatch: pytest.Monke
     assert (found["memory.total"], found["driver_version"]) == ("81559 MiB", "580.65.06")
     script.write_text("#!/bin/sh\nexit 9\n")
     assert provenance.gpus() == []
+
+
+def test_cuda_is_told_by_a_process_that_has_not_imported_torch() -> None:
+    """OpenRLHF's and verl's leaders record their start before anything has."""
+    pytest.importorskip("torch")
+    code = (
+        "import sys; from trainers.provenance import machine; assert 'torch' not in sys.modules;"
+        "made = machine()['cuda']; assert made == sys.modules['torch'].version.cuda, made"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

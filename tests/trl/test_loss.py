@@ -90,10 +90,16 @@ def episodes_of(trainer, batch, rewarded):
 
 
 @pytest.mark.parametrize(
-    ("aggregation", "mask_truncated"),
-    [("constant", False), ("token_mean", True), ("sequence_mean", True)],
+    ("aggregation", "mask_truncated", "entropy"),
+    [
+        ("constant", False, 0),
+        ("token_mean", True, 0),
+        ("token_mean", True, 0.001),
+        ("token_mean", True, 1),  # enough to be most of the gradient
+        ("sequence_mean", True, 0),
+    ],
 )
-def test_the_gradient_is_the_same(untrained, moved, tmp_path, aggregation, mask_truncated):
+def test_the_gradient_is_the_same(untrained, moved, tmp_path, aggregation, mask_truncated, entropy):
     from trl import GRPOConfig
 
     recipe = load_recipe(
@@ -104,6 +110,7 @@ def test_the_gradient_is_the_same(untrained, moved, tmp_path, aggregation, mask_
             "optimiser.minibatches=1", "optimiser.microbatch=16",
             f"algorithm.options.aggregation={aggregation}", "algorithm.options.kl_coef=0.3",
             f"algorithm.options.mask_truncated={str(mask_truncated).lower()}",
+            f"algorithm.entropy={entropy}",
         ],
     )  # fmt: skip
     vlm, folder = moved

@@ -9,11 +9,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from verl_runs import run_of, verls
+from verl_runs import run_of, verls, write_state
 
 from experiments.recipe import load_recipe
 from trainers import TRAINERS, make_trainer
 from trainers.config import VerlConfig
+from trainers.errors import CheckpointError
 from trainers.verl.flags import checked, command_line
 from trainers.verl.run import VerlRun
 from vt_env import ConfigError, MissingExtra
@@ -57,8 +58,8 @@ actor_rollout_ref.actor.optim.lr_warmup_steps=0 \
 actor_rollout_ref.actor.optim.lr_scheduler_type=constant trainer.nnodes=1 \
 trainer.n_gpus_per_node=8 trainer.total_epochs=1 trainer.total_training_steps=195 \
 trainer.test_freq=5 trainer.val_before_train=True trainer.save_freq=1 \
-trainer.checkpoint_callback_class=trainers.verl.hooks.Early \
-trainer.max_actor_ckpt_to_keep=3 trainer.default_local_dir=OUT/verl/checkpoints \
+trainer.checkpoint_callback_class=trainers.verl.hooks.Saved \
+trainer.max_actor_ckpt_to_keep=1000000 trainer.default_local_dir=OUT/verl/checkpoints \
 trainer.resume_mode=auto trainer.project_name=visionthink-gym \
 trainer.experiment_name=qwen2.5-vl-7b trainer.logger=[console,file]"""
 """The paper's run on 8 GPUs, as docs/trainers.md has it."""
@@ -113,6 +114,13 @@ def test_settings_reach_the_command_line(run, overrides, expected):
         (["algorithm.name=gspo"], "aggregation=sequence_mean"),
         (["algorithm.options={kl_coef=0.1, kl_in='reward', kl_estimator='k1'}"], "kl_in=loss"),
         (["algorithm.options.aggregation=sequence_mean"], "divides by unscored ones too"),
+        (
+            [
+                "algorithm.options={kl_coef=0, aggregation='sequence_mean'}",
+                "optimiser.minibatches=2",
+            ],
+            "set optimiser.minibatches=1, or algorithm.options.aggregation=token_mean",
+        ),
         (
             ["algorithm.options={kl_coef=0, aggregation='constant'}", "algorithm.entropy=0.1"],
             "or algorithm.options.kl_coef=0 and algorithm.entropy=0",
@@ -193,8 +201,32 @@ def test_verl_saves_after_the_first_step_and_then_as_the_recipe_says(
     assert trainer.config.trainer.save_freq == 1
     callback = build_checkpoint_callback(trainer.config)
     for step in (1, 2):
+        write_state(run, step)
         folder = run.checkpoints / f"global_step_{step}"
         callback.on_save(
             trainer=trainer, global_step=step, checkpoint_dir=str(folder), async_save=False
         )
         assert trainer.config.trainer.save_freq == expected
+
+
+def test_older_states_go_after_a_save_and_room_is_looked_for_the_next(
+    untrained, tmp_path, monkeypatch
+):
+    """Those too that were saved before a resume, of which verl itself knows nothing."""
+    pytest.importorskip("verl.trainer.main_ppo", reason="verl is not installed")
+    from trainers.verl.hooks import Saved
+
+    run = run_of(untrained, tmp_path, "steps=9", "checkpoint.keep=2", "checkpoint.every=1")
+    run.write()
+    trainer = SimpleNamespace(config=verls(run))
+    for step in (2, 4, 5, 6):
+        write_state(run, step)
+    Saved(trainer.config).on_save(trainer, 6, str(run.checkpoints / "global_step_6"))
+    assert sorted(p.name for p in run.checkpoints.glob("*_step_*")) == [
+        "global_step_5", "global_step_6",
+    ]  # fmt: skip
+    monkeypatch.setattr("trainers.checkpoint.shutil.disk_usage", lambda _: SimpleNamespace(free=-1))
+    with pytest.raises(CheckpointError, match="next state and its model need"):
+        Saved(trainer.config).on_save(trainer, 6, str(run.checkpoints / "global_step_6"))
+    write_state(run, 9)
+    Saved(trainer.config).on_save(trainer, 9, str(run.checkpoints / "global_step_9"))  # the last

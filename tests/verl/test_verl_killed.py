@@ -64,20 +64,22 @@ def kill_library(run):
 def test_killed_at_random_moments(begun):
     pytest.importorskip("fcntl")
     whole, follower = begun("whole")
-    seconds = follower.whole()
-    run, follower = begun("parts")
-    for moment in range(MOMENTS):
-        follower.kill(seconds / 2)
-        if moment % 2:
-            kill_library(run)
-            library_is_gone(run)
-        store = store_of(run.config, run.out)
-        if kept := store.newest():
-            model = kept.folder / "model" / "model.safetensors"
-            assert model.read_bytes() == weights(kept.step)
-    library_is_gone(run)
-    result = following.resumed(run.out)
-    assert result.steps == 6
-    assert (result.checkpoint / "model.safetensors").read_bytes() == weights(6)
-    assert log_of(run.out) == log_of(whole.out)
-    assert [row["step"] for row in log_of(run.out)] == [1, 2, 3, 4, 5, 6]
+    seconds, killed, runs = follower.whole(), 0, 0
+    while killed < MOMENTS:  # in another run, where one came to its end
+        runs, done = runs + 1, 0
+        run, follower = begun(f"parts-{runs}")
+        while killed < MOMENTS and done < run.config.steps:
+            killed += follower.kill(seconds / 3)
+            if killed % 2:
+                kill_library(run)
+                library_is_gone(run)
+            if kept := store_of(run.config, run.out).newest():
+                done = kept.step
+                model = kept.folder / "model" / "model.safetensors"
+                assert model.read_bytes() == weights(done)
+        library_is_gone(run)
+        result = following.resumed(run.out)
+        assert result.steps == 6
+        assert (result.checkpoint / "model.safetensors").read_bytes() == weights(6)
+        assert log_of(run.out) == log_of(whole.out)
+        assert [row["step"] for row in log_of(run.out)] == [1, 2, 3, 4, 5, 6]

@@ -47,6 +47,12 @@ def run_of(model: Path, out: Path, *overrides: str, **known: int) -> VerlRun:
     return VerlRun(out, Path.cwd(), config, **lengths)
 
 
+def write_state(run: VerlRun, step: int) -> None:
+    """What verl leaves of a step that it saved."""
+    (run.checkpoints / f"global_step_{step}" / "actor" / "huggingface").mkdir(parents=True)
+    (run.checkpoints / "latest_checkpointed_iteration.txt").write_text(str(step), "utf-8")
+
+
 def verls(run: VerlRun, *overrides: str) -> Any:
     """A run's settings as verl composes them from its own."""
     from hydra import compose, initialize_config_module

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from agents.models import VisionLanguageModel
 from agents.models.loading import load_processor
-from trainers.data import fingerprints, task_of
+from trainers.data import commits, fingerprints, task_of
 from trainers.hosted.run import HostedRun
 from trainers.lengths import check, training_order
 from trainers.models import parameters_of
@@ -72,6 +72,7 @@ def export(run: R) -> R:
         refused=len(checked.refused),
         parameters=parameters_of(run.model),
         fingerprints=found,
+        commits=commits(config, task, measured),
     )
     made.write()
     return made

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -22,9 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_type_hints
 
 from agents.judging.usage import Usage
+from trainers.checkpoint import check_room
 from trainers.config import TrainConfig
 from trainers.errors import Damaged, TrainingError
 from trainers.files import linked, read_sealed, size_of, write_sealed
+from trainers.results import PRIVATE
 from trainers.tracking import JsonLines
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ class HostedRun(ABC):
         refused: Pictures that were refused; the next samples took their place.
         parameters: Of the model.
         fingerprints: As :class:`trainers.base.TrainResult` has them.
+        commits: Of model and data on the Hub, see :func:`trainers.data.commits`.
     """
 
     NAME: ClassVar[str]
@@ -73,6 +77,7 @@ class HostedRun(ABC):
     refused: int = 0
     parameters: int = 0
     fingerprints: Mapping[str, str] = field(default_factory=dict[str, str])
+    commits: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def folder(self) -> Path:
@@ -161,15 +166,37 @@ class HostedRun(ABC):
         linked(self.model_of(step), folder / "model")
         complete(folder / "model", self.model)
 
+    @abstractmethod
+    def saved_states(self) -> list[tuple[int, Path]]:
+        """Folders of states that are there, whole or not, each with its step."""
+
+    def prune(self) -> None:
+        """Delete all but the newest whole states.
+
+        The libraries delete before the next is whole, and only what they saved since they were
+        started. So they are told to keep all.
+        """
+        step, found = self.saved_steps(), self.saved_states()
+        whole = sorted({at for at, _ in found if at <= step})
+        for at, folder in found:
+            if at not in whole[-self.config.checkpoint.keep :]:
+                shutil.rmtree(folder)
+
     def state_bytes(self) -> int:
         """Bytes that the next state of the library and its model will take."""
         return self.parameters * (STATE_BYTES + MODEL_BYTES)
 
     def room(self) -> int:
         """Bytes that all states and checkpoints of the run may take, beyond what is there."""
-        keep = self.config.checkpoint.keep
-        whole = self.parameters * ((keep + 1) * STATE_BYTES + (keep + 2) * MODEL_BYTES)
-        return whole - size_of(self.out)
+        return run_bytes(self.parameters, self.config.checkpoint.keep) - taken_by(self.out)
+
+    def check_room(self) -> None:
+        """Refuse to begin what the disk has no room for.
+
+        Raises:
+            CheckpointError: Saying how much there is.
+        """
+        check_room(self.out, self.room(), "checkpoints of the run")
 
     def write(self) -> None:
         """Write ``run.json``."""
@@ -192,11 +219,32 @@ class HostedRun(ABC):
             ) from error
 
 
+def run_bytes(parameters: int, keep: int) -> int:
+    """Bytes that all states and checkpoints of a run take at the most.
+
+    Args:
+        parameters: Of the model.
+        keep: States and checkpoints that are kept; one more is written before one is deleted, and
+            the best checkpoint is kept besides.
+    """
+    return parameters * ((keep + 1) * STATE_BYTES + (keep + 2) * MODEL_BYTES)
+
+
+def taken_by(out: Path) -> int:
+    """Bytes that a run's folder takes already, without what was there before an ``--overwrite``."""
+    return size_of(out) - size_of(out / PRIVATE)
+
+
 def _record(kind: type[T], table: Mapping[str, Any]) -> T:
-    """A record of records from what :func:`dataclasses.asdict` made of it."""
+    """A record of records from what :func:`dataclasses.asdict` made of it.
+
+    What an earlier version did not have yet reads as its default.
+    """
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for f in fields(kind):  # pyright: ignore[reportArgumentType]
+        if f.name not in table:
+            continue
         hint, value = hints[f.name], table[f.name]
         if isinstance(hint, type) and is_dataclass(hint):
             value = _record(hint, value)

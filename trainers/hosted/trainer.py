@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from trainers.base import Progress, TrainResult
-from trainers.checkpoint import CheckpointStore, check_room
+from trainers.checkpoint import CheckpointStore
 from trainers.config import TrainConfig
 from trainers.errors import CheckpointError, TrainingError
 from trainers.hosted.run import HostedRun
 from trainers.installed import require_release
 from trainers.locks import inherited, keep
-from trainers.provenance import COMMAND, record_start
+from trainers.provenance import COMMAND, Origin, record_start
 from trainers.results import LOCK
 from trainers.runs import RunTrainer, result_of, run_folder, same_recipe, score, store_of
 from trainers.tracking import LOG, JsonLines
@@ -73,10 +73,13 @@ class HostedTrainer(RunTrainer):
             ConfigError: On settings that it cannot honour, or that contradict each other or
                 ``out``.
             DataError: If the data cannot be used.
+            CheckpointError: If the disk has no room for the checkpoints.
         """
         self.check(config)
         with run_folder(out, "resume" if resume else "new"):
-            return write_script(self._prepared(config, out))
+            run = self._prepared(config, out)
+            run.check_room()
+            return write_script(run)
 
     def run(self, config: TrainConfig, out: Path, progress: Progress | None) -> TrainResult:
         """Prepare, start and follow what the library does, and keep its models."""
@@ -85,7 +88,7 @@ class HostedTrainer(RunTrainer):
         last, done = store.newest(), run.saved_steps()
         kept = (last is not None and last.step >= done) or run.has_model(done)
         if done < config.steps or not kept:  # killed while it wrote its last model
-            check_room(out, run.room(), "checkpoints of the run")
+            run.check_room()
             watch(run, write_script(run), store, progress)
             store.newest()  # the run may have written checkpoints itself
         log = JsonLines(out / LOG)
@@ -204,9 +207,9 @@ def keep_out(run: HostedRun) -> None:
     keep(run.out / LOCK)
 
 
-def record(run: HostedRun, nodes: Sequence[Any] = ()) -> None:
+def record(run: HostedRun, nodes: Sequence[Origin] = ()) -> None:
     """Write down where this start comes from; called by the process that leads the run."""
-    record_start(run.out, run.saved_steps(), run.fingerprints, nodes)
+    record_start(run.out, run.saved_steps(), run.fingerprints, run.commits, nodes)
 
 
 def follow(run: HostedRun, script: Path, look: Callable[[], None]) -> None:

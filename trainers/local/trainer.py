@@ -14,7 +14,7 @@ from trainers.algorithms import make_algorithm
 from trainers.base import Progress, TrainResult
 from trainers.checkpoint import Checkpoint, CheckpointStore
 from trainers.config import TrainConfig
-from trainers.data import fingerprints
+from trainers.data import commits, fingerprints
 from trainers.errors import NotFinite
 from trainers.local.learner import Learner
 from trainers.local.play import Player
@@ -52,7 +52,7 @@ class LocalTrainer(RunTrainer):
             run = LocalRun(config, store, store.newest())
             try:
                 store.check_room(run.policy.saved_bytes())
-                record_start(out, run.step, run.fingerprints)
+                record_start(out, run.step, run.fingerprints, run.commits)
                 with tracked(config, store, out, run.step) as tracker:
                     run.go(tracker, progress)
             finally:
@@ -67,6 +67,7 @@ class LocalRun:
         step: Steps done.
         evaluation: The last evaluation.
         fingerprints: Of the model and the data, see :class:`trainers.base.TrainResult`.
+        commits: Of both on the Hub, see :func:`trainers.data.commits`.
 
     Args:
         config: The recipe.
@@ -97,6 +98,7 @@ class LocalRun:
         self.fingerprints = fingerprints(
             config, self.player.task, self.validation and self.validation.task
         )
+        self.commits = commits(config, self.player.task, self.validation and self.validation.task)
         if found:
             self._load(found)
 

@@ -75,10 +75,6 @@ def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
         ),
         f"{learners} GPUs do not divide into engines of {machines.engine_gpus}; change "
         "openrlhf.engine_gpus": learners % machines.engine_gpus > 0 and machines.engines == 0,
-        "probes with a correction: forced tokens have no probability in the engine; set one of "
-        "rollout.probes=0 and openrlhf.correction=off": (
-            rollout.forces and machines.correction != "off"
-        ),
     }
 
 

@@ -66,8 +66,13 @@ def learn_from(experiences: Sequence[Any], algorithm: Algorithm, group_size: int
         forced=grouped(_forced(episode, width) for episode in episodes),
     )
     targets, described = algorithm.targets(batch)
+    assert batch.forced is not None
+    forced = batch.forced.flatten(0, 1)
     for at, (experience, row) in enumerate(rows):
         _write(experience, row, targets, at)
+        if experience.rollout_log_probs is not None:  # no engine drew these: they weigh 1
+            own = forced[at, : experience.action_mask.shape[-1]]
+            experience.rollout_log_probs[row][own] = experience.action_log_probs[row][own]
     return described
 
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from trainers.errors import TrainingError
+from trainers.hosted.nodes import origins
 from trainers.hosted.trainer import keep_out, record, run_main
 from trainers.openrlhf.flags import checked, command_line, gpus_needed
 from trainers.openrlhf.run import OpenRLHFRun
@@ -21,11 +22,12 @@ def main(folder: Path) -> None:
     """Hand over to OpenRLHF's command, with our driver in the place of its trainer.
 
     Raises:
-        TrainingError: If the cluster has too few GPUs.
+        TrainingError: If the cluster has too few GPUs, or the disk no room.
         Busy: If another process is at work on the run.
     """
     run = OpenRLHFRun.read(folder.resolve())
     keep_out(run)
+    run.check_room()
     import ray
 
     os.chdir(run.cwd)
@@ -33,8 +35,7 @@ def main(folder: Path) -> None:
         log_to_driver=True,
         runtime_env={"env_vars": {"TOKENIZERS_PARALLELISM": "true", "NCCL_DEBUG": "WARN"}},
     )
-    alive = [node for node in ray.nodes() if node["Alive"]]
-    record(run, [{"host": n["NodeManagerHostname"], "resources": n["Resources"]} for n in alive])
+    record(run, origins())
     critic = checked(run.config).needs_critic
     needed = gpus_needed(run.config.openrlhf, critic=critic)
     there = ray.cluster_resources().get("GPU", 0)

@@ -116,15 +116,15 @@ class OpenRLHFRun(HostedRun):
         last = sum(size_of(p) for p in self._saved() if step and _step(p) == step)
         return last or super().state_bytes()
 
-    def prune(self) -> None:
-        """Delete all but the newest whole states, once their models are checkpoints.
+    def saved_states(self) -> list[tuple[int, Path]]:
+        """Folders of states that are there, whole or not, each with its step."""
+        return [(_step(p), p) for p in self._saved() if not p.name.endswith("_hf")]
 
-        OpenRLHF itself deletes before the next state is whole, so it is told to keep all.
-        """
-        step, keep = self.saved_steps(), self.config.checkpoint.keep
-        whole = sorted({_step(p) for p in self._saved() if _step(p) <= step})
+    def prune(self) -> None:
+        """Delete all but the newest whole states, and models, which are checkpoints by now."""
+        super().prune()
         for folder in self._saved():
-            if folder.name.endswith("_hf") or _step(folder) not in whole[-keep:]:
+            if folder.name.endswith("_hf"):
                 shutil.rmtree(folder)
 
     def write(self) -> None:

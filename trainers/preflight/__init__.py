@@ -5,6 +5,6 @@ sizes, the cluster, a rehearsal of one step with the longest samples, a verdict.
 """
 
 from trainers.preflight.findings import STAGES, Finding
-from trainers.preflight.looking import Preflight, preflight
+from trainers.preflight.looking import Preflight
 
-__all__ = ["STAGES", "Finding", "Preflight", "preflight"]
+__all__ = ["STAGES", "Finding", "Preflight"]

@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 from agents.judging.canaries import CANARIES
 from agents.models.loading import load_processor
 from trainers.base import check_settings, make_trainer
-from trainers.data import fingerprint, task_of
+from trainers.data import fingerprint, lacking_weights, task_of
 from trainers.installed import unmet, version_of
 from trainers.models import parameters_of
 from trainers.preflight.findings import Finding, tried
 from trainers.preflight.known import Known
 from trainers.preflight.sizes import Shape
+from trainers.refusing import check_recipe
 from trainers.runs import check_model, check_start
-from vt_env.errors import ConfigError
+from vt_env.errors import ConfigError, MissingExtra
 from vt_env.judges import Query
 from vt_env.samples import Sample
 from vt_env.task import Task
@@ -44,10 +46,16 @@ def look_alone(known: Known) -> Iterator[Finding]:
 
 
 def _versions(known: Known) -> str | Finding:
-    known.trainer = make_trainer(known.config.trainer)  # asks for the release that it needs
     found = {package: version_of(package) for package in _SHOWN}
     says = ", ".join(f"{package} {number}" for package, number in found.items() if number)
-    if lacking := unmet(name := known.config.trainer):
+    name = known.config.trainer
+    try:
+        known.trainer = make_trainer(name)  # asks for the release that it needs
+    except MissingExtra as error:
+        return Finding(1, "versions", "look", f"{says}; {error}",
+                       "here only what needs no library can be looked at: stages 1 and 2",
+                       )  # fmt: skip
+    if lacking := unmet(name):
         return Finding(1, "versions", "look", f"{says}; {name} asks for {', '.join(lacking)}",
                        f'pip install "visionthink-gym[{name}]"')  # fmt: skip
     return says
@@ -55,6 +63,7 @@ def _versions(known: Known) -> str | Finding:
 
 def _recipe(known: Known) -> str:
     config = known.config
+    check_recipe(config)
     if known.trainer is not None:
         check_settings(known.trainer, config)
     check_model(config)
@@ -66,12 +75,18 @@ def _recipe(known: Known) -> str:
     )
 
 
-def _model(known: Known) -> str:
+def _model(known: Known) -> str | Finding:
     path = known.config.model.path
     known.processor = load_processor(path)
     known.shape = Shape.of(known.processor.model.config, parameters_of(path))
     kind = known.processor.model.config.model_type
-    return f"{kind}, {known.shape.parameters / 1e9:.3g} billion parameters, {fingerprint(path):.60}"
+    says = f"{kind}, {known.shape.parameters / 1e9:.3g} billion parameters, {fingerprint(path):.60}"
+    if not (lacking := lacking_weights(path)):
+        return says
+    says = f"{says}; of its weights {lacking} is not here"
+    if Path(path).is_dir():
+        return Finding(1, "model", "no", says, "bring all of the checkpoint's files")
+    return Finding(1, "model", "look", says, f"hf download {path}")
 
 
 def _data(known: Known, split: str) -> str | Finding:
@@ -83,6 +98,7 @@ def _data(known: Known, split: str) -> str | Finding:
     for name in {source.ids()[0], source.ids()[-1]}:
         task.begin(source.by_id(name))[0].picture.original  # noqa: B018 - decoded, or refused
     says = f"{len(source):,} samples, opened in {time.perf_counter() - began:.1f} s"
+    says += f", commit {source.commit}" if source.commit else ""
     if source.n_refused:
         first = source.refused[0]
         return Finding(1, f"{split} data", "look",

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainers.algorithms import make_algorithm
-from trainers.lengths import Length, check
+from trainers.hosted.run import taken_by
+from trainers.lengths import Length, check, largest
 from trainers.preflight import sizes
 from trainers.preflight.findings import Finding, tried
 from trainers.preflight.known import Known
@@ -20,6 +21,7 @@ from vt_env.errors import DataError
 _LOOKED_AT = 2000
 """Samples of which pictures are decoded, spread over the data; a run decodes all that it plays."""
 _LONGEST = 64
+"""Samples that can be the longest, by the headers of all; all of them are decoded too."""
 _GB = 1e9
 
 
@@ -31,16 +33,25 @@ def look_at_sizes(known: Known) -> Iterator[Finding]:
     yield tried(2, "rollouts", lambda: _rollouts(known))
     if known.load is None:
         return
-    machines, gpu = sizes.machines_of(known.config), _gpu(known)
-    run = _Run(known, known.shape, known.load, machines)
+    machines, here = sizes.machines_of(known.config), _gpu_here()
+    # a hosted trainer needs a GPU; where none is named or found, it is an H100
+    assumed = sizes.gpu_called("H100") if machines.engines else None
+    gpu = known.gpu or here or assumed
+    elsewhere = gpu is not None and (here is None or here.name != gpu.name)
+    run = _Run(known, known.shape, known.load, machines, elsewhere)
     if gpu is not None:
-        yield _gpu_memory(run, gpu)
-    yield _host(run)
+        yield tried(2, "GPU memory", lambda: _gpu_memory(run, gpu))
+    yield tried(2, "host memory", lambda: _host(run))
     yield tried(2, "disk", lambda: _disk(run))
-    if gpu is not None:
-        yield _hours(run, gpu)
-    else:
+    if gpu is None:
         yield Finding(2, "hours", "skipped", "on a processor: see the seconds of one step")
+    elif not gpu.arithmetic:
+        known_ones = ", ".join(sizes.gpus())
+        yield Finding(2, "hours", "skipped", f"it is not known how fast a {gpu.name} is",
+                      f"for an estimate name one that is like it by --gpu: {known_ones}",
+                      )  # fmt: skip
+    else:
+        yield tried(2, "hours", lambda: _hours(run, gpu))
 
 
 class _Run(NamedTuple):
@@ -48,6 +59,8 @@ class _Run(NamedTuple):
     shape: Shape
     load: Load
     machines: Machines
+    elsewhere: bool
+    """Whether it will be on another machine than this one."""
 
     @property
     def reference(self) -> bool:
@@ -62,22 +75,23 @@ def _listed(parts: Mapping[str, float]) -> str:
 
 
 def _rollouts(known: Known) -> str:
-    """Look at samples spread over the data, and keep the longest."""
+    """Look at samples spread over the data and at all that can be the longest, and keep these."""
     task, config = known.tasks["train"], known.config
     assert known.processor is not None
     ids = task.source.ids()
     looked = list(ids[:: -(-len(ids) // _LOOKED_AT)])
-    checked = check(task, looked, known.processor, config)
+    longest = largest(task, _LONGEST)
+    checked = check(task, dict.fromkeys([*looked, *longest]), known.processor, config)
     if not checked.longest:
         raise DataError("no picture of the training data can be shown")
     by_length = sorted(checked.longest, key=lambda name: -checked.longest[name].whole)
     known.longest = by_length[:_LONGEST]
-    lengths = list(checked.longest.values())
+    lengths = [checked.longest[name] for name in looked if name in checked.longest]
     turns = 1 + ASSUMED["asks"]
     said = turns * min(ASSUMED["said"], config.rollout.max_new_tokens)
     known.load = load = Load(
         rollouts=config.rollout.prompts * config.rollout.group_size,
-        longest=max(length.whole for length in lengths),
+        longest=checked.longest[by_length[0]].whole,
         typical=said
         + statistics.fmean(length.prompt + _shown(known, length) for length in lengths),
         said=said,
@@ -92,8 +106,8 @@ def _rollouts(known: Known) -> str:
     refused = f"; {len(checked.refused)} pictures are refused" if checked.refused else ""
     return (
         f"longest {load.longest:,} tokens, typical {load.typical:,.0f}, of which "
-        f"{load.visual:,.0f} visual ({len(looked):,} of {len(ids):,} samples looked at{refused}); "
-        f"the run goes {epochs:.2g} times through the data"
+        f"{load.visual:,.0f} visual ({len(looked):,} of {len(ids):,} samples looked at, and all "
+        f"headers{refused}); the run goes {epochs:.2g} times through the data"
     )
 
 
@@ -105,19 +119,18 @@ def _shown(known: Known, length: Length) -> float:
     )
 
 
-def _gpu(known: Known) -> Gpu | None:
-    """The GPU that is named or found; a hosted trainer needs one, and then it is an H100."""
-    if known.gpu is not None:
-        return sizes.gpu_called(known.gpu)
+def _gpu_here() -> Gpu | None:
+    """This machine's GPU; ``None`` without one."""
     import torch
 
-    if torch.cuda.is_available():
-        return sizes.gpu_called(torch.cuda.get_device_name())
-    return sizes.gpu_called("H100") if sizes.machines_of(known.config).engines else None
+    if not torch.cuda.is_available():
+        return None
+    found = torch.cuda.get_device_properties(0)
+    return sizes.gpu_found(found.name, found.total_memory)
 
 
 def _gpu_memory(run: _Run, gpu: Gpu) -> Finding:
-    known, shape, load, machines = run
+    known, shape, load, machines, _ = run
     parts = sizes.learner_memory(shape, load, machines, known.config, reference=run.reference)
     needed, room = sum(parts.values()), gpu.memory * _GB * ASSUMED["room"]
     known.facts["gpu_memory"] = needed
@@ -157,40 +170,53 @@ def _smaller(known: Known, machines: Machines, parts: dict[str, float]) -> str:
     return ", or ".join(advice) or "take a smaller model"
 
 
-def _host(run: _Run) -> Finding:
-    known, shape, load, machines = run
+def _host(run: _Run) -> str | Finding:
+    known, shape, load, machines, elsewhere = run
     parts = sizes.host_memory(shape, load, machines)
     needed = sum(parts.values())
     known.facts["host_memory"] = needed
+    says = f"{needed / _GB:.1f} GB a machine ({_listed(parts)})"
+    if elsewhere:
+        return _to_compare("host memory", says)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     shared = shutil.disk_usage("/dev/shm").total if Path("/dev/shm").is_dir() else 0
-    says = (
-        f"{needed / _GB:.1f} GB a machine ({_listed(parts)}); here are {there / _GB:.0f} GB, and "
-        f"{shared / _GB:.0f} in /dev/shm"
-    )
+    says += f"; here are {there / _GB:.0f} GB, and {shared / _GB:.0f} in /dev/shm"
     if needed > 0.9 * there:
         return Finding(2, "host memory", "no", says, "take a machine with more memory, or lower "
                        "rollout.prompts or the bound of pictures")  # fmt: skip
-    if machines.engines and parts["pixels of a step"] > 0.3 * there:
-        says += "; Ray keeps 30 % of it for objects and writes the rest to disk"
-        return Finding(2, "host memory", "look", says, "start Ray with --object-store-memory")
-    return Finding(2, "host memory", "ok", says)
+    store = min(0.3 * there, shared)
+    if machines.engines and parts["pixels of a step"] > store:
+        says += f"; Ray keeps {store / _GB:.0f} of them for objects and writes the rest to disk"
+        return Finding(2, "host memory", "look", says, "start Ray with --object-store-memory, and "
+                       "a container with a larger --shm-size")  # fmt: skip
+    return says
 
 
 def _disk(run: _Run) -> str | Finding:
     known = run.known
+    keep, taken = known.config.checkpoint.keep, taken_by(known.out)
+    needed = max(0.0, sizes.disk(run.shape, keep) - taken)
+    known.facts["disk"] = needed
+    says = f"{needed / _GB:.1f} GB of states and checkpoints"
+    if taken:
+        says += f" beyond the {taken / _GB:.1f} GB that are there"
+    if run.elsewhere:
+        return _to_compare("disk", says)
     place = next(p for p in (known.out.absolute(), *known.out.absolute().parents) if p.exists())
     free = shutil.disk_usage(place).free
-    needed = sizes.disk(run.shape, known.config.checkpoint.keep)
-    known.facts["disk"] = needed
-    says = f"{needed / _GB:.1f} GB of states and checkpoints; {free / _GB:.0f} are free at {place}"
+    says += f"; {free / _GB:.0f} are free at {place}"
     if needed > free:
         return Finding(2, "disk", "no", says, "lower checkpoint.keep, or choose another --out")
     return says
 
 
+def _to_compare(what: str, says: str) -> Finding:
+    return Finding(2, what, "look", f"{says}; the run will not be on this machine",
+                   "compare it with what that machine has")  # fmt: skip
+
+
 def _hours(run: _Run, gpu: Gpu) -> Finding:
-    known, shape, load, machines = run
+    known, shape, load, machines, _ = run
     config = known.config
     phases = sizes.step_seconds(
         shape, load, machines, gpu, config.optimiser.epochs, reference=run.reference

@@ -38,7 +38,14 @@ def tried(stage: int, what: str, look: Callable[[], Finding | str]) -> Finding:
     """What a look finds: its own finding, or that all is well, or the error that it ended in."""
     try:
         found = look()
-    except (VisionThinkError, OSError, ValueError, ImportError) as error:
-        says = " ".join(str(error).split()) or type(error).__name__
-        return Finding(stage, what, "no", f"{says:.600}")
+    except Exception as error:  # of no one type: drivers, libraries and Ray have their own
+        return failed(stage, what, error)
     return found if isinstance(found, Finding) else Finding(stage, what, "ok", found)
+
+
+def failed(stage: int, what: str, error: Exception) -> Finding:
+    """The error that a look ended in, in one line; its type, where the message is not ours."""
+    says = " ".join(str(error).split())
+    if not isinstance(error, VisionThinkError):
+        says = ": ".join(filter(None, (type(error).__name__, says)))
+    return Finding(stage, what, "no", f"{says:.600}")

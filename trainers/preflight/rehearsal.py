@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +16,16 @@ from typing import Any
 
 from agents import rollout
 from agents.models import load_vlm
-from trainers.base import Trainer
+from trainers.base import Trainer, check_settings
 from trainers.config import CheckpointConfig, EvaluationConfig, TrackingConfig, TrainConfig
 from trainers.models import agent_of
 from trainers.preflight.findings import Finding, tried
 from trainers.preflight.known import Known
 from trainers.preflight.sizes import Machines, machines_of
+from trainers.probes import arms_for
 from trainers.tracking import LOG, JsonLines
+from vt_env.errors import ConfigError
+from vt_env.protocol import Protocol
 from vt_env.vector import VisionThinkVectorEnv
 
 _MEASURED = 2
@@ -35,7 +37,8 @@ _DRIFT = 0.05
 def rehearse(known: Known) -> Iterator[Finding]:
     """Play, judge, learn, save, evaluate and export, small; then load what was saved."""
     if not known.longest or known.trainer is None:
-        yield Finding(4, "one step", "skipped", "no samples, or no trainer, are known")
+        why = "no sample is known" if known.trainer else f"{known.config.trainer} is not installed"
+        yield Finding(4, "one step", "no", why)
         return
     trainer = known.trainer
     parent = known.out.absolute().parent
@@ -50,21 +53,20 @@ def rehearse(known: Known) -> Iterator[Finding]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def small(config: TrainConfig, machines: Machines, train: str, validation: str) -> TrainConfig:
+def small(config: TrainConfig, machines: Machines) -> TrainConfig:
     """The recipe as one step, as small as its machines can share it.
 
     OpenRLHF asks its engines for log-probabilities only where they correct something; here they
-    are to be compared. Forced tokens have none.
+    are to be compared.
     """
     rollout, optimiser, hosted = config.rollout, config.optimiser, config.openrlhf
-    if hosted.correction == "off" and rollout.probes == 0:
+    if hosted.correction == "off":
         hosted = replace(hosted, correction="token")
     share = machines.learners * optimiser.microbatch
     prompts = math.lcm(rollout.group_size, share) // rollout.group_size
     return replace(
         config,
         steps=1,
-        data=replace(config.data, train=train, validation=validation),
         rollout=replace(rollout, prompts=min(prompts, rollout.prompts)),
         optimiser=replace(optimiser, minibatches=1),
         evaluation=EvaluationConfig(every=1, limit=_MEASURED, batch=_MEASURED),
@@ -74,20 +76,40 @@ def small(config: TrainConfig, machines: Machines, train: str, validation: str) 
     )
 
 
+def asking(config: TrainConfig, protocol: Protocol, trainer: Trainer) -> TrainConfig:
+    """The recipe with all rollouts forced to ask for more, where trainer and recipe allow it.
+
+    A policy may answer at once. Then the longest rollouts would not be played.
+    """
+    if config.rollout.arm or not protocol.tools:
+        return config
+    arm = next(name for name in arms_for(config, protocol) if name != "direct")
+    forced = replace(config, rollout=replace(config.rollout, arm=arm, probes=0))
+    try:
+        check_settings(trainer, forced)
+    except ConfigError:
+        return config
+    return forced
+
+
 def _step(known: Known, trainer: Trainer, folder: Path) -> str:
     def chosen(split: str, spec: str, ids: Sequence[str]) -> str:
         path = folder / f"{split}.json"
         path.write_text(json.dumps({"source": spec, "ids": list(ids)}), "utf-8")
         return f"chosen:{path}"
 
-    data = known.config.data
+    data, task = known.config.data, known.tasks["train"]
     spec = data.validation or data.train
     ids = known.tasks["validation" if data.validation else "train"].source.ids()
-    config = small(
-        known.config,
-        machines_of(known.config),
-        chosen("train", data.train, known.longest),
-        chosen("validation", spec, ids[:_MEASURED]),
+    config = asking(small(known.config, machines_of(known.config)), task.protocol, trainer)
+    longest = known.longest[: config.rollout.prompts]
+    config = replace(
+        config,
+        data=replace(
+            data,
+            train=chosen("train", data.train, longest),
+            validation=chosen("validation", spec, ids[:_MEASURED]),
+        ),
     )
     with _watched() as peak:
         result = trainer.train(config, folder / "run")
@@ -95,8 +117,9 @@ def _step(known: Known, trainer: Trainer, folder: Path) -> str:
     rollouts = config.rollout.prompts * config.rollout.group_size
     memory = ", ".join(f"{name} {size / 1e9:.1f} GB" for name, size in peak.items())
     return (
-        f"{rollouts} rollouts of the {len(known.longest)} longest samples: played, judged, learnt, "
-        f"saved and evaluated ({result.evaluation.get('eval/n', 0):g} samples); peak: {memory}"
+        f"{rollouts} rollouts of the {len(longest)} longest samples: played, judged, learnt, saved "
+        f"and evaluated ({result.evaluation.get('eval/n', 0):g} samples); peak of this machine "
+        f"alone: {memory or 'not known'}"
     )
 
 
@@ -106,23 +129,42 @@ def _measured(known: Known, folder: Path) -> Iterator[Finding]:
     seconds = {n.removeprefix("time/"): v for n, v in row.items() if n.startswith("time/") and v}
     known.facts |= {f"seconds_{name}": value for name, value in seconds.items()}
     yield Finding(4, "seconds", "ok", ", ".join(f"{n} {v:.1f}" for n, v in seconds.items()))
-    finite = all(
-        math.isfinite(v) for n, v in row.items() if n.startswith("train/") and v is not None
-    )
-    yield Finding(4, "the update", "ok" if finite else "no",
-                  f"gradient norm {row.get('train/grad_norm') or math.nan:.3g}",
-                  "" if finite else "lower optimiser.learning_rate")  # fmt: skip
+    yield _update(row)
+    if known.tasks["train"].protocol.tools:
+        rate = row.get("rollout/request_rate")
+        yield Finding(4, "the second view", "ok" if rate else "look",
+                      f"{rate or 0:.0%} of the rollouts asked for more",
+                      "" if rate else "so memory and seconds are those of shorter rollouts: warm "
+                      "the model up, or leave room",
+                      )  # fmt: skip
     drift = row.get("train/engine_kl")
     if drift is None and machines_of(known.config).engines:
         yield Finding(4, "engine and learner", "look",
                       f"not compared: {known.config.trainer} tells no train/engine_kl",
-                      "with rollout.probes=0 and a ratio of single tokens it does")  # fmt: skip
+                      "with a ratio of single tokens OpenRLHF does")  # fmt: skip
     elif drift is not None:
         wide = not abs(drift) <= _DRIFT
         yield Finding(4, "engine and learner", "look" if wide else "ok",
                       f"{drift:.4f} nats a token apart",
                       "compare dtypes and attention; see openrlhf.correction" if wide else "",
                       )  # fmt: skip
+
+
+def _update(row: Mapping[str, float | None]) -> Finding:
+    """Whether the step's update was one; the log has null for what was not finite."""
+    norm = row.get("train/grad_norm")
+    lost = [name for name, value in row.items() if name.startswith("train/") and value is None]
+    if norm is None or lost:
+        says = f"no finite number: {', '.join(lost) or 'train/grad_norm'}"
+        return Finding(4, "the update", "no", says,
+                       "lower optimiser.learning_rate; compare dtypes and attention")  # fmt: skip
+    if norm == 0 or row.get("reward/groups_without_signal") == 1:
+        return Finding(4, "the update", "look",
+                       f"gradient norm {norm:.3g}; nothing was learnt, as where all rewards of a "
+                       "group are equal",
+                       "look at the judge, the answers and the format; or warm the model up",
+                       )  # fmt: skip
+    return Finding(4, "the update", "ok", f"gradient norm {norm:.3g}")
 
 
 def _play(known: Known, folder: Path) -> str:
@@ -159,20 +201,31 @@ def again_and_again(look: Callable[[], None], every: float) -> Iterator[None]:
 
 @contextmanager
 def _watched() -> Iterator[dict[str, float]]:
-    """Peak bytes of this machine's processes and of its fullest GPU, while the block runs."""
+    """Peak bytes while the block runs: of this machine's fullest GPU, and how its memory grew.
+
+    All processes count, also those of a Ray cluster that was begun before; other machines do not.
+    """
     peak: dict[str, float] = {}
+    gauges = {"GPU": (_gpu_used, 0.0), "host memory": (_host_used, _host_used() or 0.0)}
 
     def look() -> None:
-        if (used := _gpu_used()) is not None:
-            peak["GPU"] = max(peak.get("GPU", 0.0), used)
+        for name, (gauge, before) in gauges.items():
+            if (used := gauge()) is not None:
+                peak[name] = max(peak.get(name, 0.0), used - before)
 
+    with again_and_again(look, 1.0):
+        yield peak
+    look()
+
+
+def _host_used() -> float | None:
+    """Bytes of memory that are taken on this machine; ``None`` where Linux does not tell."""
     try:
-        with again_and_again(look, 1.0):
-            yield peak
-    finally:
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        peak["the largest process"] = 1024.0 * max(own, child)
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    kib = {name: float(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
+    return 1024 * (kib["MemTotal"] - kib["MemAvailable"])
 
 
 def _gpu_used() -> float | None:

@@ -6,15 +6,17 @@ no figure was measured on a GPU. Sizes are in bytes, times in seconds.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from trainers.config import TrainConfig
-from vt_env.errors import unknown_name
+from trainers.hosted.run import run_bytes
+from vt_env.errors import ConfigError, unknown_name
 
 PATCHED, SENT = 2 * 3 * 4, 3
 """Bytes of a pixel as patches carry it (two frames, three channels, float32), and as a view."""
@@ -40,14 +42,14 @@ class Gpu:
     Attributes:
         name: As it is called.
         memory: In GB.
-        arithmetic: Dense bfloat16 operations a second, in 10^12.
-        bandwidth: Of its memory, in 10^12 bytes a second.
+        arithmetic: Dense bfloat16 operations a second, in 10^12; 0: not known.
+        bandwidth: Of its memory, in 10^12 bytes a second; 0: not known.
     """
 
     name: str
     memory: float
-    arithmetic: float
-    bandwidth: float
+    arithmetic: float = 0.0
+    bandwidth: float = 0.0
 
 
 @cache
@@ -58,15 +60,28 @@ def gpus() -> Mapping[str, Gpu]:
 
 
 def gpu_called(name: str) -> Gpu:
-    """The GPU that a name or a driver's name means.
+    """The GPU that a name means, a driver's too.
 
     Raises:
         ConfigError: If none is known.
     """
     for known, gpu in gpus().items():
-        if known.lower() in name.lower():
+        if re.search(rf"(?<![a-z0-9]){re.escape(known)}(?![a-z0-9])", name, re.IGNORECASE):
             return gpu
     raise unknown_name("GPU", name, list(gpus()))
+
+
+def gpu_found(name: str, memory: float) -> Gpu:
+    """A GPU as its driver tells of it; how fast it is, is known of those in ``gpus.toml``.
+
+    Args:
+        name: As the driver calls it.
+        memory: In bytes, as the driver says.
+    """
+    try:
+        return replace(gpu_called(name), memory=memory / 1e9)
+    except ConfigError:
+        return Gpu(name, memory / 1e9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +201,9 @@ def learner_memory(
 ) -> dict[str, float]:
     """Bytes of a learner's GPU by what takes them, while it learns from the longest rollout.
 
-    Logits are kept as bfloat16 and twice as float32; with recomputed activations a layer's input is
-    kept for every layer, and one layer's own while it is gone through.
+    Logits are kept as bfloat16 and twice as float32, and with an entropy bonus their probabilities
+    too, with a gradient. With recomputed activations a layer's input is kept for every layer, and
+    one layer's own while it is gone through.
     """
     count, learners = shape.parameters, machines.learners
     weight = 2 if machines.half else 4
@@ -198,7 +214,7 @@ def learner_memory(
         "gradients": 4 * trained / (learners if machines.spread >= 2 else 1),
         "optimiser": (8 + 4 * machines.half) * trained / (learners if machines.spread else 1),
         "reference": weight * count / (learners if machines.spread >= 3 else 1),
-        "logits": 10.0 * shape.vocabulary * tokens,
+        "logits": (18.0 if config.algorithm.entropy else 10.0) * shape.vocabulary * tokens,
         "activations": tokens
         * (2.0 * shape.layers * shape.hidden + 16 * shape.hidden + 8 * shape.intermediate),
     }
@@ -257,6 +273,4 @@ def step_seconds(
 
 def disk(shape: Shape, keep: int) -> float:
     """Bytes that all states and checkpoints of a run take at the most."""
-    from trainers.hosted.run import MODEL_BYTES, STATE_BYTES
-
-    return shape.parameters * ((keep + 1) * STATE_BYTES + (keep + 2) * MODEL_BYTES)
+    return float(run_bytes(shape.parameters, keep))

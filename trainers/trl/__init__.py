@@ -14,11 +14,34 @@ What is said, shown, judged and rewarded is the environment's (:mod:`vt_env`).
 brings, and nothing imports them until a trainer is made.
 """
 
-from trainers.installed import require, require_release
+from __future__ import annotations
 
-require_release("trl")
-require("trl", "trl", {"torch": "2.6", "transformers": "5.15"})
+from typing import TYPE_CHECKING, Any
 
-from trainers.trl.adapter import Adapter, adapt, grpo_trainer  # noqa: E402 - what it imports is there
+if TYPE_CHECKING:
+    from trainers.trl.adapter import Adapter, adapt, grpo_trainer
 
 __all__ = ["Adapter", "adapt", "grpo_trainer"]
+
+
+def require_trl() -> None:
+    """Make sure of TRL's release.
+
+    Raises:
+        MissingExtra: If a package is missing.
+        ConfigError: If it is another release.
+    """
+    from trainers.installed import require, require_release
+
+    require_release("trl")
+    require("trl", "trl", {"torch": "2.6", "transformers": "5.15"})
+
+
+def __getattr__(name: str) -> Any:
+    """What is above, imported when it is asked for: a recipe is checked without TRL."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require_trl()
+    from trainers.trl import adapter
+
+    return getattr(adapter, name)

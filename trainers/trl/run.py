@@ -16,7 +16,7 @@ from agents import Episode
 from agents.models.loading import load_processor, load_vlm, quiet
 from trainers.base import Progress, TrainResult
 from trainers.config import TrainConfig
-from trainers.data import fingerprints, task_of
+from trainers.data import commits, fingerprints, task_of
 from trainers.files import linked
 from trainers.lengths import training_order
 from trainers.metrics import Numbers, before_training
@@ -60,13 +60,14 @@ class TRLRun(TrainerCallback):
         self.before: Numbers = {}
         state = state_of(found) if found else None
         if state:
-            same_recipe(state["config"], config)
+            same_recipe(state["config"], config, "optimiser.microbatch")
         self.task = task_of(config.data.train, config.environment)
         self.trainer, self.scoring, self.refused = self._trainer()
         self.validation = self._validation() if config.data.validation else None
         self.fingerprints = fingerprints(
             config, self.task, self.validation and self.validation.task
         )
+        self.commits = commits(config, self.task, self.validation and self.validation.task)
         if state and found:
             same_start(state["fingerprints"], self.fingerprints, config)
             self.step, self.evaluation = found.step, state["evaluation"]
@@ -109,7 +110,7 @@ class TRLRun(TrainerCallback):
     def go(self, progress: Progress | None) -> TrainResult:
         """Take the steps that are left."""
         self.progress = progress
-        record_start(self.out, self.step, self.fingerprints)
+        record_start(self.out, self.step, self.fingerprints, self.commits)
         self.store.check_room(3 * sum(p.nbytes for p in self.trainer.model.parameters()))
         try:
             with tracked(self.config, self.store, self.out, self.step) as self.tracker:

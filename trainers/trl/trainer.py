@@ -7,11 +7,20 @@ from pathlib import Path
 from trainers.base import Progress, TrainResult
 from trainers.config import TrainConfig
 from trainers.runs import RunTrainer
+from trainers.trl import require_trl
 from trainers.trl.settings import checked
 
 
 class TRLTrainer(RunTrainer):
-    """Trains through TRL."""
+    """Trains through TRL.
+
+    Raises:
+        MissingExtra: If TRL is not installed.
+        ConfigError: If another release of it is.
+    """
+
+    def __init__(self) -> None:
+        require_trl()
 
     def check(self, config: TrainConfig) -> None:
         """Refuse settings that cannot be honoured; see :func:`trainers.base.check_settings`."""

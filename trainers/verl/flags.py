@@ -85,6 +85,11 @@ def _refusals(config: TrainConfig, algorithm: Algorithm) -> dict[str, bool]:
         "algorithm.options.kl_coef=0 and algorithm.entropy=0": (
             over_rollouts(algorithm) and (algorithm.kl_coef > 0 or config.algorithm.entropy > 0)
         ),
+        "several updates a step with a loss that is averaged over rollouts: it divides by unscored "
+        "ones too, and how many a minibatch has is not known; set optimiser.minibatches=1, or "
+        "algorithm.options.aggregation=token_mean": (
+            over_rollouts(algorithm) and config.optimiser.minibatches > 1
+        ),
         "a horizon that is no whole number; round algorithm.options.horizon": (
             algorithm.aggregation == "constant" and algorithm.horizon != int(algorithm.horizon)
         ),
@@ -248,8 +253,8 @@ def _trainer(run: VerlRun) -> dict[str, object]:
         "trainer.test_freq": measured if config.data.validation else -1,
         "trainer.val_before_train": early and bool(config.data.validation),
         "trainer.save_freq": 1 if early else save_every(config),
-        **({"trainer.checkpoint_callback_class": "trainers.verl.hooks.Early"} if early else {}),
-        "trainer.max_actor_ckpt_to_keep": config.checkpoint.keep + 1,  # one may not be whole
+        "trainer.checkpoint_callback_class": "trainers.verl.hooks.Saved",
+        "trainer.max_actor_ckpt_to_keep": 1_000_000,  # older ones go by HostedRun.prune
         "trainer.default_local_dir": str(run.checkpoints),
         "trainer.resume_mode": "auto",
         "trainer.project_name": config.tracking.project,

@@ -34,6 +34,7 @@ from agents.models.engine import checked_tokens, logit_bias
 from agents.models.transcript import Transcript
 from trainers.algorithms import Algorithm, Batch, make_algorithm
 from trainers.algorithms.advantages import TIE
+from trainers.checkpoint import check_room
 from trainers.errors import TrainingError
 from trainers.hosted.rollouts import RolloutWorker, ScoredRollout, flattened
 from trainers.verl.flags import ALGORITHMS, estimator_of, save_every
@@ -95,17 +96,24 @@ class VisionThinkDataset(Dataset[dict[str, Any]]):
         }
 
 
-class Early(CheckpointCallback):
-    """Saves after the first step, and from then on as often as the recipe says.
+class Saved(CheckpointCallback):
+    """Deletes older states after a save, and looks for room for the next.
 
-    verl has one number for both: it begins with 1, and this puts the recipe's in its place.
+    An early run saves after the first step, and from then on as often as the recipe says. verl has
+    one number for both: it begins with 1, and this puts the recipe's in its place.
     """
 
     def on_save(self, trainer: Any, global_step: int, checkpoint_dir: str, **_: Any) -> None:
-        """verl saved a step."""
-        if global_step == 1:
-            run = VerlRun.read(Path(checkpoint_dir).parents[1])
-            trainer.config.trainer.save_freq = save_every(run.config)
+        """verl saved a step, and named it the last; nothing is lost by stopping here.
+
+        Raises:
+            CheckpointError: If the disk has no room for the next save.
+        """
+        run = VerlRun.read(Path(checkpoint_dir).parents[1])
+        trainer.config.trainer.save_freq = save_every(run.config)
+        run.prune()
+        if global_step < run.config.steps:
+            check_room(run.checkpoints, run.state_bytes(), "next state and its model")
 
 
 @cache

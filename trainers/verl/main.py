@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainers.hosted.nodes import origins_of_running
 from trainers.hosted.trainer import keep_out, record, run_main
 from trainers.verl.run import VerlRun
 
@@ -19,11 +20,13 @@ def main(folder: Path, settings: Sequence[str]) -> None:
 
     Raises:
         Busy: If another process is at work on the run.
+        CheckpointError: If the disk has no room for its checkpoints.
     """
     run = VerlRun.read(folder.resolve())
     keep_out(run)
+    run.check_room()
     run.begin()
-    record(run)
+    record(run, origins_of_running())
     os.execv(sys.executable, [sys.executable, "-m", "verl.trainer.main_ppo", *settings])
 
 

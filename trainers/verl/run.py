@@ -111,6 +111,12 @@ class VerlRun(HostedRun):
         """Where verl leaves the model of a step that it saved."""
         return self._saved(step) / "actor" / "huggingface"
 
+    def saved_states(self) -> list[tuple[int, Path]]:
+        """Folders of states that are there, whole or not, each with its step."""
+        found = [p for p in self.checkpoints.glob("global_step_*") if not p.is_symlink()]
+        steps = ((p.name.removeprefix("global_step_"), p) for p in found if p.is_dir())
+        return [(int(step), p) for step, p in steps if step.isdecimal()]
+
     def stop(self, error: BaseException) -> None:
         """Have the process that leads the run stop it, for the first error that is told here.
 

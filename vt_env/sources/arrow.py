@@ -320,9 +320,10 @@ class ParquetRows(Rows):
 
 def _guarded(path: Path, batches: Iterator[Any]) -> Iterator[Any]:
     """Batches, with a sentence where the file is damaged."""
+    broken = OSError, ValueError, arrow().ArrowException  # later, at exit, nothing can be imported
     try:
         yield from batches
-    except (OSError, ValueError, arrow().ArrowException) as error:
+    except broken as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
 
 

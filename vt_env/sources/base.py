@@ -80,6 +80,7 @@ class Source(ABC):
         n_partly_shown: How many such rows there are, as far as pictures were looked at.
         tokens: The family of :mod:`vt_env.tokens` whose visual tokens are counted by default, where
             the pictures were made for one; else ``None``.
+        commit: That the data has on the Hugging Face Hub, where it was loaded from there.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Source(ABC):
     partly_shown: Sequence[Remark] = ()
     n_partly_shown: int = 0
     tokens: str | None = None
+    commit: str | None = None
 
     @abstractmethod
     def ids(self) -> Sequence[str]:

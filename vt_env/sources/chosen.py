@@ -33,7 +33,7 @@ class ChosenSource(Source):
         self._inner = open_source(spec)
         self._ids = [self._inner.by_id(name).id for name in ids]
         self.name = f"{self._inner.name}, {len(ids)} chosen"
-        self.tokens = self._inner.tokens
+        self.tokens, self.commit = self._inner.tokens, self._inner.commit
 
     def ids(self) -> Sequence[str]:
         """The chosen ids."""

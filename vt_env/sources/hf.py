@@ -33,6 +33,7 @@ from vt_env.sources.places import Place
 from vt_env.sources.serving import Reader, RowSource
 from vt_env.sources.tables import Rows, TextRows
 
+_COMMIT = re.compile(r"@([0-9a-f]{40})/")
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 Without = Callable[[Mapping[str, Any]], Sequence[str]]
@@ -131,6 +132,13 @@ def from_hub(path: str, split: str | None, subset: str | None, revision: str | N
     return one_split(cast("Mapping[str, Any]", data), None) if isinstance(data, Mapping) else data
 
 
+def _commit_of(data: Any) -> str | None:
+    """The commit on the Hub, which the addresses of a set's files have."""
+    found = {_COMMIT.search(file) for file in data.info.download_checksums or ()}
+    commits = {match[1] for match in found if match}
+    return commits.pop() if len(commits) == 1 else None
+
+
 def _by_hand(path: str, revision: str | None, error: Exception) -> str:
     """What to do where the Hub cannot be reached."""
     told, at = " ".join(str(error).split()), f" --revision {revision}" if revision else ""
@@ -209,7 +217,9 @@ class HuggingFaceSource(RowSource):
             folder = local if local.is_dir() else local.parent
             name = local.resolve().name if local.is_dir() else local.stem
         else:
-            rows = DatasetRows(from_hub(str(path), split, subset, revision), without)
+            data = from_hub(str(path), split, subset, revision)
+            self.commit = _commit_of(data)
+            rows = DatasetRows(data, without)
             folder, name = None, str(path)
         if gaps := missing_columns(rows.names, table):
             raise DataError(f"data set {path} has {gaps}"[:2000])

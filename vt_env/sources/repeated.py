@@ -32,7 +32,7 @@ class RepeatedSource(Source):
             raise ConfigError(f"repeat must be a whole number from 1 to 100,000, got {times!r:.80}")
         self._inner, self._times = source, times
         self.name = f"{source.name}, {times} times"
-        self.tokens = source.tokens
+        self.tokens, self.commit = source.tokens, source.commit
         self.refused, self.n_refused = source.refused, source.n_refused
         self.partly_shown, self.n_partly_shown = source.partly_shown, source.n_partly_shown
         self._ids = [f"{name}~{number}" for name in source.ids() for number in range(times)]

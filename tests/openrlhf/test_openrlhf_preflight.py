@@ -22,6 +22,7 @@ def test_every_node_says_where_it_comes_from() -> None:
     assert found["host"]
     assert {"python", "torch", "ray", "visionthink-gym"} <= found["versions"].keys()
     assert {"cuda", "gpus", "commit"} <= found.keys()
+    assert found["resources"]["CPU"] == 2
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -24,7 +24,7 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 @pytest.fixture
 def three_nodes():
-    nodes = Cluster(initialize_head=True, head_node_args=NODE)
+    nodes = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     for _ in range(2):
         nodes.add_node(**NODE)
     ray.init(address=nodes.address)

@@ -24,6 +24,8 @@ from experiments.recipe import load_recipe  # noqa: E402
 from trainers import make_trainer  # noqa: E402
 from trainers.errors import TrainingError  # noqa: E402
 from trainers.openrlhf.run import OpenRLHFRun  # noqa: E402
+from trainers.preflight import Preflight  # noqa: E402
+from trainers.preflight.known import Known  # noqa: E402
 from trainers.tracking import JsonLines  # noqa: E402
 from vt_env import Picture, open_source  # noqa: E402
 
@@ -105,7 +107,9 @@ def test_every_start_says_where_it_comes_from(finished):
     assert (first["step"], second["step"]) == (0, STEPS)
     assert first["fingerprints"] == finished.first.fingerprints
     assert first["versions"].keys() >= {"openrlhf", "vllm", "ray", "deepspeed"}
-    assert first["nodes"][0]["resources"]["GPU"] == 3
+    (node,) = first["nodes"]
+    assert node["resources"]["GPU"] == 3
+    assert node["versions"].keys() >= {"openrlhf", "vllm", "ray", "deepspeed"}
 
 
 def test_pictures_come_after_calls_and_are_trained_on(finished):
@@ -216,6 +220,21 @@ def test_engine_and_actor_agree_on_two_turn_trajectories(finished, tmp_path):
     nats = torch.cat(apart)  # of all rollouts: one of four tokens says little in bfloat16
     assert nats.max() < 0.15
     assert nats.mean() < 0.02
+
+
+@pytest.mark.slow
+def test_a_preflight_forces_a_request_and_compares_engine_and_learner(tiny, cluster, tmp_path):
+    """All stages on a real cluster: probes, forced tokens and a correction go together."""
+    known = Known(recipe_of(tiny, "rollout.probes=1"), tmp_path / "run")
+    preflight = Preflight(known, "")
+    preflight.look(4, lambda _: None)
+    found = {finding.what: finding for finding in preflight.findings}
+    assert [f.what for f in preflight.findings if f.verdict == "no"] == []
+    assert found["GPUs"].verdict == "look"  # the driver has none
+    assert float(found["engine and learner"].says.split()[0]) < AGREED
+    assert found["the update"].verdict != "no"
+    assert found["the second view"].verdict == "ok"
+    assert preflight.good
 
 
 def test_a_run_that_fails_says_why_and_where_to_look(tiny, cluster, tmp_path):

@@ -85,8 +85,12 @@ def test_a_run_and_its_resume(recipe, tmp_path, monkeypatch):
     shutil.copytree(whole, smaller)
     shutil.rmtree(smaller / "checkpoint" / "step-000004")
     make_trainer("trl").train(recipe("optimiser.microbatch=1"), smaller, resume=True)
-    for mine, theirs in zip(lines(smaller), lines(whole), strict=True):
-        assert mine == pytest.approx(theirs, rel=1e-3, abs=1e-5, nan_ok=True)
+    _, _, mine, last = lines(smaller)
+    assert last["step"] == 4
+    for name, value in lines(whole)[2].items():  # the same rollouts, and the same update
+        if name.startswith(("reward/", "rollout/", "env/")):
+            assert mine[name] == value, name
+    assert mine["train/grad_norm"] == pytest.approx(lines(whole)[2]["train/grad_norm"], rel=1e-3)
     rows = list(JsonLines(whole / LOG).rows())
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert [row["train/learning_rate"] > 0 for row in rows] == [True] * 4

@@ -38,9 +38,9 @@ def on_every_node(
 
 
 def origins() -> list[Origin]:
-    """Machine and versions of every node, for the record; a run does not end for a lack of it."""
+    """Machine, versions and Ray's resources of every node; a run does not end for a lack of it."""
     try:
-        return [said for _, said in on_every_node(origin)]
+        return [{**said, "resources": node["Resources"]} for node, said in on_every_node(origin)]
     except Exception as error:  # of no one type: it is Ray's
         return [{"error": f"{type(error).__name__}: {error}"}]
 

@@ -308,7 +308,7 @@ def per_scored(advantages: Tensor, mask: Tensor) -> Tensor:
 
     verl divides by all rollouts of a minibatch. Its loss is proportional to the advantages, so they
     grow by all rollouts over those with a trained token. (A KL or an entropy beside it would not,
-    and is refused.)
+    and several minibatches have numbers of their own: they are refused.)
 
     Args:
         advantages: float [N, T].

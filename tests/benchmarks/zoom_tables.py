@@ -182,3 +182,8 @@ COPIES = {
     "o3bench": o3bench,
 }
 """Writes a copy of each into a folder."""
+
+
+def row(correct, right="A", answer="x", **more):
+    known = {"kind": "k", "question": "?", "score": float(correct), "references": [right]}
+    return {"correct": correct, "answer": answer, "metadata": {}, **known, **more}

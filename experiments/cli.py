@@ -127,9 +127,9 @@ def _without_command(words: Sequence[str]) -> None:
         formatter_class=Help,
     )
     top.add_argument("--version", action="version", version=f"vt {__version__}")
-    check_options(top, words)
     if words and not words[0].startswith("-"):
         top.error(f"there is no command {words[0]!r}{meant(words[0], COMMANDS)}")
+    check_options(top, words)
     top.parse_args(words)
     top.error("the following arguments are required: COMMAND")
 

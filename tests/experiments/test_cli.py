@@ -132,6 +132,7 @@ def test_too_many_broken_pictures_stop_it(
     [
         ([], "required: COMMAND"),
         (["evl"], "there is no command 'evl'"),
+        (["evl", "--agent", "direct"], "there is no command 'evl'; did you mean 'eval'?"),
         (["eval", "--data", "generated"], "required: --agent"),
         (["eval", "--agent", "drect", "--data", "generated"], "Did you mean 'direct'"),
         (["eval", "--agent", "direct", "--data", "generate"], "Did you mean 'generated'"),

@@ -106,5 +106,5 @@ class SeededSource(Source):
         settings = [self.n, self.seed, self.split, *self._settings()]
         digest, pictures = hashlib.sha256(json.dumps(settings).encode()), Digests()
         for index in range(min(self.n, 16)):
-            digest.update(pictures.of(self._draw(index).image))
+            digest.update(pictures.of(self._sample(index).image))
         return digest.hexdigest()
